@@ -1,0 +1,64 @@
+# The verbs that people type. `.ci/run` calls the same ones.
+#
+# Each verb first asks scripts/require whether this machine has what it needs.
+
+# One target folder for all verbs, as an absolute path, because `demo` leaves this folder.
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+CARGO ?= cargo
+RELEASE := $(CARGO_TARGET_DIR)/release/hopline
+
+# The demo leaves out the features that are on by default and take long to compile. Name here what it needs of them.
+DEMO_FEATURES ?=
+DEMO_PROJECT ?= examples/wordcount
+DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
+
+# nextest's profile: `ci` goes on after a failure, so that one run tells everything.
+NEXTEST_PROFILE ?= $(if $(CI),ci,default)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench build check fmt lint
+
+help: ## Show the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## Build Hopline and watch it run and trace a real build
+	@scripts/require build
+	$(CARGO) build --release --locked -p hopline --no-default-features $(addprefix --features ,$(DEMO_FEATURES))
+# The build in the example is its own make, not a part of this one: it must not see this one's flags and job slots.
+	cd $(DEMO_PROJECT) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+		$(RELEASE) run --data $(abspath $(DEMO_DATA)) --file hopline-steps.toml
+
+# The build names the same targets as the test run, so that both resolve the same features and nothing is built twice.
+test: ## Install what the tests need, then run every test
+	@scripts/require test
+	@scripts/install-test-deps
+	$(CARGO) build --workspace --locked --bins --tests
+	$(CARGO) nextest run --workspace --locked --profile $(NEXTEST_PROFILE)
+	$(CARGO) test --doc --workspace --locked
+
+bench: ## Measure a release build, print the figures as a table
+	@scripts/require build
+	$(CARGO) build --release --locked -p hopline
+	bench/run
+
+build: ## Build the full program in release
+	@scripts/require build
+	$(CARGO) build --release --locked -p hopline
+
+check: ## Format, lints, structure, licences and docs, as CI asks for them
+	@scripts/require check
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/check-structure
+	$(CARGO) deny --offline --locked check --hide-inclusion-graph bans licenses sources
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+fmt: ## Format the code
+	@scripts/require fmt
+	$(CARGO) fmt --all
+
+lint: ## Clippy and the rules of structure, without the rest of check
+	@scripts/require lint
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/check-structure
