@@ -51,6 +51,8 @@ check: ## Format, lints, structure, licences and docs, as CI asks for them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	scripts/check-structure
+# Fetched first, because deny looks at every platform's crates and the lints above at this one's only.
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny --offline --locked check --hide-inclusion-graph bans licenses sources
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
