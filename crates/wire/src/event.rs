@@ -1,0 +1,652 @@
+//! Events: what a runner reports, one JSON object each.
+//!
+//! [`EventHead`] is what every hop reads of a received event; it borrows from the bytes. [`Event`] is
+//! the owned form with every unknown field kept. [`Envelope`] writes an event's bytes without a detour.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::carrier::Carrier;
+use crate::text;
+
+/// The types of events that the format names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventType {
+    /// One part of an agent's stream.
+    BuildStream,
+    /// A build has ended well.
+    BuildCompleted,
+    /// A build has failed.
+    BuildFailed,
+    /// A command has failed.
+    Error,
+    /// What the runner found out about the project.
+    ProjectMetadata,
+    /// A project's files are gone.
+    FilesDeleted,
+    /// A file is written.
+    FileWritten,
+    /// A file's content.
+    FileContent,
+    /// A folder's entries.
+    FileList,
+    /// Output of a dev server.
+    LogChunk,
+    /// A dev server listens.
+    PortDetected,
+    /// A dev server has ended.
+    ProcessExited,
+    /// How far a build is.
+    BuildProgress,
+    /// A command has arrived.
+    Ack,
+    /// The runner is well.
+    RunnerStatus,
+    /// Events that the runner can no longer give.
+    EventsLost,
+}
+
+/// How an event takes part in its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tracing {
+    /// Every hop makes a span of it.
+    Traced,
+    /// It carries its trace, but hops make no span of it.
+    Carried,
+    /// It has nothing to do with any trace.
+    Never,
+}
+
+impl EventType {
+    /// Every type, in the order of the format's table.
+    pub const ALL: [Self; 16] = [
+        Self::BuildStream,
+        Self::BuildCompleted,
+        Self::BuildFailed,
+        Self::Error,
+        Self::ProjectMetadata,
+        Self::FilesDeleted,
+        Self::FileWritten,
+        Self::FileContent,
+        Self::FileList,
+        Self::LogChunk,
+        Self::PortDetected,
+        Self::ProcessExited,
+        Self::BuildProgress,
+        Self::Ack,
+        Self::RunnerStatus,
+        Self::EventsLost,
+    ];
+
+    /// The type's name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BuildStream => "build-stream",
+            Self::BuildCompleted => "build-completed",
+            Self::BuildFailed => "build-failed",
+            Self::Error => "error",
+            Self::ProjectMetadata => "project-metadata",
+            Self::FilesDeleted => "files-deleted",
+            Self::FileWritten => "file-written",
+            Self::FileContent => "file-content",
+            Self::FileList => "file-list",
+            Self::LogChunk => "log-chunk",
+            Self::PortDetected => "port-detected",
+            Self::ProcessExited => "process-exited",
+            Self::BuildProgress => "build-progress",
+            Self::Ack => "ack",
+            Self::RunnerStatus => "runner-status",
+            Self::EventsLost => "events-lost",
+        }
+    }
+
+    /// The type of this name; none for a type that the format does not name, which is no error.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// How events of this type take part in their trace, unless a setting says otherwise.
+    #[must_use]
+    pub const fn tracing(self) -> Tracing {
+        match self {
+            Self::BuildStream
+            | Self::BuildCompleted
+            | Self::BuildFailed
+            | Self::Error
+            | Self::ProjectMetadata
+            | Self::FilesDeleted
+            | Self::FileWritten
+            | Self::EventsLost => Tracing::Traced,
+            Self::Ack | Self::RunnerStatus => Tracing::Never,
+            Self::FileContent
+            | Self::FileList
+            | Self::LogChunk
+            | Self::PortDetected
+            | Self::ProcessExited
+            | Self::BuildProgress => Tracing::Carried,
+        }
+    }
+
+    /// Whether the log keeps the bodies of events of this type. Files and logs are large, and no row is
+    /// folded from them.
+    #[must_use]
+    pub const fn body_is_logged(self) -> bool {
+        !matches!(self, Self::FileContent | Self::FileList | Self::LogChunk)
+    }
+}
+
+/// What a hop reads of an event: who it belongs to, where it stands, its trace, and a build-stream event's
+/// data. All else stays in the bytes.
+#[derive(Debug, Clone)]
+pub struct EventHead<'a> {
+    /// The `type`.
+    pub kind: Cow<'a, str>,
+    /// The command that the event answers; none for what a runner says about itself.
+    pub command_id: Option<Cow<'a, str>>,
+    /// The project.
+    pub project_id: Option<Cow<'a, str>>,
+    /// The runner's clock, as it came.
+    pub timestamp: Option<Cow<'a, str>>,
+    /// The sequence number, from 1; none from peers that number nothing.
+    pub seq: Option<u64>,
+    /// The `_sentry` field.
+    pub carrier: Option<&'a RawValue>,
+    /// The runner, as its broker wrote it.
+    pub runner_id: Option<Cow<'a, str>>,
+    /// The link's connection, as the broker wrote it.
+    pub link: Option<Cow<'a, str>>,
+    /// The event's number on that connection, from 1.
+    pub link_seq: Option<u64>,
+    /// The `data` of a `build-stream` event.
+    pub data: Option<&'a RawValue>,
+}
+
+/// An event whose head cannot be read, with as much as could be, so that it still uses up its place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct BadEvent {
+    /// What was expected.
+    pub problem: String,
+    /// The type, where it could be read.
+    pub kind: Option<String>,
+    /// The command, where it could be read.
+    pub command_id: Option<String>,
+    /// The project, where it could be read.
+    pub project_id: Option<String>,
+    /// The sequence number, where it could be read.
+    pub seq: Option<u64>,
+    /// The connection, where it could be read.
+    pub link: Option<String>,
+    /// The number on that connection, where it could be read.
+    pub link_seq: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawHead<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    command_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    project_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    seq: Option<&'a RawValue>,
+    #[serde(rename = "_sentry", borrow)]
+    carrier: Option<&'a RawValue>,
+    #[serde(borrow)]
+    runner_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    link: Option<&'a RawValue>,
+    #[serde(borrow)]
+    link_seq: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl<'a> EventHead<'a> {
+    /// Reads an event's head out of its JSON.
+    ///
+    /// # Errors
+    /// [`BadEvent`] if the text is no JSON object or a field of the head has the wrong type. A malformed
+    /// carrier is no error here: see [`crate::carrier`].
+    pub fn read(json: &'a str) -> Result<Self, Box<BadEvent>> {
+        let raw: RawHead<'a> = serde_json::from_str(json).map_err(|error| {
+            Box::new(BadEvent {
+                problem: format!("expected an event as a JSON object: {error}"),
+                kind: None,
+                command_id: None,
+                project_id: None,
+                seq: None,
+                link: None,
+                link_seq: None,
+            })
+        })?;
+        let mut problem = None;
+        let head = Self {
+            kind: optional_text("type", raw.kind, &mut problem).unwrap_or_default(),
+            command_id: optional_text("commandId", raw.command_id, &mut problem),
+            project_id: optional_text("projectId", raw.project_id, &mut problem),
+            timestamp: optional_text("timestamp", raw.timestamp, &mut problem),
+            seq: optional_number("seq", raw.seq, &mut problem),
+            carrier: raw.carrier.filter(|raw| raw.get() != "null"),
+            runner_id: optional_text("runnerId", raw.runner_id, &mut problem),
+            link: optional_text("link", raw.link, &mut problem),
+            link_seq: optional_number("linkSeq", raw.link_seq, &mut problem),
+            data: raw.data,
+        };
+        if head.kind.is_empty() && problem.is_none() {
+            problem = Some("expected type to be a text".to_owned());
+        }
+        match problem {
+            None => Ok(head),
+            Some(problem) => Err(Box::new(head.refused(problem))),
+        }
+    }
+
+    /// This head as that of a refused event.
+    #[must_use]
+    pub fn refused(&self, problem: String) -> BadEvent {
+        let owned = |text: &Option<Cow<'a, str>>| text.as_deref().map(str::to_owned);
+        BadEvent {
+            problem,
+            kind: Some(self.kind.clone().into_owned()).filter(|kind| !kind.is_empty()),
+            command_id: owned(&self.command_id),
+            project_id: owned(&self.project_id),
+            seq: self.seq,
+            link: owned(&self.link),
+            link_seq: self.link_seq,
+        }
+    }
+
+    /// The event's type, if the format names it.
+    #[must_use]
+    pub fn event_type(&self) -> Option<EventType> {
+        EventType::named(&self.kind)
+    }
+}
+
+fn optional_text<'a>(
+    field: &str,
+    raw: Option<&'a RawValue>,
+    problem: &mut Option<String>,
+) -> Option<Cow<'a, str>> {
+    let raw = raw.filter(|raw| raw.get() != "null")?;
+    let text = text::string(raw);
+    if text.is_none() {
+        problem.get_or_insert_with(|| format!("expected {field} to be a text"));
+    }
+    text
+}
+
+fn optional_number(
+    field: &str,
+    raw: Option<&RawValue>,
+    problem: &mut Option<String>,
+) -> Option<u64> {
+    let raw = raw.filter(|raw| raw.get() != "null")?;
+    let number = raw
+        .get()
+        .parse()
+        .ok()
+        .filter(|number| *number >= 1 && *number <= i64::MAX as u64);
+    if number.is_none() {
+        problem.get_or_insert_with(|| format!("expected {field} to be a whole number from 1"));
+    }
+    number
+}
+
+/// Writes one event's JSON. The fields common to all events come first, in a fixed order.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// The `type`.
+    pub kind: &'a str,
+    /// The command, where there is one.
+    pub command_id: Option<&'a str>,
+    /// The project, where there is one.
+    pub project_id: Option<&'a str>,
+    /// The time, in ISO 8601.
+    pub timestamp: &'a str,
+    /// The sequence number, from 1.
+    pub seq: Option<u64>,
+    /// The values of the carrier: `trace`, and `baggage` if any.
+    pub carrier: Option<(&'a str, Option<&'a str>)>,
+}
+
+impl Envelope<'_> {
+    /// Writes the event into `out`; `fields` are the members of its own, as the JSON inside the braces
+    /// (`"data":"…"`), empty if there are none.
+    pub fn write(&self, fields: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"type\":");
+        write_string(self.kind, out);
+        let mut member = |name: &[u8], value: Option<&str>| {
+            if let Some(value) = value {
+                out.extend_from_slice(name);
+                write_string(value, out);
+            }
+        };
+        member(b",\"commandId\":", self.command_id);
+        member(b",\"projectId\":", self.project_id);
+        member(b",\"timestamp\":", Some(self.timestamp));
+        if let Some(seq) = self.seq {
+            out.extend_from_slice(b",\"seq\":");
+            out.extend_from_slice(seq.to_string().as_bytes());
+        }
+        if let Some((trace, baggage)) = self.carrier {
+            out.extend_from_slice(b",\"_sentry\":");
+            write_carrier(trace, baggage, out);
+        }
+        if !fields.is_empty() {
+            out.push(b',');
+            out.extend_from_slice(fields.as_bytes());
+        }
+        out.push(b'}');
+    }
+}
+
+/// Writes the value of a `_sentry` field.
+pub fn write_carrier(trace: &str, baggage: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"trace\":");
+    write_string(trace, out);
+    if let Some(baggage) = baggage {
+        out.extend_from_slice(b",\"baggage\":");
+        write_string(baggage, out);
+    }
+    out.push(b'}');
+}
+
+/// Writes `text` as a JSON string.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    // A string serialises into memory without fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// An event with every field it came with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The `type`; any text, known or not.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// See [`EventHead::command_id`].
+    #[serde(rename = "commandId", default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<String>,
+    /// See [`EventHead::project_id`].
+    #[serde(rename = "projectId", default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// See [`EventHead::timestamp`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+    /// See [`EventHead::seq`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// The trace carrier.
+    #[serde(rename = "_sentry", default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<Carrier>,
+    /// Everything else, to be read with [`Event::payload`].
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl Event {
+    /// Reads the fields that this event's type has of its own, such as [`BuildCompleted`].
+    ///
+    /// # Errors
+    /// What was expected, if a field has the wrong type.
+    pub fn payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_value(Value::Object(self.fields.clone()))
+    }
+}
+
+/// The fields of `build-completed`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildCompleted {
+    /// What was done.
+    #[serde(default)]
+    pub payload: CompletedPayload,
+    /// The exit code of the agent's program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// The `payload` of `build-completed`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompletedPayload {
+    /// The todos as they ended.
+    #[serde(default)]
+    pub todos: Vec<CompletedTodo>,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+}
+
+/// One todo in `build-completed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompletedTodo {
+    /// Its id, which the format leaves to the agent.
+    #[serde(default)]
+    pub id: Value,
+    /// What was to be done.
+    #[serde(default)]
+    pub title: String,
+    /// How it ended.
+    #[serde(default)]
+    pub status: String,
+}
+
+/// The fields of `build-failed` and `error`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failed {
+    /// What went wrong, for people.
+    #[serde(default)]
+    pub error: String,
+    /// Where in the code, if the runner says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// What went wrong, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The program's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Value>,
+}
+
+/// The fields of `project-metadata`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectMetadata {
+    /// What was found.
+    pub payload: ProjectMetadataPayload,
+}
+
+/// The `payload` of `project-metadata`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectMetadataPayload {
+    /// The project's folder on the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What kind of project it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_type: Option<String>,
+    /// How its dev server is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_command: Option<String>,
+    /// The port its dev server listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// The fields of `files-deleted`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesDeleted {
+    /// The project's slug.
+    pub slug: String,
+}
+
+/// The fields of `file-written`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileWritten {
+    /// The project's slug.
+    pub slug: String,
+    /// The file, relative to the project's folder.
+    pub file_path: String,
+}
+
+/// How a file's content is written in JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As it is.
+    #[default]
+    Utf8,
+    /// In base 64 (RFC 4648, section 4), for what is no UTF-8.
+    Base64,
+}
+
+/// The fields of `file-content`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileContent {
+    /// The project's slug.
+    pub slug: String,
+    /// The file, relative to the project's folder.
+    pub file_path: String,
+    /// What is in it.
+    pub content: String,
+    /// How `content` is written.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// The file's size in bytes.
+    pub size: u64,
+}
+
+/// The fields of `file-list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileList {
+    /// The project's slug.
+    pub slug: String,
+    /// The folder's entries.
+    pub files: Vec<FileEntry>,
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// The entry's name.
+    pub name: String,
+    /// What it is: `file`, `directory`, `symlink` or `other`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its path relative to the project's folder.
+    pub path: String,
+    /// Its size in bytes; 0 for a folder.
+    #[serde(default)]
+    pub size: u64,
+}
+
+/// The fields of `log-chunk`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogChunk {
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// The output.
+    pub data: String,
+    /// Where the next chunk begins, to be handed to `fetch-logs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+}
+
+/// The fields of `port-detected`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortDetected {
+    /// The port that the dev server listens on.
+    pub port: u16,
+    /// The framework, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework: Option<String>,
+}
+
+/// The fields of `process-exited`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessExited {
+    /// The exit code, if the process ended by itself.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The signal's name, if one ended it.
+    #[serde(default)]
+    pub signal: Option<Value>,
+    /// How long it ran, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: u64,
+}
+
+/// The fields of `ack`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// A word for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The fields of `runner-status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunnerStatus {
+    /// How the runner is.
+    pub payload: RunnerStatusPayload,
+}
+
+/// The `payload` of `runner-status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunnerStatusPayload {
+    /// In a word.
+    #[serde(default)]
+    pub status: String,
+    /// The runner's version.
+    #[serde(default)]
+    pub version: String,
+    /// Its machine.
+    #[serde(default)]
+    pub hostname: String,
+    /// The machine's system and architecture.
+    #[serde(default)]
+    pub platform: String,
+    /// For how many seconds it has run.
+    #[serde(default)]
+    pub uptime_seconds: f64,
+    /// The machine's load average over a minute.
+    #[serde(default)]
+    pub load: f64,
+    /// What else the runner says.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+/// The fields of `events-lost`; the event's own `seq` is `to`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsLost {
+    /// The first lost sequence number.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;
