@@ -20,6 +20,7 @@ pub mod ids;
 pub mod ingest;
 pub mod limits;
 pub mod link;
+pub mod ops;
 pub mod part;
 pub mod span;
 pub mod splice;

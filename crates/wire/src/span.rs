@@ -89,7 +89,9 @@ impl fmt::Display for Text {
 }
 
 /// A span's name: a constant stem such as `broker.forwardEvent.`, and what follows it.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+///
+/// Names are equal if they read the same, wherever the stem ends.
+#[derive(Clone, Default)]
 pub struct SpanName {
     /// The constant beginning; empty for spans that others made.
     pub stem: &'static str,
@@ -105,6 +107,37 @@ impl SpanName {
             stem,
             rest: rest.into(),
         }
+    }
+
+    /// How long the whole name is, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stem.len() + self.rest.len()
+    }
+
+    /// Whether the name is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
+        self.stem.bytes().chain(self.rest.bytes())
+    }
+}
+
+impl PartialEq for SpanName {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.bytes().eq(other.bytes())
+    }
+}
+
+impl Eq for SpanName {}
+
+impl Hash for SpanName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().for_each(|byte| state.write_u8(byte));
+        state.write_u8(0xff);
     }
 }
 
@@ -483,6 +516,8 @@ mod tests {
     fn texts_are_equal_by_content() {
         assert_eq!(Text::from("a"), Text::from(String::from("a")));
         assert_eq!(SpanName::new("a.", "b").to_string(), "a.b");
+        assert_eq!(SpanName::new("a.", "b"), SpanName::from("a.b"));
+        assert_ne!(SpanName::new("a.", "b"), SpanName::from("a.c"));
     }
 
     #[test]
