@@ -1,1 +1,31 @@
-//! (to come)
+//! How Hopline traces itself: what its spans are called, how a trace travels, who decides whether it is
+//! recorded, and how spans get from the parts to whatever keeps them.
+//!
+//! - [`contract`] names every span, in one file;
+//! - [`context`] and [`sampling`] carry a trace from hop to hop and decide it once, at its head;
+//! - [`tracer`] makes spans, [`pending`] shows those that stay open;
+//! - [`pipeline`] takes finished spans without ever blocking the work, and counts what it must drop;
+//! - [`otlp`] sends them to an OTLP/HTTP endpoint, a broker's relay among them;
+//! - [`logs`] sets up log output, [`metrics`] the metrics every part exposes, [`http`] the client they share.
+//!
+//! The crate never fails the work: no function on the event path returns an error.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod context;
+pub mod contract;
+pub mod http;
+pub mod ids;
+pub mod logs;
+pub mod metrics;
+//OTLP pub mod otlp;
+pub mod pending;
+pub mod pipeline;
+pub mod sampling;
+pub mod tracer;
+
+pub use context::{Head, TraceContext};
+pub use contract::Hop;
+pub use pipeline::Pipeline;
+pub use sampling::Sampler;
+pub use tracer::{OpenSpan, Tracer};
