@@ -21,6 +21,7 @@ pub mod ingest;
 pub mod limits;
 pub mod link;
 pub mod ops;
+pub mod otlp;
 pub mod part;
 pub mod secret;
 pub mod span;
