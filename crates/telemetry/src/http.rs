@@ -14,7 +14,6 @@ pub fn install_tls_provider() {
 
 /// A builder for HTTP clients with this process's TLS provider. Redirects are not followed: no peer of
 /// Hopline's answers with one, and a credential must not be carried elsewhere.
-#[must_use]
 pub fn client_builder() -> reqwest::ClientBuilder {
     install_tls_provider();
     reqwest::Client::builder()

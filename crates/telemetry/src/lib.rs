@@ -18,7 +18,7 @@ pub mod http;
 pub mod ids;
 pub mod logs;
 pub mod metrics;
-//OTLP pub mod otlp;
+pub mod otlp;
 pub mod pending;
 pub mod pipeline;
 pub mod sampling;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hopline_wire::otlp;
+use hopline_wire::secret::Secret;
 use hopline_wire::span::{SinkError, Span, SpanSink};
 use parking_lot::Mutex;
 use rand::RngExt;
@@ -35,7 +36,7 @@ pub struct OtlpOptions {
     /// The whole address, path included.
     pub url: String,
     /// Sent as `Authorization: Bearer …`, if there is one.
-    pub bearer: Option<String>,
+    pub bearer: Option<Secret>,
     /// How many bytes of encoded batches may wait.
     pub queue_bytes: usize,
 }
@@ -108,17 +109,18 @@ impl OtlpExporter {
         loop {
             let batch = self.next().await;
             let mut pause = FIRST_PAUSE;
-            loop {
+            let fate = loop {
                 match post(&options, &client, batch.body.clone()).await {
-                    Answer::Taken => break self.exported.fetch_add(batch.spans, Ordering::Relaxed),
-                    Answer::Refused => break self.lost.fetch_add(batch.spans, Ordering::Relaxed),
+                    Answer::Taken => break &self.exported,
+                    Answer::Refused => break &self.lost,
                     Answer::TryAgain(after) => {
                         let jitter = rand::rng().random_range(0.5..1.0);
                         tokio::time::sleep(after.unwrap_or_else(|| pause.mul_f64(jitter))).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                 }
-            }
+            };
+            fate.fetch_add(batch.spans, Ordering::Relaxed);
             self.settle(&batch);
         }
     }
@@ -208,7 +210,7 @@ async fn post(options: &OtlpOptions, client: &reqwest::Client, body: Bytes) -> A
         .header("content-encoding", "gzip")
         .body(body);
     if let Some(bearer) = &options.bearer {
-        request = request.bearer_auth(bearer);
+        request = request.bearer_auth(bearer.expose());
     }
     let response = match request.send().await {
         Ok(response) => response,
@@ -234,3 +236,7 @@ async fn post(options: &OtlpOptions, client: &reqwest::Client, body: Bytes) -> A
         }
     }
 }
+
+#[cfg(test)]
+#[path = "otlp_tests.rs"]
+mod tests;
