@@ -1,0 +1,1 @@
+//! The tests that every database behind [`Store`](crate::Store) must pass.

@@ -1,0 +1,107 @@
+//! Bringing the database's schema up to this program's version.
+//!
+//! Migrations are numbered files, built into the program. All that are missing are applied in one
+//! transaction that holds the write lock, so that two programs starting at once apply each of them once, and a
+//! crash leaves the old schema or the new one. `schema_migrations` keeps what was applied with its checksum.
+
+use hopline_wire::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+
+use super::convert::{during, signed};
+use crate::error::StateError;
+
+struct Migration {
+    version: u32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "rows_and_log",
+    sql: include_str!("../../migrations/sqlite/0001_rows_and_log.sql"),
+}];
+
+const OPERATION: &str = "migrate the database";
+
+/// Applies the migrations that are missing.
+///
+/// # Errors
+/// [`StateError::NewerSchema`] if the database is ahead of this program, [`StateError::ChangedMigration`] if its
+/// history is another one, or what SQLite said; then the schema is as it was.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
+    if applied(connection)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(during(OPERATION))?;
+    // Another program may have come first while this one waited for the lock.
+    let there = applied(&transaction)?;
+    transaction
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (
+                 version    INTEGER NOT NULL PRIMARY KEY,
+                 name       TEXT    NOT NULL,
+                 checksum   TEXT    NOT NULL,
+                 applied_at INTEGER NOT NULL
+             ) STRICT",
+        )
+        .map_err(during(OPERATION))?;
+    for migration in &MIGRATIONS[there..] {
+        transaction
+            .execute_batch(migration.sql)
+            .and_then(|()| {
+                transaction.execute(
+                    "INSERT INTO schema_migrations VALUES (?, ?, ?, ?)",
+                    params![
+                        migration.version,
+                        migration.name,
+                        checksum(migration.sql),
+                        signed(Timestamp::now().as_millis()),
+                    ],
+                )
+            })
+            .map_err(during(OPERATION))?;
+    }
+    transaction.commit().map_err(during(OPERATION))
+}
+
+/// How many migrations the database has had, all of them this program's own.
+fn applied(connection: &Connection) -> Result<usize, StateError> {
+    let exists = connection
+        .query_row(
+            "SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'",
+            [],
+            |_| Ok(()),
+        )
+        .optional()
+        .map_err(during(OPERATION))?;
+    if exists.is_none() {
+        return Ok(0);
+    }
+    let mut statement = connection
+        .prepare("SELECT version, checksum FROM schema_migrations ORDER BY version")
+        .map_err(during(OPERATION))?;
+    let rows: Vec<(u32, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .and_then(Iterator::collect)
+        .map_err(during(OPERATION))?;
+    for (position, (version, found)) in rows.iter().enumerate() {
+        let Some(own) = MIGRATIONS.get(position) else {
+            let found = rows.last().map_or(0, |(version, _)| *version);
+            let known = MIGRATIONS.last().map_or(0, |own| own.version);
+            return Err(StateError::NewerSchema { found, known });
+        };
+        if own.version != *version || checksum(own.sql) != *found {
+            return Err(StateError::ChangedMigration { version: *version });
+        }
+    }
+    Ok(rows.len())
+}
+
+fn checksum(sql: &str) -> String {
+    let digest = Sha256::digest(sql.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,305 @@
+//! The trait that every database stands behind.
+
+use async_trait::async_trait;
+use hopline_wire::part::TextKind;
+use hopline_wire::{Timestamp, TraceId};
+use uuid::Uuid;
+
+use crate::error::StateError;
+use crate::group::{Committed, Group, ProjectChange};
+use crate::rows::{
+    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, SessionStatus,
+    Todo, ToolCall,
+};
+
+type Result<T> = std::result::Result<T, StateError>;
+
+/// The rows of projects, commands and builds.
+///
+/// A write that returned `Ok` is durable and every later read sees it. One that returned
+/// `Err` left nothing behind, with one exception: when the connection to a remote database breaks during
+/// `COMMIT`, nobody knows; a group is then repeated, and `last_seq` tells whether it was there.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The database's name in spans (`db.system.name`), such as `sqlite`.
+    fn system(&self) -> &'static str;
+
+    /// Commits a group of folded events. No statement costs more as a build grows.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing of the group is written.
+    async fn commit(&self, group: Group) -> Result<Committed>;
+
+    /// A command with all that is needed to go on folding its events; none if there is no such row.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn load_command(&self, command_id: &str) -> Result<Option<LoadedCommand>>;
+
+    /// The last part of a text: its number and its bytes; none if the text has none.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn last_note_part(
+        &self,
+        session_id: Uuid,
+        kind: TextKind,
+        text_id: &str,
+    ) -> Result<Option<LastPart>>;
+
+    /// Writes the full state of a build that has ended, unless the build has moved on from `last_seq` or
+    /// runs again. Says whether it was written, and how the statements ran.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is written.
+    async fn write_raw_state(
+        &self,
+        session_id: Uuid,
+        last_seq: u64,
+        raw_state: String,
+    ) -> Result<(bool, Committed)>;
+
+    /// Commands of ended builds whose full state is still to be written.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn unwritten_builds(&self, limit: u32) -> Result<Vec<String>>;
+
+    /// Running builds that were last heard of before `quiet_since`, and whose runner is not linked, or was
+    /// not heard of since `runner_since`. Both are times by the server's clock.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn quiet_builds(
+        &self,
+        quiet_since: Timestamp,
+        runner_since: Timestamp,
+    ) -> Result<Vec<QuietBuild>>;
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// [`Conflict::SlugTaken`](crate::Conflict::SlugTaken), or another [`StateError`].
+    async fn create_project(&self, project: Project) -> Result<()>;
+
+    /// A project.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn project(&self, id: Uuid) -> Result<Option<Project>>;
+
+    /// The project with this slug.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn project_by_slug(&self, slug: &str) -> Result<Option<Project>>;
+
+    /// All projects, the newest first.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn projects(&self) -> Result<Vec<Project>>;
+
+    /// Changes a project; says whether it is there.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn update_project(
+        &self,
+        change: ProjectChange,
+        runner_id: Option<String>,
+        at: Timestamp,
+    ) -> Result<bool>;
+
+    /// Deletes a project with its builds, commands and log; gives the ids of the commands, or none if
+    /// there is no such project.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is deleted.
+    async fn delete_project(&self, id: Uuid) -> Result<Option<Vec<String>>>;
+
+    /// Makes a command that is no build.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is made.
+    async fn create_command(&self, command: Command) -> Result<()>;
+
+    /// Makes a command and its build together, and marks the project as in progress.
+    ///
+    /// # Errors
+    /// [`Conflict::BuildRunning`](crate::Conflict::BuildRunning) if the project has a running build, or
+    /// another [`StateError`]; then nothing is made.
+    async fn create_build(&self, command: Command, session: Session) -> Result<()>;
+
+    /// Moves a command on to `status`; says whether that was a step forward. One that was answered does
+    /// not go back.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn set_command_status(
+        &self,
+        command_id: &str,
+        status: CommandStatus,
+        at: Timestamp,
+    ) -> Result<bool>;
+
+    /// Commands that no runner has answered, the oldest first.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn unanswered_commands(&self) -> Result<Vec<Command>>;
+
+    /// A build.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn session(&self, key: SessionKey) -> Result<Option<Session>>;
+
+    /// A build's `raw_state`; none while it is to be written, or if there is no such build.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn raw_state(&self, session_id: Uuid) -> Result<Option<String>>;
+
+    /// Builds, the newest first.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>>;
+
+    /// A build's todos, in order.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn todos(&self, session_id: Uuid) -> Result<Vec<Todo>>;
+
+    /// A build's tool calls first named after the event `after`, in that order, as many as `page` allows
+    /// and at least one if there is one.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn tool_calls(&self, session_id: Uuid, after: u64, page: Page) -> Result<Vec<ToolCall>>;
+
+    /// A build's texts, part by part in the order they began, after the part `after` (its first event and
+    /// number), as many as `page` allows and at least one if there is one.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn notes(
+        &self,
+        session_id: Uuid,
+        after: Option<(u64, u32)>,
+        page: Page,
+    ) -> Result<Vec<Note>>;
+
+    /// A command's logged events after the event `after`, as many as `page` allows and at least one if
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn events(&self, command_id: &str, after: u64, page: Page) -> Result<Vec<LoggedEvent>>;
+
+    /// What the server decided about a build, in order.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn decisions(&self, session_id: Uuid) -> Result<Vec<Decision>>;
+
+    /// Notes what is known of a runner; what is none stays.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn upsert_runner(&self, runner: Runner) -> Result<()>;
+
+    /// All runners ever heard of, by id.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn runners(&self) -> Result<Vec<Runner>>;
+
+    /// Whether the database can be read just now.
+    ///
+    /// # Errors
+    /// [`StateError`] if it cannot.
+    async fn check(&self) -> Result<()>;
+
+    /// Finishes what is under way and closes the database. Later calls fail as unavailable.
+    async fn close(&self);
+}
+
+/// A command as the processor takes it up.
+#[derive(Debug, Clone)]
+pub struct LoadedCommand {
+    /// Its row.
+    pub command: Command,
+    /// Its project's name.
+    pub project_name: Option<String>,
+    /// Its build, if it has one, with the state of the fold as JSON (none before the first event).
+    pub session: Option<(Session, Option<String>)>,
+    /// Whether the build has ended and its full state is still to be written.
+    pub raw_state_due: bool,
+}
+
+/// The last part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastPart {
+    /// Its number.
+    pub part: u32,
+    /// How many bytes it has.
+    pub bytes: usize,
+}
+
+/// A build of which nothing was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuietBuild {
+    /// The build.
+    pub session_id: Uuid,
+    /// Its command.
+    pub command_id: String,
+    /// When it was last heard of, by the server's clock.
+    pub heard_at: Timestamp,
+}
+
+/// The ways to name a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionKey {
+    /// By the session's id.
+    Id(Uuid),
+    /// By the build's id.
+    Build(String),
+    /// By the id of the command that started it.
+    Command(String),
+    /// By the trace it belongs to: the newest.
+    Trace(TraceId),
+}
+
+/// Which builds to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Only those that stand so.
+    pub status: Option<SessionStatus>,
+    /// Only those of this project.
+    pub project_id: Option<Uuid>,
+    /// Only those older than this one: the creation time and id of the last build of the page before.
+    pub before: Option<(Timestamp, Uuid)>,
+    /// At most how many.
+    pub limit: u32,
+}
+
+/// How much to read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// At most how many rows.
+    pub rows: u32,
+    /// At most how many bytes of contents, beyond the first row.
+    pub bytes: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            rows: 500,
+            bytes: 4 << 20,
+        }
+    }
+}
