@@ -34,8 +34,8 @@ test: ## Install what the tests need, then run every test
 	@scripts/require test
 	@scripts/install-test-deps
 	$(CARGO) build --workspace --locked --bins --tests
-	$(CARGO) nextest run --workspace --locked --profile $(NEXTEST_PROFILE)
 	$(CARGO) test --doc --workspace --locked
+	$(CARGO) nextest run --workspace --locked --profile $(NEXTEST_PROFILE)
 
 bench: ## Measure a release build, print the figures as a table
 	@scripts/require build
