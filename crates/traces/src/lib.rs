@@ -1,8 +1,22 @@
-//! The trace store. (Being built.)
+//! The trace store: spans in, kept on disk, found by trace.
+//!
+//! - [`store`] is the trait that everything else sees; [`log`] is the store behind it;
+//! - [`files`] is the seam below the store, through which tests cut the power;
+//! - [`ingest`] reads what other programs send over HTTP, and writes the answers;
+//! - [`tree`] and [`path`] make of a trace's spans what people look at: the tree, and the way of each
+//!   event through its hops. They are pure, and know no store.
+//!
+//! The crate knows spans as `hopline_wire` has them and nothing else of Hopline.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod files;
 mod frame;
+pub mod log;
+pub mod store;
 
 #[cfg(test)]
 mod testing;
+
+pub use log::{LogOptions, LogStore, Opened};
+pub use store::{Appended, Durability, Stats, TraceStore, TracesError};

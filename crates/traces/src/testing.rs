@@ -11,6 +11,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+pub(crate) mod power;
+
 /// The trace with this number.
 pub(crate) fn trace_id(number: u64) -> TraceId {
     let mut bytes = [7; 16];

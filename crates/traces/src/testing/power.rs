@@ -1,0 +1,346 @@
+//! A file system in memory that can lose its power, fill up, and fail to sync.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::files::{File, FileSystem};
+
+/// What of the unsynced writes a power cut leaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Left {
+    /// None of them, and no file that its folder was not synced for.
+    Nothing,
+    /// All: the disk was about to have written them.
+    Everything,
+    /// Every other one, as far as its middle: disks write in any order.
+    Patches,
+    /// All of them with their length, but other bytes.
+    Garbage,
+}
+
+impl Left {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Nothing,
+        Self::Everything,
+        Self::Patches,
+        Self::Garbage,
+    ];
+}
+
+/// The file system. Clones are the same one.
+#[derive(Clone, Default)]
+pub(crate) struct Power(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    gate: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
+    durable_names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
+    /// Operations so far, and the one at which the power goes.
+    operations: u64,
+    cut_at: Option<u64>,
+    dead: bool,
+    /// How many bytes all files together may have.
+    capacity: Option<usize>,
+    failing_syncs: u32,
+    syncs: u64,
+    syncs_held: bool,
+}
+
+#[derive(Default, Clone)]
+struct Node {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Cut(usize),
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Write(at, written) => {
+                let end = at + written.len();
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[*at..end].copy_from_slice(written);
+            }
+            Self::Cut(length) => bytes.truncate(*length),
+        }
+    }
+}
+
+fn no_power() -> io::Error {
+    io::Error::other("no power")
+}
+
+impl State {
+    /// Counts an operation. Whether the power goes during it; an error if it is gone.
+    fn operate(&mut self) -> io::Result<bool> {
+        if self.dead {
+            return Err(no_power());
+        }
+        self.operations += 1;
+        self.dead = self.cut_at == Some(self.operations);
+        Ok(self.dead)
+    }
+
+    fn bytes(&self) -> usize {
+        let lengths = self.names.values().map(|node| node.lock().now.len());
+        lengths.sum()
+    }
+}
+
+impl Power {
+    /// Cuts the power during the operation with this number, from 1.
+    pub(crate) fn cut_at(operation: u64) -> Self {
+        let power = Self::default();
+        power.0.state.lock().cut_at = Some(operation);
+        power
+    }
+
+    /// The same file system, with its next cut at an operation counted from now.
+    pub(crate) fn cutting_at(self, operation: u64) -> Self {
+        let mut state = self.0.state.lock();
+        state.cut_at = Some(state.operations + operation);
+        drop(state);
+        self
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.state.lock().dead
+    }
+
+    /// The file system as it is when the power comes back.
+    pub(crate) fn after_cut(&self, left: Left) -> Self {
+        let state = self.0.state.lock();
+        let names = match left {
+            Left::Nothing => &state.durable_names,
+            _ => &state.names,
+        };
+        let names: BTreeMap<_, _> = names
+            .iter()
+            .map(|(path, node)| (path.clone(), Arc::new(Mutex::new(node.lock().after(left)))))
+            .collect();
+        let power = Self::default();
+        let mut new = power.0.state.lock();
+        new.durable_names = names.clone();
+        new.names = names;
+        drop(new);
+        power
+    }
+
+    pub(crate) fn set_capacity(&self, bytes: Option<usize>) {
+        self.0.state.lock().capacity = bytes;
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.0.state.lock().bytes()
+    }
+
+    pub(crate) fn fail_next_sync(&self) {
+        self.0.state.lock().failing_syncs += 1;
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.0.state.lock().syncs
+    }
+
+    /// Makes syncs wait, or lets them go on.
+    pub(crate) fn hold_syncs(&self, held: bool) {
+        self.0.state.lock().syncs_held = held;
+        self.0.gate.notify_all();
+    }
+
+    /// Changes bytes of a file, as a bad disk would.
+    pub(crate) fn damage(&self, path: &Path, at: usize) {
+        let state = self.0.state.lock();
+        let mut node = state.names[path].lock();
+        node.now[at] ^= 0x55;
+        node.durable = node.now.clone();
+    }
+
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.0.state.lock().names.keys().cloned().collect()
+    }
+
+    pub(crate) fn content(&self, path: &Path) -> Vec<u8> {
+        self.0.state.lock().names[path].lock().now.clone()
+    }
+
+    pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
+        let node = Node {
+            now: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            unsynced: Vec::new(),
+        };
+        let mut state = self.0.state.lock();
+        state
+            .names
+            .insert(path.to_owned(), Arc::new(Mutex::new(node)));
+    }
+}
+
+impl Node {
+    fn after(&self, left: Left) -> Self {
+        let mut bytes = self.durable.clone();
+        for (number, change) in self.unsynced.iter().enumerate() {
+            match (left, change) {
+                (Left::Nothing, _) => {}
+                (Left::Patches, _) if number % 2 == 1 => {}
+                (Left::Patches, Change::Write(at, written)) => {
+                    Change::Write(*at, written[..written.len() / 2].to_vec()).apply(&mut bytes);
+                }
+                (Left::Garbage, Change::Write(at, written)) => {
+                    let garbage = written.iter().map(|byte| byte ^ 0xa5).collect();
+                    Change::Write(*at, garbage).apply(&mut bytes);
+                }
+                _ => change.apply(&mut bytes),
+            }
+        }
+        Self {
+            now: bytes.clone(),
+            durable: bytes,
+            unsynced: Vec::new(),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.now);
+        self.unsynced.push(change);
+    }
+}
+
+impl FileSystem for Power {
+    fn create_folder(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let state = self.0.state.lock();
+        let own = state.names.keys().filter(|path| path.starts_with(folder));
+        let names = own.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        Ok(names.collect())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let mut state = self.0.state.lock();
+        let cut = state.operate()?;
+        if state.names.contains_key(path) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let node = Arc::<Mutex<Node>>::default();
+        state.names.insert(path.to_owned(), Arc::clone(&node));
+        let power = self.clone();
+        if cut {
+            return Err(no_power());
+        }
+        Ok(Box::new(PowerFile { power, node }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let state = self.0.state.lock();
+        let node = state.names.get(path).ok_or(ErrorKind::NotFound)?;
+        Ok(Box::new(PowerFile {
+            power: self.clone(),
+            node: Arc::clone(node),
+        }))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.state.lock();
+        state.operate()?;
+        state.names.remove(path).ok_or(ErrorKind::NotFound)?;
+        Ok(())
+    }
+
+    fn sync_folder(&self, _path: &Path) -> io::Result<()> {
+        let mut state = self.0.state.lock();
+        if state.operate()? {
+            return Err(no_power());
+        }
+        state.durable_names = state.names.clone();
+        Ok(())
+    }
+}
+
+struct PowerFile {
+    power: Power,
+    node: Arc<Mutex<Node>>,
+}
+
+impl File for PowerFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.node.lock().now.len() as u64)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let node = self.node.lock();
+        let start = usize::try_from(offset).unwrap();
+        let source = node.now.get(start..start + bytes.len());
+        bytes.copy_from_slice(source.ok_or(ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.power.0.state.lock();
+        let cut = state.operate()?;
+        let room = state.capacity.map_or(usize::MAX, |capacity| {
+            capacity.saturating_sub(state.bytes())
+        });
+        let written = match () {
+            () if cut => bytes.len() / 2,
+            () => bytes.len().min(room),
+        };
+        let at = usize::try_from(offset).unwrap();
+        let change = Change::Write(at, bytes[..written].to_vec());
+        self.node.lock().change(change);
+        match () {
+            () if cut => Err(no_power()),
+            () if written < bytes.len() => Err(ErrorKind::StorageFull.into()),
+            () => Ok(()),
+        }
+    }
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.power.0.state.lock().operate()?;
+        let length = usize::try_from(length).unwrap();
+        self.node.lock().change(Change::Cut(length));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.power.0.state.lock();
+        while state.syncs_held {
+            self.power.0.gate.wait(&mut state);
+        }
+        if state.operate()? {
+            return Err(no_power());
+        }
+        state.syncs += 1;
+        let mut node = self.node.lock();
+        if state.failing_syncs > 0 {
+            state.failing_syncs -= 1;
+            // As Linux does it: what could not be written is forgotten, and the next sync says nothing.
+            node.unsynced.clear();
+            return Err(io::Error::other("the disk did not take it"));
+        }
+        node.durable = node.now.clone();
+        node.unsynced.clear();
+        Ok(())
+    }
+}
