@@ -167,6 +167,13 @@ pub trait Store: Send + Sync {
     /// [`StateError`] if the database cannot be read.
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>>;
 
+    /// A build with all its rows as they stood after one commit; none if there is no such build. For live
+    /// clients, who must know up to which event a state goes. Costs as much as the build is long.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn whole_session(&self, session_id: Uuid) -> Result<Option<WholeSession>>;
+
     /// A build's todos, in order.
     ///
     /// # Errors
@@ -238,6 +245,23 @@ pub struct LoadedCommand {
     pub session: Option<(Session, Option<String>)>,
     /// Whether the build has ended and its full state is still to be written.
     pub raw_state_due: bool,
+}
+
+/// A build with all its rows, all of the same commit.
+#[derive(Debug, Clone)]
+pub struct WholeSession {
+    /// Its own row; its `last_seq` is the last event that any of the rows shows.
+    pub session: Session,
+    /// Its project's name.
+    pub project_name: String,
+    /// Its todos, in order.
+    pub todos: Vec<Todo>,
+    /// Its tool calls, in the order they were first named.
+    pub tool_calls: Vec<ToolCall>,
+    /// Its texts, part by part in the order they began.
+    pub notes: Vec<Note>,
+    /// Its `raw_state`, unless that is to be written.
+    pub raw_state: Option<String>,
 }
 
 /// The last part of a text.

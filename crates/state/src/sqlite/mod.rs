@@ -17,6 +17,7 @@ mod migrate;
 mod projects;
 mod sessions;
 mod threads;
+mod whole;
 
 use std::path::Path;
 
@@ -31,7 +32,9 @@ use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::rows::{
     Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, Todo, ToolCall,
 };
-use crate::store::{LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store};
+use crate::store::{
+    LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
+};
 
 type Result<T> = std::result::Result<T, StateError>;
 
@@ -204,6 +207,11 @@ impl Store for SqliteStore {
 
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>> {
         let read = move |connection: &_| sessions::sessions(connection, &filter);
+        self.readers.run("SELECT generation_sessions", read).await
+    }
+
+    async fn whole_session(&self, session_id: Uuid) -> Result<Option<WholeSession>> {
+        let read = move |connection: &_| whole::whole_session(connection, session_id);
         self.readers.run("SELECT generation_sessions", read).await
     }
 
