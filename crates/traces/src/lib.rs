@@ -12,6 +12,7 @@
 
 pub mod files;
 mod frame;
+pub mod ingest;
 pub mod log;
 pub mod store;
 

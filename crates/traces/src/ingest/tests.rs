@@ -1,0 +1,110 @@
+//! Good bodies in every form, and a table of bad ones.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+use crate::testing::span;
+
+const PROTOBUF: Option<&str> = Some("application/x-protobuf");
+const JSON: Option<&str> = Some("application/json; charset=utf-8");
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn decode(
+    content_type: Option<&str>,
+    encoding: Option<&str>,
+    body: &[u8],
+) -> Result<Decoded, IngestError> {
+    decode_otlp(content_type, encoding, body, &Limits::default())
+}
+
+#[test]
+fn protobuf_and_json_come_in_plain_and_gzipped() {
+    let spans: Vec<_> = (0..5).map(|n| span(1, n)).collect();
+    let request = otlp::to_request(&spans);
+    let bodies = [
+        (PROTOBUF, otlp::encode(&request)),
+        (Some("Application/Protobuf"), otlp::encode(&request)),
+        (JSON, otlp::encode_json(&request)),
+    ];
+    for (content_type, body) in bodies {
+        for (encoding, body) in [
+            (None, body.clone()),
+            (Some("identity"), body.clone()),
+            (Some("GZIP"), gzip(&body)),
+        ] {
+            let decoded = decode(content_type, encoding, &body).unwrap();
+            assert_eq!(decoded.spans, spans);
+            assert!(decoded.refused.is_empty());
+        }
+    }
+}
+
+#[test]
+fn bad_bodies_get_the_right_status_and_a_clear_message() {
+    let cut = gzip(b"{}")[..8].to_vec();
+    let bomb = gzip(&vec![0; (100 << 20) + 1]);
+    assert!(bomb.len() < 1 << 20);
+    let many = [0x12, 0x00].repeat(200_000);
+    let mut spans = vec![0x0a, 0x84, 0xb5, 0x18, 0x12, 0x80, 0xb5, 0x18];
+    spans.extend(&many);
+    let group = [&[0x0b][..], &vec![0; 300 << 10]].concat();
+    let objects = "{".repeat(1_000_001);
+    let large = vec![b' '; (20 << 20) + 1];
+    type Case<'a> = (Option<&'a str>, Option<&'a str>, &'a [u8], u16, &'a str);
+    let cases: [Case<'_>; 14] = [
+        (None, None, b"", 415, "content type"),
+        (Some("text/plain"), None, b"{}", 415, "content type"),
+        (Some("application/jsonx"), None, b"{}", 415, "content type"),
+        (JSON, Some("br"), b"{}", 415, "content encoding"),
+        (JSON, Some("gzip, gzip"), b"{}", 415, "content encoding"),
+        (JSON, Some("gzip"), b"{}", 400, "no gzip"),
+        (JSON, Some("gzip"), &cut, 400, "no gzip"),
+        (JSON, Some("gzip"), &bomb, 413, "larger than 104857600"),
+        (JSON, None, &large, 413, "larger than 20971520"),
+        (JSON, None, b"{\"resourceSpans\":", 400, "read the spans"),
+        (JSON, None, objects.as_bytes(), 413, "more than 1000000"),
+        (PROTOBUF, None, b"\xff\xff", 400, "read the spans"),
+        (PROTOBUF, None, &spans, 413, "more than 100000 spans"),
+        (PROTOBUF, None, &group, 400, "group"),
+    ];
+    for (number, (content_type, encoding, body, status, message)) in cases.into_iter().enumerate() {
+        let error = decode(content_type, encoding, body).unwrap_err();
+        assert_eq!(error.status(), status, "case {number}: {error}");
+        assert!(error.to_string().contains(message), "{number}: {error}");
+    }
+}
+
+#[test]
+fn an_enormous_span_is_refused_alone() {
+    let mut spans: Vec<_> = (0..3).map(|n| span(1, n)).collect();
+    spans[1].name = "x".repeat(2 << 20).into();
+    let body = otlp::encode(&otlp::to_request(&spans));
+    let decoded = decode(PROTOBUF, None, &body).unwrap();
+    assert_eq!(decoded.spans, [span(1, 0), span(1, 2)]);
+    let reason = RefusedReason::TooLarge;
+    assert_eq!(decoded.refused, [Refused { reason, count: 1 }]);
+}
+
+#[test]
+fn the_answer_tells_what_was_refused_in_the_senders_format() {
+    assert_eq!(response(Format::Protobuf, &[]), b"");
+    assert_eq!(response(Format::Json, &[]), b"{}");
+    let reason = RefusedReason::SpanId;
+    let refused = [Refused { reason, count: 3 }];
+    let json: serde_json::Value =
+        serde_json::from_slice(&response(Format::Json, &refused)).unwrap();
+    assert_eq!(json["partialSuccess"]["rejectedSpans"], "3");
+    let bytes = response(Format::Protobuf, &refused);
+    // partial_success { rejected_spans: 3 …
+    assert_eq!((bytes[0], &bytes[2..4]), (0x0a, &[0x08, 3][..]));
+    assert_eq!(error_response(Format::Protobuf, "no"), b"\x12\x02no");
+    assert_eq!(error_response(Format::Json, "no"), b"{\"message\":\"no\"}");
+}
