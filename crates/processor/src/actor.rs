@@ -1,0 +1,493 @@
+//! One command's task: takes what has come for it, folds it, has it committed, answers.
+//!
+//! It has at most one batch under way, so a command's events are committed in order. Its memory is a copy of
+//! the database: whenever a commit does not go through, the copy is dropped and read anew, so nothing is ever
+//! half applied.
+
+use std::sync::Arc;
+
+use hopline_state::StateError;
+use hopline_state::rows::{Decision, DecisionKind, SessionStatus};
+use hopline_telemetry::TraceContext;
+use hopline_wire::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::command::CommandState;
+use crate::committer::{Answer, Committer, chain};
+use crate::feed::{Change, ChangeTrace};
+use crate::incoming::Incoming;
+use crate::refresh;
+use crate::round::{Folding, Round, Verdicts};
+use crate::service::{Shared, SubmitError};
+
+/// How many requests a round takes together, and about how many events.
+const ROUND_REQUESTS: usize = 64;
+const ROUND_EVENTS: usize = 2_000;
+
+/// What a command's task is asked to do.
+pub(crate) enum Work {
+    /// Settle events.
+    Events {
+        events: Vec<Incoming>,
+        answer: oneshot::Sender<Result<CommandReply, SubmitError>>,
+        /// Their share of the bytes under way, given back when they are settled.
+        room: Arc<OwnedSemaphorePermit>,
+    },
+    /// Record a decision.
+    Decide {
+        kind: DecisionKind,
+        reason: String,
+        /// Only if nothing was heard since then.
+        quiet_since: Option<Timestamp>,
+        answer: oneshot::Sender<Result<bool, SubmitError>>,
+    },
+    /// Write the full state if it is due.
+    Refresh,
+}
+
+/// What became of one request's events of a command.
+#[derive(Debug)]
+pub(crate) struct CommandReply {
+    /// The last settled sequence number.
+    pub(crate) last_seq: u64,
+    /// The rest.
+    pub(crate) verdicts: Verdicts,
+}
+
+/// A request's events and where its answer goes.
+struct Request {
+    events: Vec<Incoming>,
+    answer: oneshot::Sender<Result<CommandReply, SubmitError>>,
+    _room: Arc<OwnedSemaphorePermit>,
+}
+
+struct Actor {
+    shared: Arc<Shared>,
+    command_id: Arc<str>,
+    committer: Committer,
+    state: Option<CommandState>,
+    /// When events last came.
+    heard_at: Timestamp,
+    /// The persist span of the last traced event: what writing the full state is a consequence of.
+    last_span: Option<TraceContext>,
+}
+
+/// How a round is tried: again, and more carefully, as long as the database refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Together with other commands.
+    Normal,
+    /// In a group of its own.
+    Alone,
+    /// In a group of its own, refusing its only event.
+    Refusing,
+}
+
+/// Why a round did not go through.
+enum Failure {
+    /// The command was moved on; read it anew.
+    Moved,
+    /// Not now.
+    Unavailable(Arc<StateError>),
+    /// Not like this.
+    Refused(Arc<StateError>),
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// The life of a command's task.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    command_id: Arc<str>,
+    mut works: mpsc::Receiver<Work>,
+    own_inbox: mpsc::WeakSender<Work>,
+    committer: Committer,
+) {
+    shared.metrics.active_commands.inc();
+    let mut actor = Actor {
+        shared: Arc::clone(&shared),
+        command_id: Arc::clone(&command_id),
+        committer,
+        state: None,
+        heard_at: Timestamp::default(),
+        last_span: None,
+    };
+    loop {
+        let refresh_due = actor.state.as_ref().is_some_and(|state| state.state_due);
+        let patience = if refresh_due {
+            shared.options.refresh_after
+        } else {
+            shared.options.idle_after
+        };
+        match tokio::time::timeout(patience, works.recv()).await {
+            Ok(Some(first)) => actor.take(first, &mut works).await,
+            Ok(None) => break,
+            Err(_) if refresh_due => actor.refresh().await,
+            Err(_) => {
+                if shared.retire(&command_id, &own_inbox, &works) {
+                    // Whoever held the inbox while it was taken out of the register may still use it.
+                    works.close();
+                    while let Some(work) = works.recv().await {
+                        actor.take(work, &mut works).await;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    shared.metrics.active_commands.dec();
+}
+
+impl Actor {
+    /// Works off `first` and whatever else waits.
+    async fn take(&mut self, first: Work, works: &mut mpsc::Receiver<Work>) {
+        let mut requests = Vec::new();
+        let mut events_left = ROUND_EVENTS;
+        let mut next = Some(first);
+        while let Some(work) = next.take() {
+            match work {
+                Work::Events {
+                    events,
+                    answer,
+                    room,
+                } => {
+                    events_left = events_left.saturating_sub(events.len());
+                    requests.push(Request {
+                        events,
+                        answer,
+                        _room: room,
+                    });
+                    if events_left > 0 && requests.len() < ROUND_REQUESTS {
+                        next = works.try_recv().ok();
+                    }
+                }
+                Work::Decide {
+                    kind,
+                    reason,
+                    quiet_since,
+                    answer,
+                } => {
+                    self.settle(std::mem::take(&mut requests)).await;
+                    let decided = self.decide(kind, reason, quiet_since).await;
+                    // Whoever asked may have gone; the decision stands.
+                    let _ = answer.send(decided);
+                }
+                Work::Refresh => {
+                    if self.load().await.is_ok_and(|state| state.state_due) {
+                        self.refresh().await;
+                    }
+                }
+            }
+        }
+        self.settle(requests).await;
+    }
+
+    /// Settles requests together, and answers each.
+    async fn settle(&mut self, requests: Vec<Request>) {
+        if requests.is_empty() {
+            return;
+        }
+        self.heard_at = Timestamp::now();
+        let mut verdicts: Vec<Verdicts> = Vec::new();
+        verdicts.resize_with(requests.len(), Verdicts::default);
+        let settled = self.settle_events(&requests, &mut verdicts).await;
+        let last_seq = self
+            .state
+            .as_ref()
+            .map_or(0, |state| state.position.last_seq);
+        for (request, verdicts) in requests.into_iter().zip(verdicts) {
+            let reply = match &settled {
+                Ok(()) => Ok(CommandReply { last_seq, verdicts }),
+                Err(error) => Err(error.clone()),
+            };
+            // Whoever asked may have gone; what is settled stays settled.
+            let _ = request.answer.send(reply);
+        }
+        self.refresh_if_final().await;
+    }
+
+    async fn settle_events(
+        &mut self,
+        requests: &[Request],
+        verdicts: &mut Vec<Verdicts>,
+    ) -> Result<(), SubmitError> {
+        let mut events: Vec<(usize, &Incoming)> = Vec::new();
+        for (request, each) in requests.iter().enumerate() {
+            events.extend(each.events.iter().map(|event| (request, event)));
+        }
+        // Requests may have overtaken each other. Unnumbered events stay where they are.
+        if events.iter().all(|(_, event)| event.seq().is_some()) {
+            events.sort_by_key(|(_, event)| event.seq());
+        }
+        let fresh = || {
+            let mut fresh: Vec<Verdicts> = Vec::new();
+            fresh.resize_with(requests.len(), Verdicts::default);
+            fresh
+        };
+        let mut care = Care::Normal;
+        // Moved on by someone else, a round is tried anew; each try sees a later state.
+        for _ in 0..4 {
+            *verdicts = fresh();
+            match self.try_round(&events, verdicts, care).await {
+                Ok(()) => return Ok(()),
+                Err(Failure::Moved) => {}
+                Err(Failure::Unavailable(error)) => return Err(SubmitError::Unavailable(error)),
+                Err(Failure::Refused(_)) if care == Care::Normal => care = Care::Alone,
+                Err(Failure::Refused(_)) => {
+                    *verdicts = fresh();
+                    return self.one_by_one(&events, verdicts).await;
+                }
+            }
+        }
+        let source = "the command keeps moving on elsewhere".into();
+        Err(SubmitError::Unavailable(Arc::new(
+            StateError::Unavailable {
+                operation: "commit a group",
+                code: None,
+                source,
+            },
+        )))
+    }
+
+    /// The database refuses a round for good: the event that it refuses is found and rejected, so that it
+    /// does not block its command for ever.
+    async fn one_by_one(
+        &mut self,
+        events: &[(usize, &Incoming)],
+        verdicts: &mut [Verdicts],
+    ) -> Result<(), SubmitError> {
+        for event in events {
+            let mut care = Care::Alone;
+            loop {
+                match self
+                    .try_round(std::slice::from_ref(event), verdicts, care)
+                    .await
+                {
+                    Ok(()) => break,
+                    Err(Failure::Refused(_)) if care == Care::Alone => care = Care::Refusing,
+                    Err(Failure::Moved) => {}
+                    Err(Failure::Unavailable(error) | Failure::Refused(error)) => {
+                        return Err(SubmitError::Unavailable(error));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds events from where the command stands and commits them. Unless that goes through, the command's
+    /// state is dropped.
+    async fn try_round(
+        &mut self,
+        events: &[(usize, &Incoming)],
+        verdicts: &mut [Verdicts],
+        care: Care,
+    ) -> Result<(), Failure> {
+        self.load().await?;
+        let Some(mut state) = self.state.take() else {
+            return Err(Failure::Moved);
+        };
+        let shared = Arc::clone(&self.shared);
+        if state.project.is_none() {
+            find_project(&shared, &mut state, events).await?;
+        }
+        let mut round = Round::begin(state, &shared.tracer, shared.options.max_event_bytes);
+        for (request, event) in events {
+            let refuse = care == Care::Refusing;
+            while let Err((kind, id)) = round.take(event, refuse, &mut verdicts[*request]) {
+                let Some(build) = &round.state().fold.build else {
+                    break;
+                };
+                let end = shared.store.last_note_part(build.id(), kind, &id).await?;
+                round.remember_text(kind, &id, end);
+            }
+        }
+        self.finish(round, care).await
+    }
+
+    /// Commits a round, and tells those who follow.
+    async fn finish(&mut self, round: Round<'_>, care: Care) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let build = round.state().fold.build.as_ref();
+        let ids = build.map(|build| (build.session.project_id, build.id()));
+        let followed =
+            ids.is_some_and(|(project, session)| shared.feed.is_followed(project, session));
+        let todos = match ids {
+            Some((_, session)) if round.needs_todos() => shared.store.todos(session).await?,
+            _ => Vec::new(),
+        };
+        let Folding {
+            state,
+            batch,
+            spans,
+            contexts,
+            taken_up,
+            outcomes,
+            updates,
+        } = round.finish(&todos, followed);
+        if let Some(batch) = batch {
+            let alone = care != Care::Normal;
+            match self.committer.commit(batch, spans, taken_up, alone).await {
+                Answer::Committed => {}
+                Answer::Moved => return Err(Failure::Moved),
+                Answer::Failed(error) => return Err(Failure::Unavailable(error)),
+                Answer::Refused(error) => return Err(Failure::Refused(error)),
+            }
+        }
+        shared.metrics.settled(&outcomes);
+        if let Some(context) = contexts.last() {
+            self.last_span = Some(context.clone());
+        }
+        if let (Some((updates, urgent)), Some((project_id, session_id))) = (updates, ids)
+            && !updates.is_empty()
+        {
+            shared.feed.publish(Change {
+                project_id,
+                session_id,
+                seq: state.position.last_seq,
+                updates,
+                urgent,
+                traces: by_trace(contexts),
+            });
+        }
+        self.state = Some(state);
+        Ok(())
+    }
+
+    /// The command as the database has it, unless it is at hand.
+    async fn load(&mut self) -> Result<&mut CommandState, StateError> {
+        if self.state.is_none() {
+            let loaded = self.shared.store.load_command(&self.command_id).await?;
+            let id = Arc::clone(&self.command_id);
+            self.state = Some(match loaded {
+                Some(loaded) => CommandState::load(id, loaded),
+                None => CommandState::unknown(id),
+            });
+        }
+        let id = &self.command_id;
+        Ok(self
+            .state
+            .get_or_insert_with(|| CommandState::unknown(Arc::clone(id))))
+    }
+
+    async fn decide(
+        &mut self,
+        kind: DecisionKind,
+        reason: String,
+        quiet_since: Option<Timestamp>,
+    ) -> Result<bool, SubmitError> {
+        let unavailable = |error| SubmitError::Unavailable(error);
+        if quiet_since.is_some_and(|since| self.heard_at >= since) {
+            return Ok(false);
+        }
+        for _ in 0..3 {
+            let state = self
+                .load()
+                .await
+                .map_err(|error| unavailable(error.into()))?;
+            let decision = Decision {
+                after_seq: state.position.last_seq,
+                kind,
+                reason: reason.clone(),
+                at: Timestamp::from_millis(Timestamp::now().as_millis()),
+            };
+            let Some(state) = self.state.take() else {
+                continue;
+            };
+            let shared = Arc::clone(&self.shared);
+            let mut round = Round::begin(state, &shared.tracer, shared.options.max_event_bytes);
+            let changed = round.decide(decision);
+            match self.finish(round, Care::Normal).await {
+                Ok(()) => return Ok(changed),
+                Err(Failure::Moved) => {}
+                Err(Failure::Unavailable(error) | Failure::Refused(error)) => {
+                    return Err(unavailable(error));
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// A build that has ended for good has its full state written at once; one that may go on, when it is
+    /// quiet.
+    async fn refresh_if_final(&mut self) {
+        let state = self.state.as_ref().filter(|state| state.state_due);
+        let build = state.and_then(|state| state.fold.build.as_ref());
+        let just_ended = build.is_some_and(|build| {
+            build.session.is_final && build.session.ended_at == Some(build.session.updated_at)
+        });
+        if just_ended {
+            self.refresh().await;
+        }
+    }
+
+    async fn refresh(&mut self) {
+        let Some(state) = &mut self.state else {
+            return;
+        };
+        let Some(build) = &state.fold.build else {
+            state.state_due = false;
+            return;
+        };
+        if build.session.status == SessionStatus::Active {
+            state.state_due = false;
+            return;
+        }
+        let (shared, last_seq) = (&self.shared, state.position.last_seq);
+        match refresh::write(
+            shared,
+            &build.session,
+            &state.project_name,
+            last_seq,
+            self.last_span.as_ref(),
+        )
+        .await
+        {
+            Ok(()) => state.state_due = false,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(command = %self.command_id, error, "could not write a build's full state");
+            }
+        }
+    }
+}
+
+/// Looks for the project that events of an unknown command name.
+async fn find_project(
+    shared: &Shared,
+    state: &mut CommandState,
+    events: &[(usize, &Incoming)],
+) -> Result<(), StateError> {
+    let named = events.iter().find_map(|(_, event)| event.project_id());
+    let Some(id) = named.and_then(|text| Uuid::parse_str(text).ok()) else {
+        return Ok(());
+    };
+    if shared.store.project(id).await?.is_some() {
+        state.set_project(id);
+    }
+    Ok(())
+}
+
+/// Persist spans by their trace.
+fn by_trace(contexts: Vec<TraceContext>) -> Vec<ChangeTrace> {
+    let mut traces: Vec<ChangeTrace> = Vec::new();
+    for context in contexts {
+        match traces
+            .iter_mut()
+            .rev()
+            .find(|trace| trace.context.trace_id == context.trace_id)
+        {
+            Some(trace) => trace.others.push(context.span_id),
+            None => traces.push(ChangeTrace {
+                context,
+                others: Vec::new(),
+            }),
+        }
+    }
+    traces
+}

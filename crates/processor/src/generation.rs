@@ -1,0 +1,259 @@
+//! The GenerationState: a build as browsers read it, made from its rows.
+//!
+//! `raw_state` holds it: with todos, active index and times while the build runs, and once in full when it has
+//! ended. [`assemble`] makes the full form, for that and for the API. Inputs and outputs over 16 KiB are
+//! cut and marked; beyond [`MAX_STATE_BYTES`] older texts and tools stay and later ones are left out, marked
+//! too. The rows keep everything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use hopline_state::rows::{Note, Session, SessionStatus, Todo, ToolCall};
+use hopline_state::{Page, StateError, Store};
+use hopline_wire::Timestamp;
+use hopline_wire::limits::RAW_STATE_FIELD_BYTES;
+use hopline_wire::part::{TextKind, TodoStatus};
+use hopline_wire::text;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// How large a full state may grow, in bytes.
+pub const MAX_STATE_BYTES: usize = 16 << 20;
+
+/// A build's state, ready to be written as JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GenerationState<'a> {
+    id: Uuid,
+    project_id: Uuid,
+    project_name: &'a str,
+    operation_type: &'a str,
+    agent_id: &'a str,
+    todos: Vec<TodoView<'a>>,
+    tools_by_todo: BTreeMap<i32, Vec<ToolView>>,
+    text_by_todo: BTreeMap<i32, Vec<TextView>>,
+    active_todo_index: i32,
+    is_active: bool,
+    start_time: Timestamp,
+    end_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TodoView<'a> {
+    content: &'a str,
+    active_form: &'a str,
+    status: TodoStatus,
+}
+
+/// A tool call as browsers read it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ToolView {
+    id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Box<RawValue>>,
+    state: &'static str,
+    start_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    truncated: BTreeMap<&'static str, Cut>,
+}
+
+/// What was cut from a field.
+#[derive(Debug, Serialize)]
+struct Cut {
+    /// How many bytes of JSON the whole has.
+    bytes: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct TextView {
+    id: String,
+    kind: &'static str,
+    text: String,
+    timestamp: Timestamp,
+}
+
+pub(crate) fn todo_views(todos: &[Todo]) -> Vec<TodoView<'_>> {
+    let view = todos.iter().map(|todo| TodoView {
+        content: &todo.content,
+        active_form: &todo.active_form,
+        status: todo.status,
+    });
+    view.collect()
+}
+
+impl<'a> GenerationState<'a> {
+    fn new(
+        session: &'a Session,
+        project_name: &'a str,
+        todos: &'a [Todo],
+        active_todo_index: i32,
+    ) -> Self {
+        Self {
+            id: session.id,
+            project_id: session.project_id,
+            project_name,
+            operation_type: &session.operation_type,
+            agent_id: &session.agent_id,
+            todos: todo_views(todos),
+            tools_by_todo: BTreeMap::new(),
+            text_by_todo: BTreeMap::new(),
+            active_todo_index,
+            is_active: session.status == SessionStatus::Active,
+            start_time: session.started_at,
+            end_time: session.ended_at,
+            truncated: false,
+        }
+    }
+
+    fn json(&self) -> String {
+        // Texts, numbers and JSON that was parsed before serialise without fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The state of a running build, without tools and texts, as `raw_state` keeps it.
+pub(crate) fn running(
+    session: &Session,
+    project_name: &str,
+    todos: &[Todo],
+    active_index: i32,
+) -> String {
+    GenerationState::new(session, project_name, todos, active_index).json()
+}
+
+/// The full state of a build, from its rows, with the last event that is certainly in it. Later ones may be in
+/// it too.
+///
+/// # Errors
+/// [`StateError`] if the rows cannot be read.
+pub async fn assemble(
+    store: &Arc<dyn Store>,
+    session: &Session,
+    project_name: &str,
+) -> Result<String, StateError> {
+    let todos = store.todos(session.id).await?;
+    let active = todos
+        .iter()
+        .find(|todo| todo.status == TodoStatus::InProgress);
+    let active_index = active.map_or(-1, |todo| todo.index);
+    let mut state = GenerationState::new(session, project_name, &todos, active_index);
+    let mut room = MAX_STATE_BYTES;
+    let tools_complete = add_tools(store, session.id, &mut state.tools_by_todo, &mut room).await?;
+    let texts_complete = add_texts(store, session.id, &mut state.text_by_todo, &mut room).await?;
+    state.truncated = !tools_complete || !texts_complete;
+    Ok(state.json())
+}
+
+async fn add_tools(
+    store: &Arc<dyn Store>,
+    session_id: Uuid,
+    by_todo: &mut BTreeMap<i32, Vec<ToolView>>,
+    room: &mut usize,
+) -> Result<bool, StateError> {
+    let mut after = 0;
+    loop {
+        let calls = store.tool_calls(session_id, after, Page::default()).await?;
+        let Some(last) = calls.last() else {
+            return Ok(true);
+        };
+        after = last.first_seq;
+        for call in calls {
+            let todo_index = call.todo_index;
+            let view = ToolView::new(call);
+            let size =
+                |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |raw| raw.get().len());
+            let bytes = 200 + size(&view.input) + size(&view.output);
+            let Some(left) = room.checked_sub(bytes) else {
+                return Ok(false);
+            };
+            *room = left;
+            by_todo.entry(todo_index).or_default().push(view);
+        }
+    }
+}
+
+async fn add_texts(
+    store: &Arc<dyn Store>,
+    session_id: Uuid,
+    by_todo: &mut BTreeMap<i32, Vec<TextView>>,
+    room: &mut usize,
+) -> Result<bool, StateError> {
+    // Parts of one text under the same todo are shown as one.
+    let mut places: HashMap<(TextKind, String, i32), usize> = HashMap::new();
+    let mut after = None;
+    loop {
+        let notes: Vec<Note> = store.notes(session_id, after, Page::default()).await?;
+        let Some(last) = notes.last() else {
+            return Ok(true);
+        };
+        after = Some((last.first_seq, last.part));
+        for note in notes {
+            let Some(left) = room.checked_sub(note.content.len() + 100) else {
+                return Ok(false);
+            };
+            *room = left;
+            let views = by_todo.entry(note.todo_index).or_default();
+            let key = (note.kind, note.text_id, note.todo_index);
+            if let Some(place) = places.get(&key) {
+                views[*place].text.push_str(&note.content);
+                continue;
+            }
+            views.push(TextView {
+                id: key.1.clone(),
+                kind: note.kind.as_str(),
+                text: note.content,
+                timestamp: note.created_at,
+            });
+            places.insert(key, views.len() - 1);
+        }
+    }
+}
+
+impl ToolView {
+    /// A call as browsers read it, its input and output cut if they are long.
+    pub(crate) fn new(call: ToolCall) -> Self {
+        let mut truncated = BTreeMap::new();
+        let mut field = |name: &'static str, json: Option<String>| {
+            let json = json?;
+            let bytes = json.len();
+            let (json, was_cut) = cut(json);
+            if was_cut {
+                truncated.insert(name, Cut { bytes });
+            }
+            RawValue::from_string(json).ok()
+        };
+        let input = field("input", call.input);
+        let output = field("output", call.output);
+        Self {
+            id: call.tool_call_id,
+            name: call.name,
+            input,
+            output,
+            state: call.state.as_str(),
+            start_time: call.started_at,
+            end_time: call.ended_at,
+            truncated,
+        }
+    }
+}
+
+/// Cuts JSON that is too long: what is left is a text that holds its beginning.
+fn cut(json: String) -> (String, bool) {
+    if json.len() <= RAW_STATE_FIELD_BYTES {
+        return (json, false);
+    }
+    let whole: Option<String> = serde_json::from_str(&json).ok();
+    let beginning = text::prefix(whole.as_deref().unwrap_or(&json), RAW_STATE_FIELD_BYTES);
+    (serde_json::Value::from(beginning).to_string(), true)
+}

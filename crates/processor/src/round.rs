@@ -1,0 +1,447 @@
+//! One round of a command: the events that waited, judged one by one, folded, and made ready to commit.
+//!
+//! A round touches nothing but its own copy of the command. If its commit fails, both are dropped.
+
+use std::sync::Arc;
+
+use hopline_state::group::{
+    CommandBatch, CommandChange, Log, RawState, SessionBatch, UnknownCommand,
+};
+use hopline_state::rows::{CommandStatus, Decision, Outcome, SessionStatus, Todo};
+use hopline_telemetry::contract::keys;
+use hopline_telemetry::{Hop, TraceContext, Tracer, tracer};
+use hopline_wire::Timestamp;
+use hopline_wire::event::EventType;
+use hopline_wire::ingest::{RejectCode, Rejection};
+use hopline_wire::part::{Part, TextKind};
+use hopline_wire::span::{EventKeys, Span, Text};
+
+use crate::command::{CommandState, Place};
+use crate::feed::Update;
+use crate::fold::{Changes, Folded, Moment, Refusal, Stop};
+use crate::generation;
+use crate::incoming::Incoming;
+use crate::metrics::{EventOutcome, PartKind};
+use crate::updates;
+
+/// What a round makes of one request's events.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts {
+    /// The events refused for good.
+    pub(crate) rejected: Vec<Rejection>,
+    /// Whether events were left out because others before them are missing.
+    pub(crate) gap: bool,
+    /// Whether any event was settled.
+    pub(crate) settled: bool,
+}
+
+/// A round in the making.
+pub(crate) struct Round<'a> {
+    tracer: &'a Tracer,
+    state: CommandState,
+    max_event_bytes: usize,
+    expected_last_seq: u64,
+    log: Log,
+    changes: Changes,
+    spans: Vec<Span>,
+    contexts: Vec<TraceContext>,
+    taken_up: Vec<(PartKind, Timestamp)>,
+    outcomes: Vec<(EventOutcome, u64)>,
+    create: Option<UnknownCommand>,
+    met_gap: bool,
+    was_ended: bool,
+}
+
+/// A round, ready to commit.
+pub(crate) struct Folding {
+    /// The command as it will be once the batch is committed.
+    pub(crate) state: CommandState,
+    /// What to commit; none if nothing changed.
+    pub(crate) batch: Option<CommandBatch>,
+    /// The persist spans, without their end.
+    pub(crate) spans: Vec<Span>,
+    /// Where the traces of those spans stand, one by one: the spans' own parents.
+    pub(crate) contexts: Vec<TraceContext>,
+    /// When each event was taken up.
+    pub(crate) taken_up: Vec<(PartKind, Timestamp)>,
+    /// How the events ended.
+    pub(crate) outcomes: Vec<(EventOutcome, u64)>,
+    /// What to tell those who follow the build, if any do: the updates, and whether they are urgent.
+    pub(crate) updates: Option<(Vec<Update>, bool)>,
+}
+
+impl<'a> Round<'a> {
+    /// Begins a round from where the command stands.
+    pub(crate) fn begin(state: CommandState, tracer: &'a Tracer, max_event_bytes: usize) -> Self {
+        let build = state.fold.build.as_ref();
+        Self {
+            tracer,
+            max_event_bytes,
+            expected_last_seq: state.position.last_seq,
+            was_ended: build.is_some_and(|build| build.session.status != SessionStatus::Active),
+            state,
+            log: Log::default(),
+            changes: Changes::default(),
+            spans: Vec::new(),
+            contexts: Vec::new(),
+            taken_up: Vec::new(),
+            outcomes: Vec::new(),
+            create: None,
+            met_gap: false,
+        }
+    }
+
+    /// Judges and folds one event, by rising number. `poisoned` refuses it whatever it says.
+    ///
+    /// # Errors
+    /// The text whose end must be looked up and told with [`Round::remember_text`] before the same event is
+    /// given again; then nothing has changed.
+    pub(crate) fn take(
+        &mut self,
+        event: &Incoming,
+        poisoned: bool,
+        verdicts: &mut Verdicts,
+    ) -> Result<(), (TextKind, Arc<str>)> {
+        if event.has_no_place() {
+            let error = event.problem().unwrap_or("expected a commandId");
+            let refusal = Refusal::new(RejectCode::BadEvent, error);
+            self.outcomes.push((refusal.code.into(), 1));
+            verdicts.rejected.push(rejection(event, None, refusal));
+            verdicts.settled = true;
+            return Ok(());
+        }
+        if self.met_gap {
+            verdicts.gap = true;
+            return Ok(());
+        }
+        match self.state.position.place(event) {
+            Place::Settled => {
+                self.outcomes.push((EventOutcome::Duplicate, 1));
+                verdicts.settled = true;
+                Ok(())
+            }
+            Place::Gap => {
+                self.met_gap = true;
+                verdicts.gap = true;
+                Ok(())
+            }
+            Place::Next(seq) => {
+                let rejected = self.fold(event, seq, poisoned)?;
+                verdicts.rejected.extend(rejected);
+                verdicts.settled = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells where a text ends, as its row says it.
+    pub(crate) fn remember_text(
+        &mut self,
+        kind: TextKind,
+        id: &Arc<str>,
+        end: Option<hopline_state::store::LastPart>,
+    ) {
+        if let Some(build) = &mut self.state.fold.build {
+            build.remember_text(kind, id, end);
+        }
+    }
+
+    /// Takes a decision of the server; says whether it changed anything.
+    pub(crate) fn decide(&mut self, decision: Decision) -> bool {
+        let build = self.state.fold.build.as_mut();
+        build.is_some_and(|build| build.decide(decision, &mut self.changes))
+    }
+
+    /// The command as it is at this point of the round.
+    pub(crate) const fn state(&self) -> &CommandState {
+        &self.state
+    }
+
+    fn fold(
+        &mut self,
+        event: &Incoming,
+        seq: u64,
+        poisoned: bool,
+    ) -> Result<Option<Rejection>, (TextKind, Arc<str>)> {
+        let taken_up = Timestamp::now();
+        let previous = self.state.position.last_seq;
+        let moment = Moment {
+            seq,
+            previous,
+            at: event.at(),
+            received: event.received,
+            legacy: event.seq().is_none(),
+        };
+        let fits = event.size() <= self.max_event_bytes;
+        let data = fits.then(|| event.data()).flatten();
+        let part = match self.judge(event, data.as_deref(), poisoned) {
+            Ok(part) => Ok(part),
+            Err(refusal) => Err(Stop::Refused(refusal)),
+        };
+        let kind = part.as_ref().map_or_else(
+            |_| event.kind().clone(),
+            |part| kind_text(event, part.as_ref()),
+        );
+        let folded = part.and_then(|part| {
+            let fold = &mut self.state.fold;
+            fold.apply(event, part.as_ref(), &moment, &mut self.changes)
+        });
+        let (folded, refusal) = match folded {
+            Ok(folded) => (folded, None),
+            Err(Stop::NeedsText(kind, id)) => return Err((kind, id)),
+            Err(Stop::Refused(refusal)) => {
+                self.state.fold.touch(&moment, &mut self.changes);
+                let folded = Folded {
+                    outcome: Outcome::Rejected,
+                    reason: Some(format!("{}: {}", refusal.code.as_str(), refusal.error)),
+                    finalized: None,
+                };
+                (folded, Some(refusal))
+            }
+        };
+        self.note_unknown(event);
+        self.note_span(event, &kind, &folded, refusal.as_ref(), taken_up, seq);
+        self.taken_up.push((PartKind::of(&kind), taken_up));
+        let outcome = match (&refusal, folded.outcome) {
+            (Some(refusal), _) => (refusal.code.into(), 1),
+            (None, Outcome::Expired) => (EventOutcome::Expired, seq - previous),
+            (None, _) => (EventOutcome::Committed, 1),
+        };
+        self.outcomes.push(outcome);
+        self.append_to_log(event, seq, folded);
+        self.state.position.advance(event, seq);
+        Ok(refusal.map(|refusal| rejection(event, Some(seq), refusal)))
+    }
+
+    /// Whether the event may be folded; the part in it, if it is one of a stream.
+    fn judge<'e>(
+        &self,
+        event: &Incoming,
+        data: Option<&'e str>,
+        poisoned: bool,
+    ) -> Result<Option<Part<'e>>, Refusal> {
+        let bad = |error: &str| Err(Refusal::new(RejectCode::BadEvent, error));
+        if event.size() > self.max_event_bytes {
+            let error = format!(
+                "expected an event of at most {} bytes, got {}",
+                self.max_event_bytes,
+                event.size()
+            );
+            return Err(Refusal::new(RejectCode::TooLarge, error));
+        }
+        if let Some(problem) = event.problem() {
+            return bad(problem);
+        }
+        if poisoned {
+            return bad("the database does not take it");
+        }
+        let runner = (self.state.runner_id.as_deref(), event.runner_id());
+        if let (Some(own), Some(from)) = runner
+            && *own != **from
+        {
+            let error = "the command was given to another runner";
+            return Err(Refusal::new(RejectCode::NotYours, error));
+        }
+        match (event.project_id(), &self.state.project) {
+            (None, _) => {
+                let error = "expected a projectId";
+                return Err(Refusal::new(RejectCode::NoProject, error));
+            }
+            (Some(_), None) => {
+                let error = "there is no such project";
+                return Err(Refusal::new(RejectCode::NoProject, error));
+            }
+            (Some(named), Some(own)) if named != own => {
+                return bad("expected the projectId of the command");
+            }
+            _ => {}
+        }
+        if event.event_type() != Some(EventType::BuildStream) {
+            return Ok(None);
+        }
+        let Some(data) = data else {
+            return bad("expected data to be a text");
+        };
+        let part = Part::in_event(data);
+        part.map(Some)
+            .map_err(|bad| Refusal::new(RejectCode::BadPart, bad))
+    }
+
+    /// A command that has no row gets one with its first event.
+    fn note_unknown(&mut self, event: &Incoming) {
+        if self.state.exists || self.create.is_some() {
+            return;
+        }
+        self.create = Some(UnknownCommand {
+            project_id: self.state.fold.project_id,
+            runner_id: event.runner_id().map(|id| id.to_string()),
+            trace_id: event.trace.as_ref().map(|trace| trace.trace_id),
+            created_at: event.at(),
+        });
+    }
+
+    fn note_span(
+        &mut self,
+        event: &Incoming,
+        kind: &Text,
+        folded: &Folded,
+        refusal: Option<&Refusal>,
+        taken_up: Timestamp,
+        seq: u64,
+    ) {
+        let Some(parent) = &event.trace else {
+            return;
+        };
+        let shared =
+            |text: Option<&Arc<str>>| text.map_or(Text::EMPTY, |text| Arc::clone(text).into());
+        let event_keys = EventKeys {
+            event_type: kind.clone(),
+            project_id: shared(event.project_id()),
+            command_id: shared(Some(&self.state.id)),
+            seq,
+            session_id: shared(self.state.session.as_ref()),
+        };
+        let (hop, rest) = match folded.finalized {
+            Some(status) => (Hop::FinalizeSession, Text::Static(status.as_str())),
+            None => (Hop::PersistEvent, kind.clone()),
+        };
+        let mut span = self
+            .tracer
+            .begin_event(hop, rest, parent, taken_up, event_keys);
+        if let Some(status) = folded.finalized {
+            tracer::set(&mut span, keys::SESSION_STATUS, status.as_str());
+        }
+        if let Some(refusal) = refusal {
+            let message = refusal.error.clone();
+            tracer::fail(&mut span, refusal.code.as_str(), message, taken_up);
+        }
+        self.contexts.push(parent.child(span.span_id));
+        self.spans.push(span);
+    }
+
+    fn append_to_log(&mut self, event: &Incoming, seq: u64, folded: Folded) {
+        let kept = event.size() <= self.max_event_bytes
+            && event.event_type().is_none_or(EventType::body_is_logged);
+        self.log.push(
+            seq,
+            event.kind().clone(),
+            event.project_id().cloned(),
+            kept.then(|| event.body()),
+            folded.outcome,
+            folded.reason,
+            Timestamp::from_millis(event.received.as_millis()),
+        );
+    }
+
+    /// Whether the todos must be read from their rows and given to [`Round::finish`]: an ended build runs again,
+    /// and its state names them.
+    pub(crate) fn needs_todos(&self) -> bool {
+        let build = self.state.fold.build.as_ref();
+        let runs = build.is_some_and(|build| build.session.status == SessionStatus::Active);
+        runs && self.changes.reopened && !self.changes.plan_given
+    }
+
+    /// Ends the round. `followed` says whether anybody follows the build.
+    pub(crate) fn finish(mut self, todos: &[Todo], followed: bool) -> Folding {
+        let changed = self.state.position.last_seq > self.expected_last_seq
+            || !self.changes.decisions.is_empty();
+        let build = self.state.fold.build.as_ref().filter(|_| followed);
+        let updates = build.map(|build| {
+            let urgent = self.changes.plan_given || self.changes.session_changed;
+            (updates::updates(build, &self.changes), urgent)
+        });
+        let batch = changed.then(|| self.batch(todos));
+        if changed {
+            self.state.exists = true;
+        }
+        Folding {
+            state: self.state,
+            batch,
+            spans: self.spans,
+            contexts: self.contexts,
+            taken_up: self.taken_up,
+            outcomes: self.outcomes,
+            updates,
+        }
+    }
+
+    fn batch(&mut self, todos: &[Todo]) -> CommandBatch {
+        let raw_state = self.raw_state(todos);
+        let state = &mut self.state;
+        match raw_state {
+            RawState::Due => state.state_due = true,
+            RawState::Set(_) => state.state_due = false,
+            RawState::Keep => {}
+        }
+        let changes = &mut self.changes;
+        let session = state.fold.build.as_mut().map(|build| SessionBatch {
+            session_id: build.id(),
+            todos_removed_from: changes.todos_removed_from,
+            row: build.close_run(changes, raw_state),
+            todos: std::mem::take(&mut changes.todos),
+            tool_calls: std::mem::take(&mut changes.tool_calls),
+            notes: std::mem::take(&mut changes.notes),
+            decisions: std::mem::take(&mut changes.decisions),
+        });
+        let ended = |status| matches!(status, CommandStatus::Ended | CommandStatus::Failed);
+        let (status, at) = changes.command_status.unzip();
+        CommandBatch {
+            command_id: Arc::clone(&state.id),
+            expected_last_seq: self.expected_last_seq,
+            last_seq: state.position.last_seq,
+            log: std::mem::take(&mut self.log),
+            command: CommandChange {
+                create: self.create.take(),
+                status,
+                ended_at: at.filter(|_| status.is_some_and(ended)),
+                link: state.position.link.clone(),
+            },
+            session,
+            project: changes.project.take(),
+        }
+    }
+
+    /// What becomes of `raw_state`: while the build runs it follows the plan; once it has ended, whatever
+    /// changes makes it due to be written in full.
+    fn raw_state(&self, todos: &[Todo]) -> RawState {
+        let Some(build) = &self.state.fold.build else {
+            return RawState::Keep;
+        };
+        let running = build.session.status == SessionStatus::Active;
+        if !running {
+            let stale = !self.was_ended || self.changes.touch_state();
+            return if stale { RawState::Due } else { RawState::Keep };
+        }
+        if !(build.is_new || self.changes.plan_given || self.changes.reopened) {
+            return RawState::Keep;
+        }
+        let todos = if self.changes.plan_given {
+            &self.changes.todos
+        } else {
+            todos
+        };
+        let index = build.active_index();
+        let name = &self.state.project_name;
+        RawState::Set(generation::running(&build.session, name, todos, index))
+    }
+}
+
+fn rejection(event: &Incoming, seq: Option<u64>, refusal: Refusal) -> Rejection {
+    Rejection {
+        command_id: event.command_id().map(|id| id.to_string()),
+        seq: event.seq().or(seq),
+        code: refusal.code,
+        error: refusal.error,
+    }
+}
+
+/// The name of an event in spans and metrics: that of the part in it, if it is one of a stream.
+fn kind_text(event: &Incoming, part: Option<&Part<'_>>) -> Text {
+    let Some(part) = part else {
+        return event.kind().clone();
+    };
+    match PartKind::of(part.kind()) {
+        PartKind::Other => Text::from(hopline_wire::text::prefix(part.kind(), 128).to_owned()),
+        known => Text::Static(known.as_str()),
+    }
+}

@@ -1,0 +1,369 @@
+//! The processor's outside: events in, verdicts out.
+//!
+//! Each command with events under way has a task of its own ([`crate::actor`]), made on demand and gone when
+//! the command is idle; all of them hand their batches to one committer. What is under way is bounded by bytes;
+//! a request that finds no room waits, and is handed back when its patience ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hopline_state::rows::{DecisionKind, LinkState, Runner};
+use hopline_state::{StateError, Store};
+use hopline_telemetry::Tracer;
+use hopline_telemetry::metrics::Metrics;
+use hopline_wire::Timestamp;
+use hopline_wire::event::EventType;
+use hopline_wire::ingest::{IngestReply, RejectCode, Rejection};
+use hopline_wire::text::storable_json;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::{self, CommandReply, Work};
+use crate::committer::Committer;
+use crate::feed::Feed;
+use crate::incoming::Incoming;
+use crate::metrics::ProcessorMetrics;
+use crate::options::Options;
+use crate::watch;
+
+/// Why events were handed back. The sender keeps them and tries again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much is under way.
+    #[error("submit events: too many bytes are under way")]
+    Overloaded,
+    /// The database cannot take them just now.
+    #[error("submit events: {0}")]
+    Unavailable(Arc<StateError>),
+    /// The processor is being stopped.
+    #[error("submit events: the processor is being stopped")]
+    Stopping,
+}
+
+/// Counts under-way bytes in units of this size, so that the count fits a semaphore's.
+const ROOM_UNIT: usize = 1 << 10;
+
+/// How many requests wait for one command.
+const INBOX: usize = 64;
+
+/// The processor, running.
+pub struct Processor {
+    handle: Handle,
+    committer: JoinHandle<()>,
+    watch: JoinHandle<()>,
+}
+
+/// The way to the processor; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+/// What all tasks of the processor share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tracer: Tracer,
+    pub(crate) metrics: ProcessorMetrics,
+    pub(crate) feed: Feed,
+    pub(crate) stopping: CancellationToken,
+    committer: Mutex<Option<Committer>>,
+    commands: Mutex<HashMap<Arc<str>, mpsc::Sender<Work>>>,
+    room: Arc<Semaphore>,
+}
+
+impl Processor {
+    /// Starts the processor on the current tokio runtime. Builds that had ended without their full state being
+    /// written are seen to.
+    #[must_use]
+    pub fn start(
+        options: Options,
+        store: Arc<dyn Store>,
+        tracer: Tracer,
+        metrics: &Metrics,
+    ) -> Self {
+        let metrics = ProcessorMetrics::register(metrics);
+        let (committer, committing) = Committer::start(
+            Arc::clone(&store),
+            tracer.clone(),
+            metrics.clone(),
+            &options,
+        );
+        let room = Semaphore::new((options.max_bytes_under_way / ROOM_UNIT).max(1));
+        let shared = Arc::new(Shared {
+            options,
+            store,
+            tracer,
+            metrics,
+            feed: Feed::default(),
+            stopping: CancellationToken::new(),
+            committer: Mutex::new(Some(committer)),
+            commands: Mutex::default(),
+            room: Arc::new(room),
+        });
+        let handle = Handle { shared };
+        let watch = tokio::spawn(watch::run(handle.clone()));
+        Self {
+            handle,
+            committer: committing,
+            watch,
+        }
+    }
+
+    /// The way to it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Takes no more events, finishes those that are under way, and ends.
+    pub async fn stop(self) {
+        let shared = &self.handle.shared;
+        shared.stopping.cancel();
+        shared.commands.lock().clear();
+        shared.committer.lock().take();
+        // The committer ends when the last command's task has let go of it. A task that panicked is done too.
+        let _ = self.watch.await;
+        let _ = self.committer.await;
+    }
+}
+
+impl Handle {
+    /// Takes events, in the order given for each command, and returns when the fate of each is settled in the
+    /// database.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if some command's events could not be settled; those of others may have been, which
+    /// sending all of them again does not change.
+    pub async fn submit(&self, events: Vec<Incoming>) -> Result<IngestReply, SubmitError> {
+        if self.shared.stopping.is_cancelled() {
+            return Err(SubmitError::Stopping);
+        }
+        let bytes = events.iter().map(Incoming::size).sum();
+        let room = Arc::new(self.shared.make_room(bytes).await?);
+        let mut reply = IngestReply::default();
+        let mut by_command: Vec<(Arc<str>, Vec<Incoming>)> = Vec::new();
+        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+        for event in events {
+            self.note_runner(&event).await?;
+            let Some(command_id) = event.command_id() else {
+                reply.rejected.extend(self.unaddressed(&event));
+                continue;
+            };
+            let place = match by_command.last() {
+                Some((last, _)) if last == command_id => by_command.len() - 1,
+                _ => *places.entry(Arc::clone(command_id)).or_insert_with(|| {
+                    by_command.push((Arc::clone(command_id), Vec::new()));
+                    by_command.len() - 1
+                }),
+            };
+            by_command[place].1.push(event);
+        }
+        let mut waiting = Vec::with_capacity(by_command.len());
+        for (command_id, events) in by_command {
+            let (answer, answered) = oneshot::channel();
+            let work = Work::Events {
+                events,
+                answer,
+                room: Arc::clone(&room),
+            };
+            self.shared.send(&command_id, work).await?;
+            waiting.push((command_id, answered));
+        }
+        drop(room);
+        let mut applied = waiting.is_empty();
+        for (command_id, answered) in waiting {
+            let answer = answered.await.map_err(|_| SubmitError::Stopping)?;
+            applied |= add(&mut reply, &command_id, answer?);
+        }
+        reply.ok = applied;
+        Ok(reply)
+    }
+
+    /// Records a decision of the server about a command's build, at its place among the events; says whether it
+    /// changed anything.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; then nothing is recorded.
+    pub async fn decide(
+        &self,
+        command_id: &str,
+        kind: DecisionKind,
+        reason: String,
+    ) -> Result<bool, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let work = Work::Decide {
+            kind,
+            reason,
+            quiet_since: None,
+            answer,
+        };
+        self.shared.send(&command_id.into(), work).await?;
+        answered.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// The change feed.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.shared.feed
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Notes what a `runner-status` says of its runner.
+    async fn note_runner(&self, event: &Incoming) -> Result<(), SubmitError> {
+        if event.event_type() != Some(EventType::RunnerStatus) || event.problem().is_some() {
+            return Ok(());
+        }
+        let Some(runner) = runner_of(event) else {
+            return Ok(());
+        };
+        let noted = self.shared.store.upsert_runner(runner).await;
+        noted.map_err(|error| SubmitError::Unavailable(error.into()))
+    }
+
+    /// An event without a command has no place and no row. It is only worth a word if it is wrong.
+    fn unaddressed(&self, event: &Incoming) -> Option<Rejection> {
+        let error = event.problem()?.to_owned();
+        let code = RejectCode::BadEvent;
+        self.shared.metrics.settled(&[(code.into(), 1)]);
+        Some(Rejection {
+            command_id: None,
+            seq: event.seq(),
+            code,
+            error,
+        })
+    }
+}
+
+/// Adds a command's verdict to the reply; says whether any of its events was settled.
+fn add(reply: &mut IngestReply, command_id: &Arc<str>, answer: CommandReply) -> bool {
+    if answer.last_seq > 0 {
+        reply.acked.insert(command_id.to_string(), answer.last_seq);
+    }
+    if answer.verdicts.gap {
+        let expected = answer.last_seq + 1;
+        reply.gaps.insert(command_id.to_string(), expected);
+    }
+    reply.rejected.extend(answer.verdicts.rejected);
+    answer.verdicts.settled
+}
+
+fn runner_of(event: &Incoming) -> Option<Runner> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Status<'a> {
+        broker_url: Option<String>,
+        link: Option<String>,
+        #[serde(borrow)]
+        payload: Option<&'a RawValue>,
+    }
+    let status: Status<'_> = serde_json::from_str(event.json()).ok()?;
+    let is_object = |raw: &&RawValue| raw.get().starts_with('{');
+    // On what a runner says itself, `link` is the connection that it said it on.
+    let link = match status.link.as_deref() {
+        Some("down") => LinkState::Down,
+        _ => LinkState::Up,
+    };
+    Some(Runner {
+        id: event.runner_id()?.to_string(),
+        broker_url: status.broker_url,
+        link,
+        payload: status
+            .payload
+            .filter(is_object)
+            .map(|raw| storable_json(raw.get()).into_owned()),
+        last_seen_at: Timestamp::from_millis(event.received.as_millis()),
+    })
+}
+
+impl Shared {
+    /// Waits for room for so many bytes.
+    async fn make_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, SubmitError> {
+        let most = (self.options.max_bytes_under_way / ROOM_UNIT).max(1);
+        let units = u32::try_from((bytes / ROOM_UNIT + 1).min(most)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(units);
+        let room = tokio::time::timeout(self.options.patience, room).await;
+        let room = room.map_err(|_| SubmitError::Overloaded)?;
+        room.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// Hands work to a command's task, which is made if there is none.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        command_id: &Arc<str>,
+        mut work: Work,
+    ) -> Result<(), SubmitError> {
+        loop {
+            let inbox = self.inbox(command_id)?;
+            match inbox.send(work).await {
+                Ok(()) => return Ok(()),
+                // The task left between the look-up and the sending, or it panicked.
+                Err(back) => {
+                    work = back.0;
+                    self.forget(command_id, &inbox);
+                }
+            }
+        }
+    }
+
+    fn inbox(self: &Arc<Self>, command_id: &Arc<str>) -> Result<mpsc::Sender<Work>, SubmitError> {
+        let mut commands = self.commands.lock();
+        if let Some(inbox) = commands.get(command_id) {
+            return Ok(inbox.clone());
+        }
+        let committer = self.committer.lock().clone();
+        let committer = committer.ok_or(SubmitError::Stopping)?;
+        let (inbox, works) = mpsc::channel(INBOX);
+        commands.insert(Arc::clone(command_id), inbox.clone());
+        let weak = inbox.downgrade();
+        let task = actor::run(
+            Arc::clone(self),
+            Arc::clone(command_id),
+            works,
+            weak,
+            committer,
+        );
+        tokio::spawn(task);
+        Ok(inbox)
+    }
+
+    fn forget(&self, command_id: &Arc<str>, inbox: &mpsc::Sender<Work>) {
+        let mut commands = self.commands.lock();
+        if commands
+            .get(command_id)
+            .is_some_and(|there| there.same_channel(inbox))
+        {
+            commands.remove(command_id);
+        }
+    }
+
+    /// Takes an idle command's inbox out of the register, unless something has come in. From then on nobody
+    /// can find it.
+    pub(crate) fn retire(
+        &self,
+        command_id: &Arc<str>,
+        inbox: &mpsc::WeakSender<Work>,
+        works: &mpsc::Receiver<Work>,
+    ) -> bool {
+        let mut commands = self.commands.lock();
+        if !works.is_empty() {
+            return false;
+        }
+        let own = inbox.upgrade();
+        let is_own = match (commands.get(command_id), &own) {
+            (Some(there), Some(own)) => there.same_channel(own),
+            _ => false,
+        };
+        if is_own {
+            commands.remove(command_id);
+        }
+        true
+    }
+}
