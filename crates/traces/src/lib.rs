@@ -14,7 +14,9 @@ pub mod files;
 mod frame;
 pub mod ingest;
 pub mod log;
+pub mod path;
 pub mod store;
+pub mod tree;
 
 #[cfg(test)]
 mod testing;

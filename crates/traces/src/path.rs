@@ -1,0 +1,362 @@
+//! The way of a build's events through their hops: which events miss a hop, and where the time went.
+//!
+//! Pure arithmetic over the spans of one trace. Times are nanoseconds, as the clocks of the machines have
+//! them: what is said between hops of two machines is as good as their clocks agree.
+//!
+//! A hop's *own* time is its length less what its children and the statements that served it cover of it:
+//! forwarding encloses processing, which encloses persisting. Of the own time, what the hop said it spent
+//! in queues is *waiting*; the rest is *work*.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hopline_wire::span::{Links, Span, Text, Value};
+use hopline_wire::{SpanId, Timestamp, ops};
+use serde::Serialize;
+
+#[cfg(test)]
+mod tests;
+
+/// The most gaps that are told one by one; all are counted.
+pub const TOLD_GAPS: usize = 1_000;
+
+/// The attribute in which a hop says how long it waited, in milliseconds.
+const WAIT_MS: &str = "hopline.queue.wait_ms";
+
+/// The ops whose time is told, in the order of an event's way.
+const TOLD_OPS: [&str; 8] = [
+    ops::EVENT_SEND,
+    ops::EVENT_FORWARD,
+    ops::EVENT_PROCESS,
+    ops::PERSIST_EVENT,
+    ops::PERSIST_FINALIZE,
+    ops::DB_QUERY,
+    ops::STATE_REFRESH,
+    ops::BROADCAST,
+];
+
+/// What a trace says of its events' way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Path {
+    /// Events of which the trace has a hop.
+    pub events: u64,
+    /// Those that have all.
+    pub complete: u64,
+    /// Those that miss a hop and are still on their way: a hop of theirs has not finished.
+    pub under_way: u64,
+    /// Those that miss only what comes after a hop that failed.
+    pub failed: u64,
+    /// Those that miss a hop that they should have.
+    pub gap_count: u64,
+    /// The first of these, at most [`TOLD_GAPS`], by command and `seq`.
+    pub gaps: Vec<Gap>,
+    /// Each hop's time, in the order of an event's way; those that are there.
+    pub hops: Vec<HopTimes>,
+}
+
+/// An event that misses a hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    /// `event.commandId`.
+    #[serde(serialize_with = "text")]
+    pub command_id: Text,
+    /// `event.seq`.
+    pub seq: u64,
+    /// `event.type`, as the first hop that is there has it.
+    #[serde(serialize_with = "text")]
+    pub event_type: Text,
+    /// The ops of the hops that are missing, in order; [`ops::PERSIST_EVENT`] stands for the last.
+    pub missing: Vec<&'static str>,
+}
+
+/// One hop's time in a trace.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HopTimes {
+    /// Its op.
+    pub op: &'static str,
+    /// How many spans of it there are.
+    pub count: u64,
+    /// How many of them failed.
+    pub errors: u64,
+    /// How many of them have not finished. Their time is not known, and not counted.
+    pub pending: u64,
+    /// The spans' lengths.
+    pub duration: Times,
+    /// What the spans' own time comes to.
+    pub own_nanos: u64,
+    /// How much of that was spent in queues.
+    pub waiting_nanos: u64,
+    /// The rest of it.
+    pub working_nanos: u64,
+    /// The hop's part of the own time of all hops, from 0 to 1.
+    pub share: f64,
+    /// How long after the hop before this one began: after that hop's end if it is the sending, else
+    /// after its beginning. Nothing for hops that have none before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached_after: Option<Times>,
+}
+
+/// A distribution of times, in nanoseconds. Percentiles are values that occurred (nearest rank).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Times {
+    /// All together.
+    pub total_nanos: u64,
+    /// Half of them are at most this.
+    pub p50_nanos: u64,
+    /// Nineteen of twenty are at most this.
+    pub p95_nanos: u64,
+    /// The longest.
+    pub max_nanos: u64,
+}
+
+impl Times {
+    fn of(mut nanos: Vec<u64>) -> Self {
+        nanos.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (nanos.len() * percent).div_ceil(100).max(1);
+            nanos.get(rank - 1).copied().unwrap_or_default()
+        };
+        Self {
+            total_nanos: nanos.iter().fold(0, |sum, one| sum.saturating_add(*one)),
+            p50_nanos: at(50),
+            p95_nanos: at(95),
+            max_nanos: nanos.last().copied().unwrap_or_default(),
+        }
+    }
+}
+
+impl Path {
+    /// Follows the events through a trace's spans, each of which comes once.
+    #[must_use]
+    pub fn of(spans: &[Span]) -> Self {
+        let journeys = journeys(spans);
+        let mut path = Self {
+            events: 0,
+            complete: 0,
+            under_way: 0,
+            failed: 0,
+            gap_count: 0,
+            gaps: Vec::new(),
+            hops: Vec::new(),
+        };
+        for ((command_id, seq), journey) in &journeys {
+            path.judge(command_id, *seq, journey);
+        }
+        path.hops = hop_times(spans);
+        path
+    }
+
+    fn judge(&mut self, command_id: &str, seq: u64, journey: &Journey<'_>) {
+        // An event of a kind that is only carried has no hops before its persisting.
+        if journey.hops[..3].iter().all(Option::is_none) {
+            return;
+        }
+        self.events += 1;
+        let missing: Vec<_> = journey.missing().collect();
+        if missing.is_empty() {
+            self.complete += 1;
+        } else if journey.present().any(|span| span.pending) {
+            self.under_way += 1;
+        } else if journey.ends_with_failure() {
+            self.failed += 1;
+        } else {
+            self.gap_count += 1;
+            if self.gaps.len() < TOLD_GAPS {
+                let first = journey.present().find_map(|span| span.event.as_ref());
+                self.gaps.push(Gap {
+                    command_id: Text::from(command_id.to_owned()),
+                    seq,
+                    event_type: first
+                        .map(|keys| keys.event_type.clone())
+                        .unwrap_or_default(),
+                    missing,
+                });
+            }
+        }
+    }
+}
+
+/// The hops of one event, by their place in [`ops::EVENT_HOPS`].
+#[derive(Default)]
+struct Journey<'a> {
+    hops: [Option<&'a Span>; ops::EVENT_HOPS.len()],
+}
+
+impl<'a> Journey<'a> {
+    fn present(&self) -> impl Iterator<Item = &'a Span> + '_ {
+        self.hops.iter().flatten().copied()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let hops = self.hops.iter().zip(ops::EVENT_HOPS);
+        hops.filter(|(hop, _)| hop.is_none()).map(|(_, ops)| ops[0])
+    }
+
+    /// Whether all that is missing comes after a hop that failed.
+    fn ends_with_failure(&self) -> bool {
+        let mut reached = self.hops.iter().take_while(|hop| hop.is_some()).flatten();
+        let before_end = self.hops.iter().skip_while(|hop| hop.is_some());
+        before_end.flatten().next().is_none() && reached.any(|span| span.status.is_error())
+    }
+}
+
+/// The place of an op among an event's hops.
+fn hop_of(op: &str) -> Option<usize> {
+    ops::EVENT_HOPS.iter().position(|ops| ops.contains(&op))
+}
+
+/// The hops of every numbered event, by command and `seq`.
+fn journeys(spans: &[Span]) -> BTreeMap<(&str, u64), Journey<'_>> {
+    let mut journeys: BTreeMap<(&str, u64), Journey<'_>> = BTreeMap::new();
+    for span in spans {
+        let (Some(hop), Some(keys)) = (hop_of(&span.op), &span.event) else {
+            continue;
+        };
+        if keys.seq == 0 {
+            continue;
+        }
+        let journey = journeys.entry((&keys.command_id, keys.seq)).or_default();
+        // A hop that was made again, after a retry, is there if any of its spans is well.
+        let place = &mut journey.hops[hop];
+        if place.is_none_or(|known| known.pending || known.status.is_error()) {
+            *place = Some(span);
+        }
+    }
+    journeys
+}
+
+/// What is gathered of one op.
+#[derive(Default)]
+struct Gathered {
+    errors: u64,
+    pending: u64,
+    durations: Vec<u64>,
+    own: u64,
+    waiting: u64,
+    reached: Vec<u64>,
+}
+
+fn hop_times(spans: &[Span]) -> Vec<HopTimes> {
+    let by_id: HashMap<SpanId, &Span> = spans.iter().map(|span| (span.span_id, span)).collect();
+    let covered = covered_times(spans, &by_id);
+    let mut gathered: [Gathered; TOLD_OPS.len()] = Default::default();
+    for span in spans {
+        let Some(told) = TOLD_OPS.iter().position(|op| **op == *span.op) else {
+            continue;
+        };
+        let gathered = &mut gathered[told];
+        if span.pending {
+            gathered.pending += 1;
+            continue;
+        }
+        let duration = span.duration_nanos();
+        let covered = covered.get(&span.span_id).copied().unwrap_or_default();
+        let own = duration.saturating_sub(covered);
+        gathered.errors += u64::from(span.status.is_error());
+        gathered.durations.push(duration);
+        gathered.own += own;
+        gathered.waiting += waiting(span).min(own);
+        gathered.reached.extend(reached_after(span, &by_id));
+    }
+    let all: u64 = gathered.iter().map(|gathered| gathered.own).sum();
+    let told = TOLD_OPS.into_iter().zip(gathered);
+    told.filter(|(_, gathered)| gathered.pending > 0 || !gathered.durations.is_empty())
+        .map(|(op, gathered)| gathered.into_times(op, all))
+        .collect()
+}
+
+impl Gathered {
+    fn into_times(self, op: &'static str, all: u64) -> HopTimes {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share of a thousandth is exact enough"
+        )]
+        let share = self.own as f64 / all.max(1) as f64;
+        HopTimes {
+            op,
+            count: self.durations.len() as u64 + self.pending,
+            errors: self.errors,
+            pending: self.pending,
+            duration: Times::of(self.durations),
+            own_nanos: self.own,
+            waiting_nanos: self.waiting,
+            working_nanos: self.own - self.waiting,
+            share,
+            reached_after: (!self.reached.is_empty()).then(|| Times::of(self.reached)),
+        }
+    }
+}
+
+/// How much of each hop its children, and the statements that link it, cover.
+fn covered_times(spans: &[Span], by_id: &HashMap<SpanId, &Span>) -> HashMap<SpanId, u64> {
+    let mut intervals: HashMap<SpanId, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+    let mut cover = |id: SpanId, by: &Span| {
+        let Some(hop) = by_id.get(&id).filter(|hop| TOLD_OPS.contains(&&*hop.op)) else {
+            return;
+        };
+        let (start, end) = (by.start.max(hop.start), by.end.min(hop.end));
+        if start < end {
+            intervals.entry(id).or_default().push((start, end));
+        }
+    };
+    for span in spans.iter().filter(|span| !span.pending) {
+        if let Some(parent) = span.parent_id {
+            cover(parent, span);
+        }
+        if let Links::SameTrace(ids) = &span.links {
+            ids.iter().for_each(|id| cover(*id, span));
+        } else {
+            let links = span.links.iter(span.trace_id);
+            let own = links.filter(|link| link.trace_id == span.trace_id);
+            own.for_each(|link| cover(link.span_id, span));
+        }
+    }
+    let united = intervals.into_iter().map(|(id, mut intervals)| {
+        intervals.sort_unstable();
+        let mut covered = 0;
+        let mut until = Timestamp::default();
+        for (start, end) in intervals {
+            covered += end.nanos_since(start.max(until));
+            until = until.max(end);
+        }
+        (id, covered)
+    });
+    united.collect()
+}
+
+fn waiting(span: &Span) -> u64 {
+    let own = span.attributes.iter().find(|own| &*own.key == WAIT_MS);
+    let millis = match own.map(|own| &own.value) {
+        Some(Value::Double(millis)) => *millis,
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds are few")]
+        Some(Value::Int(millis)) => *millis as f64,
+        _ => return 0,
+    };
+    // Out of range, and no number at all, become the nearest there is.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, as it should"
+    )]
+    let nanos = (millis * 1e6).round() as u64;
+    nanos
+}
+
+/// How long after its parent, the hop before it, a hop began.
+fn reached_after(span: &Span, by_id: &HashMap<SpanId, &Span>) -> Option<u64> {
+    let place = hop_of(&span.op).filter(|place| *place > 0)?;
+    let before = by_id.get(&span.parent_id?)?;
+    if hop_of(&before.op) != Some(place - 1) || before.pending {
+        return None;
+    }
+    // Sending ends when the frame is written; the other hops last until those after them are done.
+    let from = if place == 1 { before.end } else { before.start };
+    Some(span.start.nanos_since(from))
+}
+
+fn text<S: serde::Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
