@@ -10,6 +10,7 @@ use std::io::Read;
 use flate2::read::MultiGzDecoder;
 use hopline_wire::otlp::{self, DecodeError, ExportTraceServiceRequest, Refused, RefusedReason};
 use hopline_wire::span::Span;
+use hopline_wire::text;
 use prost::Message;
 
 mod measure;
@@ -187,10 +188,10 @@ pub fn decode_otlp(
             otlp::decode_json(body)?
         }
     };
-    let too_large = match body.len() > limits.span_bytes {
-        true => remove_large(&mut request, limits.span_bytes),
-        false => 0,
-    };
+    let mut too_large = 0;
+    if body.len() > limits.span_bytes {
+        too_large = remove_large(&mut request, limits.span_bytes);
+    }
     let mut spans = Vec::new();
     let mut refused = otlp::from_request(request, &mut spans);
     for _ in 0..too_large {
@@ -247,9 +248,11 @@ pub fn response(format: Format, refused: &[Refused]) -> Vec<u8> {
 }
 
 /// The body of the answer to a request that was refused as a whole, or that could not be stored: a
-/// `google.rpc.Status`, as OTLP/HTTP asks for, with the message alone.
+/// `google.rpc.Status`, as OTLP/HTTP asks for, with the message alone, at most 1 KiB of it: some quote
+/// what the sender wrote.
 #[must_use]
 pub fn error_response(format: Format, message: &str) -> Vec<u8> {
+    let message = text::prefix(message, 1_024);
     match format {
         Format::Protobuf => {
             // Field 2, a text.

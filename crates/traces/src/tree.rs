@@ -211,9 +211,10 @@ impl Walk<'_> {
                 // The circle closes here.
                 continue;
             }
-            let under = match is_reference {
-                true => &[][..],
-                false => &self.family.under[span],
+            let under = if is_reference {
+                &[][..]
+            } else {
+                &self.family.under[span]
             };
             self.entries.push(Entry {
                 depth,

@@ -138,40 +138,28 @@ impl Tables<'_> {
             .then(|| self::span_id(reader))
             .transpose()?;
         let name = self.text_if(wanted, reader)?;
-        let op = match has(flag::OP) {
-            true => self.text_if(wanted, reader)?,
-            false => Text::EMPTY,
-        };
+        let op = when(has(flag::OP), || self.text_if(wanted, reader))?;
         let resource = listed(&self.resources, reader)?.clone();
         let start = before.start.wrapping_add_signed(reader.signed()?);
         before.start = start;
         let length = reader.number()?;
-        let end = match has(flag::ENDS_BEFORE) {
-            true => start.checked_sub(length),
-            false => start.checked_add(length),
+        let end = if has(flag::ENDS_BEFORE) {
+            start.checked_sub(length)
+        } else {
+            start.checked_add(length)
         };
         let end = end.ok_or(Corrupt("a span ends outside of time"))?;
         let status = self.status(flags >> flag::STATUS_SHIFT & 3, wanted, reader)?;
-        let event = match has(flag::EVENT_KEYS) {
-            true => self.event_keys(wanted, reader, before)?,
-            false => None,
-        };
+        let event = when(has(flag::EVENT_KEYS), || {
+            self.event_keys(wanted, reader, before).map(Some)
+        })?;
         if !wanted {
             return Ok(None);
         }
-        let attributes = match has(flag::ATTRIBUTES) {
-            true => self.attributes(reader, 0)?,
-            false => Vec::new(),
-        };
+        let attributes = when(has(flag::ATTRIBUTES), || self.attributes(reader, 0))?;
         let links = self.links(flags, reader)?;
-        let events = match has(flag::EVENTS) {
-            true => self.events(start, reader)?,
-            false => Vec::new(),
-        };
-        let trace_state = match has(flag::TRACE_STATE) {
-            true => self.text(reader)?,
-            false => Text::EMPTY,
-        };
+        let events = when(has(flag::EVENTS), || self.events(start, reader))?;
+        let trace_state = when(has(flag::TRACE_STATE), || self.text(reader))?;
         Ok(Some(Span {
             trace_id,
             span_id,
@@ -223,7 +211,7 @@ impl Tables<'_> {
         wanted: bool,
         reader: &mut Reader<'_>,
         before: &mut Before,
-    ) -> Result<Option<EventKeys>, Corrupt> {
+    ) -> Result<EventKeys, Corrupt> {
         let mut keys = EventKeys {
             event_type: self.text_if(wanted, reader)?,
             project_id: self.text_if(wanted, reader)?,
@@ -233,7 +221,7 @@ impl Tables<'_> {
         };
         keys.seq = before.seq.wrapping_add_signed(reader.signed()?);
         before.seq = keys.seq;
-        Ok(Some(keys))
+        Ok(keys)
     }
 
     fn attributes(
@@ -313,6 +301,14 @@ impl Tables<'_> {
         }
         Ok(events)
     }
+}
+
+/// Reads what is flagged as present.
+fn when<T: Default>(
+    present: bool,
+    read: impl FnOnce() -> Result<T, Corrupt>,
+) -> Result<T, Corrupt> {
+    if present { read() } else { Ok(T::default()) }
 }
 
 /// The item of a list whose number stands next.

@@ -4,9 +4,45 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hopline_wire::span::{EventKeys, Links};
+use proptest::prelude::*;
 
 use super::*;
-use crate::testing::span;
+use crate::testing::{span, spans};
+
+/// A span in the form that reading gives: what says nothing is not there.
+fn plain(mut span: Span) -> Span {
+    if let Some(keys) = &mut span.event {
+        keys.seq &= u64::MAX >> 1;
+    }
+    span.event = span.event.filter(|keys| *keys != EventKeys::default());
+    if let Links::Any(links) = &span.links
+        && links
+            .iter()
+            .all(|link| link.trace_id == span.trace_id && link.attributes.is_empty())
+    {
+        span.links = Links::SameTrace(links.iter().map(|link| link.span_id).collect());
+    }
+    span
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_span_comes_through_otlp_without_loss(spans in spans()) {
+        for span in spans.into_iter().map(plain) {
+            let request = otlp::to_request(std::slice::from_ref(&span));
+            for (content_type, body) in [
+                (PROTOBUF, otlp::encode(&request)),
+                (JSON, otlp::encode_json(&request)),
+            ] {
+                let decoded = decode(content_type, None, &body).unwrap();
+                prop_assert_eq!(&decoded.spans[..], std::slice::from_ref(&span));
+            }
+        }
+    }
+}
 
 const PROTOBUF: Option<&str> = Some("application/x-protobuf");
 const JSON: Option<&str> = Some("application/json; charset=utf-8");

@@ -96,14 +96,13 @@ impl Shared {
         }
         let folder_failed = result.is_err();
         for (segment, length) in unsynced {
-            // A file that its folder may forget is not durable whatever its own sync says.
-            let synced = match folder_failed {
-                true => Ok(()),
-                false => segment.file.sync(),
-            };
-            match synced {
-                Ok(()) if !folder_failed => segment.synced.store(length, Ordering::Release),
-                Ok(()) => segment.failed.store(true, Ordering::Release),
+            if folder_failed {
+                // A file that its folder may forget is not durable, whatever its own sync would say.
+                segment.failed.store(true, Ordering::Release);
+                continue;
+            }
+            match segment.file.sync() {
+                Ok(()) => segment.synced.store(length, Ordering::Release),
                 Err(source) => {
                     segment.failed.store(true, Ordering::Release);
                     result = Err(TracesError::io("sync", segment.path.clone(), source));

@@ -302,17 +302,20 @@ impl File for PowerFile {
         let room = state.capacity.map_or(usize::MAX, |capacity| {
             capacity.saturating_sub(state.bytes())
         });
-        let written = match () {
-            () if cut => bytes.len() / 2,
-            () => bytes.len().min(room),
+        let written = if cut {
+            bytes.len() / 2
+        } else {
+            bytes.len().min(room)
         };
         let at = usize::try_from(offset).unwrap();
         let change = Change::Write(at, bytes[..written].to_vec());
         self.node.lock().change(change);
-        match () {
-            () if cut => Err(no_power()),
-            () if written < bytes.len() => Err(ErrorKind::StorageFull.into()),
-            () => Ok(()),
+        if cut {
+            Err(no_power())
+        } else if written < bytes.len() {
+            Err(ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
         }
     }
 

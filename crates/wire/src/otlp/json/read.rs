@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::resource::v1 as resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use super::super::ExportTraceServiceRequest;
 
@@ -217,14 +218,6 @@ impl<'de> Deserialize<'de> for Code {
     }
 }
 
-/// A floating-point number, or the text of one that JSON cannot write.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Double {
-    Number(f64),
-    Text(String),
-}
-
 /// The value of an attribute.
 #[derive(Default)]
 struct AnyValue(Option<common::any_value::Value>);
@@ -273,17 +266,7 @@ fn one_value<'de, M: MapAccess<'de>>(
             Some(number) => Some(Value::IntValue(int(number)?)),
             None => None,
         },
-        "doubleValue" => match map.next_value::<Option<Double>>()? {
-            Some(Double::Number(number)) => Some(Value::DoubleValue(number)),
-            // Rust reads "NaN", "Infinity" and "-Infinity" as protobuf writes them.
-            Some(Double::Text(text)) => {
-                let number = text.parse().map_err(|_| {
-                    de::Error::invalid_value(de::Unexpected::Str(&text), &"a number")
-                })?;
-                Some(Value::DoubleValue(number))
-            }
-            None => None,
-        },
+        "doubleValue" => double(map.next_value()?)?.map(Value::DoubleValue),
         "arrayValue" => map
             .next_value::<Option<Array>>()?
             .map(|array| Value::ArrayValue(array.into())),
@@ -299,6 +282,24 @@ fn one_value<'de, M: MapAccess<'de>>(
             None
         }
     })
+}
+
+/// Reads a floating-point number, or the text of one that JSON cannot write; none for `null`.
+///
+/// The number is read from its digits, since the JSON library's own reading may be off by the last bit.
+fn double<E: de::Error>(json: &RawValue) -> Result<Option<f64>, E> {
+    let digits = json.get();
+    if digits == "null" {
+        return Ok(None);
+    }
+    let unquoted = digits
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    // "NaN", "Infinity" and "-Infinity" are read by Rust as protobuf writes them.
+    let number = unquoted.unwrap_or(digits).parse();
+    number
+        .map(Some)
+        .map_err(|_| E::custom("doubleValue: expected a number"))
 }
 
 /// Decodes base64 of either alphabet, with or without padding.
