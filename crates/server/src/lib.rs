@@ -1,1 +1,39 @@
-//! (to come)
+//! Hopline's edge: everything that comes in over HTTP and WebSocket, and nothing else.
+//!
+//! - [`hosts`] and [`access`] ask every request under which name it came, from which page, and with which
+//!   credential, before anything else happens;
+//! - [`ingest`] takes events from brokers, and settles them through the processor;
+//! - [`projects`], [`builds`], [`files`] and [`devserver`] turn requests into [`commands`], which are sent to
+//!   runners through their brokers;
+//! - [`live`] carries committed changes to browsers;
+//! - [`traces`] takes spans in and gives traces out;
+//! - [`openapi`] holds the routes and their description, [`metrics`] what is counted, [`errors`] what a
+//!   request gets that cannot be served.
+//!
+//! The server keeps no rows of its own: what is true is in the store, what is settled comes from the
+//! processor. Brokers and runners it knows by their addresses alone. Formats are described in `docs/wire.md`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod access;
+mod app;
+mod builds;
+mod commands;
+mod devserver;
+mod errors;
+mod extract;
+mod files;
+mod hosts;
+mod ingest;
+mod live;
+mod metrics;
+mod openapi;
+mod options;
+mod projects;
+mod requests;
+mod runners;
+mod server;
+mod traces;
+
+pub use options::{LiveOptions, Options, Parts, Secrets, TraceMode};
+pub use server::{Handle, SHUTDOWN, Server, ServerError};

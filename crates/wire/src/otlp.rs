@@ -68,6 +68,8 @@ pub enum RefusedReason {
     TooLarge,
     /// The attributes of its resource, repeated for each scope, come to more than is sound.
     Resource,
+    /// The sender may send spans of another trace only.
+    OtherTrace,
     /// A link's ids are malformed. The span was taken without that link.
     Link,
 }
@@ -88,6 +90,7 @@ impl RefusedReason {
             Self::ParentId => "a parent span id is not 8 bytes",
             Self::TooLarge => "a span is too large",
             Self::Resource => "a resource with many attributes is repeated for too many scopes",
+            Self::OtherTrace => "the key is for spans of another trace",
             Self::Link => "a link without valid ids was left out of its span",
         }
     }

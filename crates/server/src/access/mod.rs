@@ -1,0 +1,188 @@
+//! Who may do what. Every surface asks for a credential, on loopback too.
+//!
+//! | surface | credential |
+//! | --- | --- |
+//! | `/api/runner/*` | the runner secret ([`RunnerPeer`]) |
+//! | everything else under `/api`, `/metrics` | the admin secret or the console's cookie ([`Admin`]) |
+//! | `/ws` | the same, or a token for one project ([`Access::live`]) |
+//! | `/v1/traces` | the ingest key, a build's own key, or the runner secret ([`Access::spans`]) |
+//!
+//! A missing credential is answered 401, a wrong one 403. Secrets are compared in constant time. What a handler
+//! asks for stands in its signature.
+
+mod cookie;
+mod signed;
+mod signin;
+mod throttle;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use hopline_wire::TraceId;
+use hopline_wire::secret::{Secret, bearer};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::errors::{ApiError, ApiResult};
+use crate::options::Secrets;
+use signed::{Purpose, Signer};
+pub(crate) use signin::{
+    __path_issue_token, __path_sign_in, __path_sign_in_once, __path_sign_out, issue_token, sign_in,
+    sign_in_once, sign_out,
+};
+
+/// How long a token for live updates is valid.
+const LIVE_TOKEN_SECONDS: u64 = 60;
+
+/// The server's credentials and what it has handed out on their strength.
+pub(crate) struct Access {
+    secrets: Secrets,
+    signer: Signer,
+    codes: signin::Codes,
+    throttle: throttle::Throttle,
+    cookie: cookie::Cookie,
+}
+
+/// What a sender of spans may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpanRight {
+    /// Any span.
+    Any,
+    /// Spans of one build's trace, until the build has ended.
+    OneTrace(TraceId),
+}
+
+/// Which projects a live client may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LiveRight {
+    /// All.
+    All,
+    /// One.
+    Project(Uuid),
+}
+
+impl Access {
+    /// `port` names the cookie, since browsers keep cookies of all ports of a host together; `secure` is
+    /// whether people reach the server by HTTPS.
+    pub(crate) fn new(secrets: Secrets, port: u16, secure: bool) -> Self {
+        let signer = secrets
+            .signing
+            .as_ref()
+            .map_or_else(Signer::random, Signer::new);
+        Self {
+            secrets,
+            signer,
+            codes: signin::Codes::default(),
+            throttle: throttle::Throttle::default(),
+            cookie: cookie::Cookie::new(port, secure),
+        }
+    }
+
+    /// A code that signs one browser in, once.
+    pub(crate) fn one_time_code(&self) -> String {
+        self.codes.issue()
+    }
+
+    /// The key by which the tools of a build send spans of its trace.
+    pub(crate) fn key_of_build(&self, trace_id: TraceId) -> String {
+        self.signer
+            .sign(Purpose::Spans, &trace_id.to_string(), u64::MAX)
+    }
+
+    /// Whether the request comes from a person or a person's tool.
+    pub(crate) fn admin(&self, headers: &HeaderMap) -> ApiResult<()> {
+        if let Some(token) = bearer_token(headers) {
+            return check(&self.secrets.admin, token, "the admin secret");
+        }
+        let signed_in = self
+            .cookie
+            .read(headers)
+            .is_some_and(|value| self.signer.read(Purpose::Cookie, value).is_some());
+        if signed_in {
+            return Ok(());
+        }
+        Err(ApiError::unauthorized(
+            "the admin secret as Bearer, or a signed-in browser",
+        ))
+    }
+
+    /// Whether the request comes from a broker.
+    pub(crate) fn runner(&self, headers: &HeaderMap) -> ApiResult<()> {
+        match bearer_token(headers) {
+            Some(token) => check(&self.secrets.runner, token, "the runner secret"),
+            None => Err(ApiError::unauthorized("the runner secret as Bearer")),
+        }
+    }
+
+    /// What a live client may see. `token` is its second subprotocol.
+    pub(crate) fn live(&self, headers: &HeaderMap, token: Option<&str>) -> ApiResult<LiveRight> {
+        let Some(token) = token else {
+            return self.admin(headers).map(|()| LiveRight::All);
+        };
+        let project = self
+            .signer
+            .read(Purpose::Live, token)
+            .and_then(|project| project.parse().ok());
+        project
+            .map(LiveRight::Project)
+            .ok_or_else(|| ApiError::forbidden("forbidden", "the token is wrong or has expired"))
+    }
+
+    /// What a sender of spans may send.
+    pub(crate) fn spans(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
+        let Some(token) = bearer_token(headers) else {
+            return Err(ApiError::unauthorized("an ingest key as Bearer"));
+        };
+        // Both are compared, whatever the first comparison says.
+        let whole =
+            [&self.secrets.ingest, &self.secrets.runner].map(|secret| secret.matches(token));
+        if whole.contains(&true) {
+            return Ok(SpanRight::Any);
+        }
+        let trace = self
+            .signer
+            .read(Purpose::Spans, token)
+            .and_then(|trace| trace.parse().ok());
+        trace
+            .map(SpanRight::OneTrace)
+            .ok_or_else(|| ApiError::forbidden("forbidden", "the ingest key is wrong"))
+    }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+fn check(secret: &Secret, token: &str, what: &str) -> ApiResult<()> {
+    if secret.matches(token) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "forbidden",
+        format!("the credential is not {what}"),
+    ))
+}
+
+/// A request that bears the admin secret or the console's cookie.
+pub(crate) struct Admin;
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> ApiResult<Self> {
+        app.access.admin(&parts.headers).map(|()| Self)
+    }
+}
+
+/// A request that bears the runner secret.
+pub(crate) struct RunnerPeer;
+
+impl FromRequestParts<Arc<App>> for RunnerPeer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> ApiResult<Self> {
+        app.access.runner(&parts.headers).map(|()| Self)
+    }
+}

@@ -1,0 +1,45 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use hopline_state::Store;
+use hopline_telemetry::Tracer;
+use hopline_telemetry::metrics::Metrics;
+use hopline_traces::TraceStore;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::commands::BrokerClient;
+use crate::commands::answers::Answers;
+use crate::hosts::Hosts;
+use crate::live::{Hub, Snapshots};
+use crate::metrics::Counters;
+use crate::options::Options;
+
+/// The server's parts, shared by all handlers.
+pub(crate) struct App {
+    pub(crate) options: Options,
+    pub(crate) hosts: Hosts,
+    pub(crate) access: Access,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) processor: hopline_processor::Handle,
+    pub(crate) traces: Arc<dyn TraceStore>,
+    pub(crate) tracer: Tracer,
+    pub(crate) metrics: Metrics,
+    pub(crate) counters: Counters,
+    /// Who waits for the answers to commands.
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) broker: BrokerClient,
+    pub(crate) live: Hub,
+    pub(crate) snapshots: Snapshots,
+    /// One permit for each byte of events that may be on its way through the server.
+    pub(crate) ingest_room: Arc<Semaphore>,
+    /// One permit for each request with spans that may be worked on.
+    pub(crate) span_requests: Arc<Semaphore>,
+    /// Work that goes on after its request: deliveries, rooms, live clients.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when the server is to end.
+    pub(crate) stopping: CancellationToken,
+}

@@ -1,0 +1,98 @@
+//! Builds: starting one, looking at it, ending it.
+
+mod list;
+mod start;
+pub(crate) mod state;
+
+pub(crate) use list::{
+    __path_build_events, __path_get_build, __path_list_builds, __path_project_messages,
+    BuildFilter, build_events, get_build, list_builds, page_of_builds, project_messages,
+};
+pub(crate) use start::{__path_cancel_build, __path_start_build, cancel_build, start_build};
+
+use hopline_state::SessionKey;
+use hopline_state::rows::Session;
+use hopline_wire::{Timestamp, TraceId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::errors::{ApiError, ApiResult};
+
+impl App {
+    /// A build that is there.
+    pub(crate) async fn session(&self, id: Uuid) -> ApiResult<Session> {
+        let session = self.store.session(SessionKey::Id(id)).await?;
+        session.ok_or_else(|| ApiError::not_found("build"))
+    }
+}
+
+/// A build.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BuildView {
+    project_id: Uuid,
+    operation_type: String,
+    agent_id: String,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+/// How a build stands: what its GenerationState does not say.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Standing {
+    session_id: Uuid,
+    build_id: String,
+    command_id: String,
+    /// `active`, `completed` or `failed`.
+    status: &'static str,
+    /// Whether nothing can change the status any more.
+    #[serde(rename = "final")]
+    is_final: bool,
+    /// Whether events of the build were lost.
+    incomplete: bool,
+    error_message: Option<String>,
+    exit_code: Option<i32>,
+    #[schema(value_type = Option<String>)]
+    trace_id: Option<TraceId>,
+    /// The sequence number of its last event.
+    last_seq: u64,
+    summary: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+}
+
+impl From<Session> for BuildView {
+    fn from(session: Session) -> Self {
+        Self {
+            project_id: session.project_id,
+            operation_type: session.operation_type.clone(),
+            agent_id: session.agent_id.clone(),
+            standing: session.into(),
+        }
+    }
+}
+
+impl From<Session> for Standing {
+    fn from(session: Session) -> Self {
+        Self {
+            session_id: session.id,
+            build_id: session.build_id,
+            command_id: session.command_id,
+            status: session.status.as_str(),
+            is_final: session.is_final,
+            incomplete: session.incomplete,
+            error_message: session.error_message,
+            exit_code: session.exit_code,
+            trace_id: session.trace_id,
+            last_seq: session.last_seq,
+            summary: session.summary,
+            started_at: session.started_at,
+            ended_at: session.ended_at,
+        }
+    }
+}

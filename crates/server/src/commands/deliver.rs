@@ -1,0 +1,151 @@
+//! Getting a command to its runner, or finding out that it cannot be done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hopline_state::StateError;
+use hopline_state::rows::{self, CommandStatus, DecisionKind};
+use hopline_wire::Timestamp;
+use hopline_wire::command::CommandType;
+use tokio::time::{Instant, sleep_until};
+
+use super::answers::Expected;
+use super::broker::Said;
+use super::{Outgoing, answers};
+use crate::app::App;
+use crate::errors::Chain;
+
+/// The first pause after an attempt that came to nothing; each further one is twice as long, up to
+/// [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// How long a command that was written may stay unanswered before it is sent again.
+const SEND_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Posts the command until an event of it is committed. After `timeout` without one it has failed:
+/// `runner_unreachable`.
+pub(super) async fn deliver(
+    app: &Arc<App>,
+    outgoing: &Outgoing,
+    expected: &Expected,
+    timeout: Duration,
+) {
+    let deadline = Instant::now() + timeout;
+    let attempts = attempts(app, outgoing);
+    let answered = tokio::select! {
+        () = expected.heard() => true,
+        refused = attempts => { let () = refused; false }
+        () = sleep_until(deadline) => false,
+        () = app.stopping.cancelled() => return,
+    };
+    if !answered {
+        expected.give_up();
+        fail(
+            app,
+            &outgoing.command.id,
+            outgoing.is_build,
+            "the runner did not answer the command",
+        )
+        .await;
+    }
+}
+
+/// Sends the command again and again; returns only if the broker refuses it for good.
+async fn attempts(app: &App, outgoing: &Outgoing) {
+    let mut pause = FIRST_PAUSE;
+    let mut was_written = false;
+    loop {
+        match app.broker.post(outgoing).await {
+            Said::Written { executes_once } => {
+                if !was_written {
+                    was_written = true;
+                    note_sent(app, &outgoing.command.id).await;
+                }
+                if !executes_once && !outgoing.target.executes_once {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(SEND_AGAIN_AFTER).await;
+            }
+            Said::NotNow => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Said::Never(status) => {
+                tracing::warn!(command = outgoing.command.id, %status, "a broker refuses a command for good");
+                return;
+            }
+        }
+    }
+}
+
+async fn note_sent(app: &App, command_id: &str) {
+    let noted = app
+        .store
+        .set_command_status(command_id, CommandStatus::Sent, Timestamp::now())
+        .await;
+    if let Err(error) = noted {
+        // The status informs people; the command goes its way without it.
+        tracing::warn!(command = command_id, error = %Chain(&error), "a command's status was not noted");
+    }
+}
+
+/// Ends a command that its runner does not get. A build fails with it.
+async fn fail(app: &App, command_id: &str, is_build: bool, reason: &str) {
+    tracing::warn!(command = command_id, "a runner is unreachable");
+    let ended = if is_build {
+        let reason = format!("runner_unreachable: {reason}");
+        app.processor
+            .decide(command_id, DecisionKind::Unreachable, reason)
+            .await
+            .map_err(|error| error.to_string())
+    } else {
+        let failed = app
+            .store
+            .set_command_status(command_id, CommandStatus::Failed, Timestamp::now())
+            .await;
+        failed.map_err(|error| Chain(&error).to_string())
+    };
+    if let Err(error) = ended {
+        // The command stays unanswered in the database, and is ended when the server starts next.
+        tracing::error!(
+            command = command_id,
+            error,
+            "a failed command could not be ended"
+        );
+    }
+}
+
+/// Ends the commands that an earlier life of the server gave and nobody answered: what they said is in no
+/// table, so they cannot be sent again. Each still has the rest of its time.
+///
+/// # Errors
+/// If they cannot be read.
+pub(crate) async fn fail_unanswered(app: &Arc<App>) -> Result<(), StateError> {
+    for command in app.store.unanswered_commands().await? {
+        let expected = app.answers.expect(&command.id, &[]);
+        let app = Arc::clone(app);
+        app.clone().tasks.spawn(async move {
+            wait_for_answer(&app, &command, &expected).await;
+        });
+    }
+    Ok(())
+}
+
+async fn wait_for_answer(app: &Arc<App>, command: &rows::Command, expected: &answers::Expected) {
+    let age = Timestamp::now().nanos_since(command.created_at);
+    let left = app
+        .options
+        .command_timeout
+        .saturating_sub(Duration::from_nanos(age));
+    tokio::select! {
+        () = expected.heard() => {}
+        () = app.stopping.cancelled() => {}
+        () = tokio::time::sleep(left) => {
+            let is_build = command.kind == CommandType::StartBuild.as_str();
+            fail(app, &command.id, is_build, "the server was started anew before the runner had answered").await;
+        }
+    }
+}

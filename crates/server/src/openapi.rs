@@ -1,0 +1,147 @@
+//! The API's description, and the routes: one list makes both, so neither can be without the other.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{Html, IntoResponse};
+use serde::Serialize;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, SecurityRequirement};
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::errors::{ApiError, ApiResult, Chain};
+use crate::{access, builds, devserver, files, ingest, live, metrics, projects, runners, traces};
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// What went wrong and what was expected, for people.
+    error: String,
+    /// What went wrong, for programs.
+    code: String,
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "Hopline",
+    description = "Runs builds and coding agents on remote runners, and traces each event's whole journey. Errors are \
+                   `{error, code}`; the formats of events and live updates are described in docs/wire.md."
+))]
+struct Description;
+
+/// The routes and their description.
+pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(ingest::take_events))
+        .routes(routes!(traces::take_spans))
+        .routes(routes!(projects::list_projects, projects::create_project))
+        .routes(routes!(projects::get_project, projects::delete_project))
+        .routes(routes!(builds::start_build))
+        .routes(routes!(builds::project_messages))
+        .routes(routes!(devserver::start_dev_server))
+        .routes(routes!(devserver::stop_dev_server))
+        .routes(routes!(devserver::fetch_logs))
+        .routes(routes!(files::list_files))
+        .routes(routes!(files::read_file, files::write_file))
+        .routes(routes!(builds::list_builds))
+        .routes(routes!(builds::get_build))
+        .routes(routes!(builds::build_events))
+        .routes(routes!(builds::cancel_build))
+        .routes(routes!(traces::list_traces))
+        .routes(routes!(traces::get_trace))
+        .routes(routes!(runners::list_runners))
+        .routes(routes!(live::live_updates))
+        .routes(routes!(access::issue_token))
+        .routes(routes!(access::sign_in_once, access::sign_in))
+        .routes(routes!(access::sign_out))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(health))
+        .routes(routes!(describe))
+        .routes(routes!(front_page))
+        .split_for_parts();
+    secure(&mut description);
+    let router = router
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method);
+    (router, description)
+}
+
+/// Names the credentials; the admin secret is asked for wherever nothing else is said.
+fn secure(description: &mut OpenApi) {
+    let components = description.components.get_or_insert_default();
+    for (name, what) in [
+        ("admin", "The admin secret, or the console's cookie"),
+        ("runner", "The runner secret"),
+        ("ingest", "An ingest key, or the runner secret"),
+    ] {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(what))
+            .build();
+        components.add_security_scheme(name, SecurityScheme::Http(scheme));
+    }
+    description.security = Some(vec![SecurityRequirement::new("admin", [""; 0])]);
+}
+
+/// Whether the server is well.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ok`.
+    status: &'static str,
+    version: &'static str,
+}
+
+/// Whether the server is well: it answers, and its database can be read.
+#[utoipa::path(get, path = "/health", tag = "operation", security(()),
+    responses((status = 200, body = Health), (status = 503, body = Problem)))]
+pub(crate) async fn health(State(app): State<Arc<App>>) -> ApiResult<Json<Health>> {
+    app.store.check().await.map_err(|error| {
+        tracing::warn!(error = %Chain(&error), "the database cannot be read");
+        ApiError::unavailable("database_unavailable", "the database cannot be read").retry_after(1)
+    })?;
+    Ok(Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "operation",
+    responses((status = 200, content_type = "application/json")))]
+pub(crate) async fn describe(_: access::Admin) -> Json<OpenApi> {
+    Json(routes().1)
+}
+
+/// A page that says where the API is.
+#[utoipa::path(get, path = "/", tag = "operation", security(()),
+    responses((status = 200, content_type = "text/html")))]
+pub(crate) async fn front_page() -> Html<&'static str> {
+    Html(
+        "<!doctype html><meta charset=utf-8><title>Hopline</title><h1>Hopline</h1>\
+         <p>The API is under <code>/api</code> and described in <a href=\"/openapi.json\">/openapi.json</a>; \
+         live updates come from <code>/ws</code>, metrics from <a href=\"/metrics\">/metrics</a>; spans go to \
+         <code>/v1/traces</code>.",
+    )
+}
+
+async fn no_route(uri: Uri) -> impl IntoResponse {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        format!("there is no {}", uri.path()),
+    )
+}
+
+async fn no_method(method: Method, uri: Uri) -> impl IntoResponse {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{} does not take {method}", uri.path()),
+    )
+}

@@ -1,0 +1,133 @@
+//! What a server needs to be told, and what it needs to be given.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hopline_state::Store;
+use hopline_telemetry::contract::TracedEvents;
+use hopline_telemetry::metrics::Metrics;
+use hopline_telemetry::{Head, Sampler, Tracer};
+use hopline_traces::TraceStore;
+use hopline_wire::secret::Secret;
+
+/// The credentials that a server asks for.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Of runners and brokers: ingest, and everything at the broker.
+    pub runner: Secret,
+    /// Of people and their tools: everything else under `/api`, live updates, metrics.
+    pub admin: Secret,
+    /// Write-only: spans.
+    pub ingest: Secret,
+    /// Signs cookies, tokens and the keys of builds. With none, a random one is used for the server's
+    /// life: whoever signed in signs in again after a restart, and builds that run then lose their key.
+    pub signing: Option<Secret>,
+}
+
+/// Whose trace a command's request belongs to, unless the request says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TraceMode {
+    /// A new trace, linked to the caller's span.
+    #[default]
+    New,
+    /// The caller's, where it has one.
+    Continue,
+}
+
+/// The bounds of live updates.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    /// How long changes gather before they are sent, todos apart, which are sent at once.
+    pub flush_interval: Duration,
+    /// How many bytes may wait for one client; beyond, it gets a snapshot in place of them.
+    pub client_bytes: usize,
+    /// How often a heartbeat is sent.
+    pub heartbeat: Duration,
+    /// How many clients there may be.
+    pub max_clients: usize,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_millis(50),
+            client_bytes: 1 << 20,
+            heartbeat: Duration::from_secs(30),
+            max_clients: 10_000,
+        }
+    }
+}
+
+/// A server's settings.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where people reach the server, if not where it listens: `https://hopline.example`.
+    pub public_url: Option<String>,
+    /// Further names that requests may ask for in `Host`.
+    pub allowed_hosts: Vec<String>,
+    /// Further origins whose pages may call the API, such as `https://app.example:8443`.
+    pub allowed_origins: Vec<String>,
+    /// The credentials.
+    pub secrets: Secrets,
+    /// What new traces say of this server.
+    pub head: Head,
+    /// Decides new traces.
+    pub sampler: Sampler,
+    /// Which events are traced.
+    pub traced_events: TracedEvents,
+    /// Whose trace a command's request belongs to, unless it says.
+    pub trace_mode: TraceMode,
+    /// The broker to use for every runner, in place of the one that each runner's status names.
+    pub broker_url: Option<String>,
+    /// How long a request waits for the event that answers its command.
+    pub answer_timeout: Duration,
+    /// How long a command is sent again before its runner counts as unreachable.
+    pub command_timeout: Duration,
+    /// For how long after its last status a runner counts as linked; brokers post one every 15 s.
+    pub runner_timeout: Duration,
+    /// How many bytes of events may be on their way through the server; beyond, senders are held off.
+    pub ingest_bytes: usize,
+    /// The bounds of live updates.
+    pub live: LiveOptions,
+}
+
+impl Options {
+    /// The defaults, for a server that listens here.
+    #[must_use]
+    pub fn new(listen: SocketAddr, secrets: Secrets) -> Self {
+        Self {
+            listen,
+            public_url: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            secrets,
+            head: Head::default(),
+            sampler: Sampler::new(1.0),
+            traced_events: TracedEvents::default(),
+            trace_mode: TraceMode::New,
+            broker_url: None,
+            answer_timeout: Duration::from_secs(30),
+            command_timeout: Duration::from_secs(60),
+            runner_timeout: Duration::from_secs(60),
+            ingest_bytes: 64 << 20,
+            live: LiveOptions::default(),
+        }
+    }
+}
+
+/// The parts that a server stands on. Whoever starts it ends them after it.
+pub struct Parts {
+    /// The rows.
+    pub store: Arc<dyn Store>,
+    /// Folds and commits events.
+    pub processor: hopline_processor::Handle,
+    /// The spans.
+    pub traces: Arc<dyn TraceStore>,
+    /// Makes the server's own spans.
+    pub tracer: Tracer,
+    /// The process's metrics.
+    pub metrics: Metrics,
+}

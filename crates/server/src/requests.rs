@@ -1,0 +1,102 @@
+//! The span of a request that asks for a command: a trace's head.
+//!
+//! Such a request begins a new trace, linked to the caller's span, or goes on with the caller's if it
+//! says so. The trace is decided here, once, and travels with the command.
+
+use std::future::Future;
+
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use hopline_telemetry::{Hop, OpenSpan, TraceContext};
+use hopline_wire::Timestamp;
+use hopline_wire::span::{Attribute, Links};
+
+use crate::app::App;
+use crate::errors::ApiResult;
+use crate::options::TraceMode;
+
+/// What is known of a request as it comes in.
+pub(crate) struct Arrival<'r> {
+    /// Method and route: the span's name.
+    pub(crate) route: &'static str,
+    /// The request's headers.
+    pub(crate) headers: &'r HeaderMap,
+    /// When it was received.
+    pub(crate) at: Timestamp,
+}
+
+/// Does `work` within the request's span, and answers with what it gives. `work` is handed the trace as the
+/// command is to carry it.
+pub(crate) async fn traced<R: IntoResponse, F: Future<Output = ApiResult<R>>>(
+    app: &App,
+    arrival: Arrival<'_>,
+    mode: Option<TraceMode>,
+    work: impl FnOnce(TraceContext) -> F,
+) -> Response {
+    let (context, span) = begin(app, &arrival, mode.unwrap_or(app.options.trace_mode));
+    let outcome = work(context).await;
+    if let (Some(span), Err(error)) = (&span, &outcome)
+        && error.status().is_server_error()
+    {
+        span.fail(error.code(), error.message().to_owned());
+    }
+    let response = outcome.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
+    if let Some(span) = span {
+        span.set(
+            "http.response.status_code",
+            i64::from(response.status().as_u16()),
+        );
+        span.end();
+    }
+    response
+}
+
+/// Reads the caller's trace. One that is malformed is counted and left out.
+pub(crate) fn caller_of(app: &App, headers: &HeaderMap) -> Option<TraceContext> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::from_headers(header).unwrap_or_else(|_| {
+        app.counters.bad_carriers.inc();
+        None
+    })
+}
+
+fn begin(app: &App, arrival: &Arrival<'_>, mode: TraceMode) -> (TraceContext, Option<OpenSpan>) {
+    let caller = caller_of(app, arrival.headers);
+    let (context, mut span) = match caller {
+        Some(caller) if mode == TraceMode::Continue => {
+            let caller = caller.decided(&app.options.sampler);
+            if !caller.is_recorded() {
+                return (caller, None);
+            }
+            let span = app
+                .tracer
+                .begin(Hop::Request, arrival.route, &caller, arrival.at);
+            (caller.child(span.span_id), span)
+        }
+        caller => {
+            let options = &app.options;
+            let context = TraceContext::new_trace(
+                &options.sampler,
+                &options.head,
+                arrival.route,
+                caller.as_ref(),
+            );
+            if !context.is_recorded() {
+                return (context, None);
+            }
+            let mut span = app
+                .tracer
+                .begin_head(Hop::Request, arrival.route, &context, arrival.at);
+            if let Some(caller) = caller {
+                span.links = Links::Any(vec![caller.link()]);
+            }
+            (context, span)
+        }
+    };
+    let (method, route) = arrival.route.split_once(' ').unwrap_or_default();
+    span.attributes.extend([
+        Attribute::new("http.request.method", method),
+        Attribute::new("http.route", route),
+    ]);
+    (context, Some(app.tracer.open(span)))
+}

@@ -1,0 +1,186 @@
+//! The runners as their brokers tell of them, and which of them gets a command.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use hopline_state::rows::{LinkState, Project, Runner};
+use hopline_wire::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::access::Admin;
+use crate::app::App;
+use crate::errors::{ApiError, ApiResult};
+
+/// A runner that a command can be given to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The runner.
+    pub(crate) runner_id: String,
+    /// Its broker, without a slash at the end.
+    pub(crate) broker_url: String,
+    /// Whether it executes a command once, however often it is sent. A legacy one may not.
+    pub(crate) executes_once: bool,
+}
+
+impl App {
+    /// The runner for a command of `project`: the one named, the project's own, or the only one there is.
+    ///
+    /// # Errors
+    /// 503 `runner_unavailable` if it is not linked, or none is; 409 `choose_runner` if there are several.
+    pub(crate) async fn choose_runner(
+        &self,
+        named: Option<&str>,
+        project: &Project,
+    ) -> ApiResult<Target> {
+        let runners = self.store.runners().await?;
+        let linked: Vec<_> = runners
+            .iter()
+            .filter(|runner| self.is_linked(runner))
+            .collect();
+        if let Some(wanted) = named.or(project.runner_id.as_deref()) {
+            let found = linked.iter().find(|runner| runner.id == wanted);
+            let missing = || {
+                ApiError::unavailable(
+                    "runner_unavailable",
+                    format!("the runner {wanted:?} is not connected"),
+                )
+            };
+            return self.target(found.ok_or_else(missing)?);
+        }
+        match linked[..] {
+            [] => Err(ApiError::unavailable(
+                "runner_unavailable",
+                "no runner is connected",
+            )),
+            [only] => self.target(only),
+            _ => {
+                let names: Vec<_> = linked.iter().map(|runner| runner.id.as_str()).collect();
+                Err(ApiError::conflict(
+                    "choose_runner",
+                    format!(
+                        "several runners are connected; name one in runnerId: {}",
+                        names.join(", ")
+                    ),
+                ))
+            }
+        }
+    }
+
+    /// The runner that a command was given to before, if it is linked.
+    pub(crate) async fn linked_runner(&self, runner_id: &str) -> ApiResult<Option<Target>> {
+        let runners = self.store.runners().await?;
+        let found = runners
+            .iter()
+            .find(|runner| runner.id == runner_id && self.is_linked(runner));
+        found.map(|runner| self.target(runner)).transpose()
+    }
+
+    /// A link of which nothing was heard for long is none: its broker is gone.
+    fn is_linked(&self, runner: &Runner) -> bool {
+        let silent = Timestamp::now().nanos_since(runner.last_seen_at);
+        runner.link == LinkState::Up && u128::from(silent) < self.options.runner_timeout.as_nanos()
+    }
+
+    fn target(&self, runner: &Runner) -> ApiResult<Target> {
+        let broker_url = self
+            .options
+            .broker_url
+            .as_ref()
+            .or(runner.broker_url.as_ref());
+        let broker_url = broker_url.ok_or_else(|| {
+            ApiError::unavailable(
+                "runner_unavailable",
+                format!(
+                    "the broker of the runner {:?} has not said where it is reached",
+                    runner.id
+                ),
+            )
+        })?;
+        Ok(Target {
+            runner_id: runner.id.clone(),
+            broker_url: broker_url.trim_end_matches('/').to_owned(),
+            executes_once: executes_once(runner.payload.as_deref()),
+        })
+    }
+}
+
+/// Whether the status names a link protocol other than the legacy one.
+fn executes_once(payload: Option<&str>) -> bool {
+    let payload: Option<Value> = payload.and_then(|payload| serde_json::from_str(payload).ok());
+    let protocol = payload.as_ref().and_then(|payload| payload.get("protocol"));
+    protocol.is_some_and(|protocol| protocol != "legacy")
+}
+
+/// A runner.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunnerView {
+    id: String,
+    /// Where its broker is reached.
+    broker_url: Option<String>,
+    /// Whether it is linked.
+    #[schema(example = "up")]
+    link: &'static str,
+    /// What it last said about itself.
+    #[schema(value_type = Object)]
+    status: Option<Box<RawValue>>,
+    /// When it was last heard of.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen_at: Timestamp,
+}
+
+/// All runners ever heard of.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RunnerList {
+    runners: Vec<RunnerView>,
+}
+
+/// The runners, and which of them are linked.
+#[utoipa::path(get, path = "/api/runners", tag = "runners", responses((status = 200, body = RunnerList)))]
+pub(crate) async fn list_runners(
+    _: Admin,
+    State(app): State<Arc<App>>,
+) -> ApiResult<Json<RunnerList>> {
+    let runners = app.store.runners().await?;
+    let view = |runner: Runner| {
+        let link = if app.is_linked(&runner) {
+            LinkState::Up
+        } else {
+            LinkState::Down
+        };
+        RunnerView {
+            link: link.as_str(),
+            id: runner.id,
+            broker_url: runner.broker_url,
+            status: runner
+                .payload
+                .and_then(|payload| RawValue::from_string(payload).ok()),
+            last_seen_at: runner.last_seen_at,
+        }
+    };
+    Ok(Json(RunnerList {
+        runners: runners.into_iter().map(view).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_runner_that_says_so_is_sent_a_command_twice() {
+        assert!(executes_once(Some(r#"{"protocol":"hopline.v1"}"#)));
+        for legacy in [
+            None,
+            Some("{}"),
+            Some("x"),
+            Some(r#"{"protocol":"legacy"}"#),
+        ] {
+            assert!(!executes_once(legacy));
+        }
+    }
+}

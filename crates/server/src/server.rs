@@ -1,0 +1,190 @@
+//! Starting and ending a server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::serve::ListenerExt;
+use hopline_state::StateError;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::app::App;
+use crate::commands::answers::Answers;
+use crate::commands::{BrokerClient, fail_unanswered};
+use crate::hosts::{Hosts, guard};
+use crate::live::{Hub, Snapshots};
+use crate::metrics::Counters;
+use crate::openapi;
+use crate::options::{Options, Parts};
+
+/// The largest body of a request that is neither events nor spans, in bytes.
+const MAX_BODY: usize = 4 << 20;
+
+/// How many requests with spans are worked on at once.
+const SPAN_REQUESTS: usize = 8;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Nobody can listen there.
+    #[error("listen at {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The system gives no HTTP client to call brokers with.
+    #[error("make the client for brokers")]
+    Client(#[source] reqwest::Error),
+    /// The commands that are still unanswered could not be read.
+    #[error("read the commands that are unanswered")]
+    State(#[source] StateError),
+}
+
+/// The HTTP and WebSocket edge.
+#[derive(Debug)]
+pub struct Server;
+
+/// A running server.
+pub struct Handle {
+    address: SocketAddr,
+    app: Arc<App>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Starts a server on the current tokio runtime; it listens once this returns.
+    ///
+    /// # Errors
+    /// [`ServerError`]; then nothing is left running.
+    pub async fn start(options: Options, parts: Parts) -> Result<Handle, ServerError> {
+        let listen = |source| ServerError::Listen {
+            address: options.listen,
+            source,
+        };
+        let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let app = app(options, parts, address).map_err(ServerError::Client)?;
+        fail_unanswered(&app).await.map_err(ServerError::State)?;
+        let (routes, _) = openapi::routes();
+        let router = routes
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(from_fn_with_state(Arc::clone(&app), guard))
+            .with_state(Arc::clone(&app));
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps its delay");
+            }
+        });
+        let stopping = app.stopping.clone();
+        let serving = axum::serve(listener, router)
+            .with_graceful_shutdown(async move { stopping.cancelled().await });
+        tracing::info!(%address, "the server listens");
+        Ok(Handle {
+            address,
+            app,
+            serving: tokio::spawn(serving.into_future()),
+        })
+    }
+}
+
+fn app(options: Options, parts: Parts, address: SocketAddr) -> Result<Arc<App>, reqwest::Error> {
+    let counters = Counters::register(&parts.metrics);
+    let tasks = TaskTracker::new();
+    let stopping = CancellationToken::new();
+    let live = Hub::new(
+        parts.processor.feed().clone(),
+        parts.tracer.clone(),
+        options.live.clone(),
+        counters.clone(),
+        tasks.clone(),
+        stopping.clone(),
+    );
+    let secure = options
+        .public_url
+        .as_deref()
+        .is_some_and(|url| url.starts_with("https://"));
+    Ok(Arc::new(App {
+        hosts: Hosts::new(&options, address),
+        access: Access::new(options.secrets.clone(), address.port(), secure),
+        store: parts.store,
+        processor: parts.processor,
+        traces: parts.traces,
+        tracer: parts.tracer,
+        metrics: parts.metrics,
+        counters,
+        answers: Arc::new(Answers::default()),
+        broker: BrokerClient::new(options.secrets.runner.clone())?,
+        live,
+        snapshots: Snapshots::default(),
+        ingest_room: Arc::new(Semaphore::new(
+            options.ingest_bytes.min(Semaphore::MAX_PERMITS),
+        )),
+        span_requests: Arc::new(Semaphore::new(SPAN_REQUESTS)),
+        tasks,
+        stopping,
+        options,
+    }))
+}
+
+impl Handle {
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A link that signs one browser in, once, within an hour.
+    #[must_use]
+    pub fn one_time_link(&self) -> String {
+        let base = self.app.options.public_url.as_deref().map_or_else(
+            || format!("http://{}", reachable(self.address)),
+            |url| url.trim_end_matches('/').to_owned(),
+        );
+        format!("{base}/signin?code={}", self.app.access.one_time_code())
+    }
+
+    /// Ends the server: takes no more connections, lets requests that are under way finish, and says
+    /// farewell to live clients. False if `deadline` passed first; then what is left is cut off.
+    pub async fn shutdown(self, deadline: Instant) -> bool {
+        self.app.stopping.cancel();
+        self.app.tasks.close();
+        let abort = self.serving.abort_handle();
+        let ended = async {
+            // A serving task that failed has ended as well.
+            let _ = self.serving.await;
+            self.app.tasks.wait().await;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let in_time = tokio::time::timeout(left, ended).await.is_ok();
+        if !in_time {
+            tracing::warn!("requests were cut off when the server ended");
+            abort.abort();
+        }
+        in_time
+    }
+}
+
+/// An address under which a browser on this machine reaches the server.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let loopback: std::net::IpAddr = if address.is_ipv4() {
+        std::net::Ipv4Addr::LOCALHOST.into()
+    } else {
+        std::net::Ipv6Addr::LOCALHOST.into()
+    };
+    SocketAddr::new(loopback, address.port())
+}
+
+/// The shutdown deadline that suits most: long enough for a group commit, short enough for a person.
+pub const SHUTDOWN: Duration = Duration::from_secs(10);

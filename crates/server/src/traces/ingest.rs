@@ -1,0 +1,176 @@
+//! `POST /v1/traces`: spans of other programs, and of Hopline's own parts that run elsewhere (OTLP/HTTP,
+//! protobuf or JSON, gzip or plain).
+//!
+//! A 200 means that the spans are on disk. The tools of a build send with a key for their own trace, which
+//! ends with the build; spans of other traces are refused, the others taken.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hopline_state::SessionKey;
+use hopline_state::rows::SessionStatus;
+use hopline_traces::ingest::{Decoded, Format, Limits, decode_otlp, error_response, response};
+use hopline_traces::{Durability, TracesError};
+use hopline_wire::otlp::{Refused, RefusedReason};
+
+use crate::access::SpanRight;
+use crate::app::App;
+use crate::errors::{ApiError, ApiResult, Chain};
+
+/// Why spans were not taken, and how to say so.
+enum Refusal {
+    /// In the words of our API.
+    Api(ApiError),
+    /// In the words of the protocol as well: its clients read those.
+    Spans(Format, StatusCode, &'static str, String),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+/// Takes in spans (OTLP/HTTP).
+#[utoipa::path(post, path = "/v1/traces", tag = "ingest", security(("ingest" = [])),
+    request_body(content_type = "application/x-protobuf", description = "An ExportTraceServiceRequest, in protobuf or JSON, gzip or plain"),
+    responses((status = 200, description = "Stored; spans that were refused are counted in partialSuccess"),
+              (status = 400, description = "The body is malformed"), (status = 413, description = "Too large"),
+              (status = 415, description = "The content type or encoding is not known"),
+              (status = 503, description = "The store cannot take spans just now")))]
+pub(crate) async fn take_spans(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: ApiResult<SpanBody>,
+) -> Response {
+    let taken = async {
+        let right = app.access.spans(&headers)?;
+        if let SpanRight::OneTrace(trace_id) = right {
+            let session = app.store.session(SessionKey::Trace(trace_id)).await;
+            let session = session.map_err(ApiError::from)?;
+            if session.is_none_or(|session| session.status != SessionStatus::Active) {
+                return Err(ApiError::forbidden("build_ended", "the key's build has ended").into());
+            }
+        }
+        let permit = Arc::clone(&app.span_requests)
+            .try_acquire_owned()
+            .map_err(|_| ApiError::overloaded("too many requests with spans are under way"))?;
+        let SpanBody(body) = body?;
+        let app = Arc::clone(&app);
+        let work = move || {
+            let _permit = permit;
+            store_spans(&app, right, &headers, &body)
+        };
+        // Decoding takes a while, and the store waits for the disk.
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| ApiError::internal("take in spans", &error))?
+    };
+    match taken.await {
+        Ok((format, answer)) => {
+            ([(header::CONTENT_TYPE, format.content_type())], answer).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn store_spans(
+    app: &App,
+    right: SpanRight,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Format, Vec<u8>), Refusal> {
+    let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let content_type = value(header::CONTENT_TYPE);
+    let format = content_type
+        .and_then(Format::of_content_type)
+        .unwrap_or(Format::Json);
+    let decoded = decode_otlp(
+        content_type,
+        value(header::CONTENT_ENCODING),
+        body,
+        &Limits::default(),
+    );
+    let Decoded {
+        mut spans,
+        mut refused,
+        format,
+    } = decoded.map_err(|error| {
+        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        Refusal::Spans(format, status, error.code(), error.to_string())
+    })?;
+    if let SpanRight::OneTrace(trace_id) = right {
+        let before = spans.len();
+        spans.retain(|span| span.trace_id == trace_id);
+        for _ in spans.len()..before {
+            Refused::count_in(&mut refused, RefusedReason::OtherTrace);
+        }
+    }
+    app.traces
+        .append(&spans, Durability::Durable)
+        .map_err(|error| not_stored(format, &error))?;
+    let lost: u64 = refused.iter().map(|refused| refused.count).sum();
+    app.counters.spans_received.inc_by(spans.len() as u64);
+    app.counters.spans_refused.inc_by(lost);
+    Ok((format, response(format, &refused)))
+}
+
+fn not_stored(format: Format, error: &TracesError) -> Refusal {
+    tracing::warn!(error = %Chain(error), "spans could not be stored");
+    let (status, code) = if error.is_transient() {
+        (StatusCode::SERVICE_UNAVAILABLE, "traces_unavailable")
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+    };
+    let message = "the spans could not be stored; the server's log says why".to_owned();
+    Refusal::Spans(format, status, code, message)
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Api(error) => error.into_response(),
+            Self::Spans(Format::Protobuf, status, _, message) => {
+                let format = Format::Protobuf;
+                let body = error_response(format, &message);
+                let headers = [(header::CONTENT_TYPE, format.content_type())];
+                with_retry(status, (status, headers, body).into_response())
+            }
+            Self::Spans(Format::Json, status, code, message) => {
+                let body =
+                    serde_json::json!({ "error": message, "code": code, "message": message });
+                with_retry(status, (status, axum::Json(body)).into_response())
+            }
+        }
+    }
+}
+
+fn with_retry(status: StatusCode, mut response: Response) -> Response {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// A body with spans.
+pub(crate) struct SpanBody(Bytes);
+
+impl<S: Send + Sync> axum::extract::FromRequest<S> for SpanBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: axum::extract::Request, _: &S) -> ApiResult<Self> {
+        let limit = Limits::default().compressed_bytes;
+        axum::body::to_bytes(request.into_body(), limit)
+            .await
+            .map(Self)
+            .map_err(|_| {
+                ApiError::too_large(format!(
+                    "the body broke off, or is larger than {limit} bytes"
+                ))
+            })
+    }
+}

@@ -1,0 +1,7 @@
+//! Traces: spans in over OTLP/HTTP, and a trace's spans out.
+
+mod ingest;
+mod look;
+
+pub(crate) use ingest::{__path_take_spans, take_spans};
+pub(crate) use look::{__path_get_trace, __path_list_traces, get_trace, list_traces};
