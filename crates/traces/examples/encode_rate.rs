@@ -2,7 +2,8 @@
 //!
 //! Builds the spans of 8 builds as the hops make them (group commits of 40 events whose statements are
 //! shared), and appends them in batches: once to files that are nowhere, which is what encoding costs, and
-//! once to a folder of the system. Run it with `cargo run --release --example encode_rate -p hopline-traces`.
+//! once to a folder of the system, as many times over as the first argument says. Run it with
+//! `cargo run --release --example encode_rate -p hopline-traces [TIMES]`.
 
 #![allow(clippy::unwrap_used, reason = "an example that measures")]
 
@@ -27,14 +28,17 @@ fn main() {
     let spans = spans();
     println!("{} spans of {EVENTS} events", spans.len());
     let nowhere = LogStore::open_on(Arc::new(Nowhere), Path::new("/"), LogOptions::default());
-    measure("encoded", &nowhere.unwrap().0, &spans);
+    let times = std::env::args()
+        .nth(1)
+        .map_or(1, |times| times.parse().unwrap());
+    measure("encoded", &nowhere.unwrap().0, &spans, times);
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = LogStore::open(folder.path(), LogOptions::default()).unwrap();
-    measure("written", &store, &spans);
+    measure("written", &store, &spans, times);
     let begun = Instant::now();
     let trace = store.trace(spans[0].trace_id).unwrap();
     let took = begun.elapsed();
-    println!("read: {} spans of one trace in {took:.1?}", trace.len());
+    println!("read: one trace, {} spans once, in {took:.1?}", trace.len());
     let begun = Instant::now();
     store.close().unwrap();
     println!("closed in {:.1?}", begun.elapsed());
@@ -43,15 +47,17 @@ fn main() {
     println!("opened in {:.1?}: {opened:?}", begun.elapsed());
 }
 
-fn measure(what: &str, store: &LogStore, spans: &[Span]) {
+fn measure(what: &str, store: &LogStore, spans: &[Span], times: usize) {
     let begun = Instant::now();
     let mut bytes = 0;
-    for batch in spans.chunks(BATCH) {
-        bytes += store.append(batch, Durability::Buffered).unwrap().bytes;
+    for _ in 0..times {
+        for batch in spans.chunks(BATCH) {
+            bytes += store.append(batch, Durability::Buffered).unwrap().bytes;
+        }
     }
     let seconds = begun.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "figures for reading")]
-    let (count, bytes) = (spans.len() as f64, bytes as f64);
+    let (count, bytes) = ((spans.len() * times) as f64, bytes as f64);
     println!(
         "{what}: {:.0} spans/s, {:.0} ns and {:.1} bytes a span",
         count / seconds,

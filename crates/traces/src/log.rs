@@ -1,6 +1,6 @@
 //! The trace store's first form: an append-only log of frames, found by trace id.
 //!
-//! **On disk.** A folder of segments, `0000000000000001.log` and so on, see [`segment`]. Spans are
+//! **On disk.** A folder of segments, `0000000000000001.log` and so on, described in `segment.rs`. Spans are
 //! appended to the newest; at [`LogOptions::segment_bytes`] it is left for the next, and sealed in the
 //! background: an index of its traces is written behind its frames. The oldest sealed segments are removed
 //! when all together exceed [`LogOptions::retained_bytes`].

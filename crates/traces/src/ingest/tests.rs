@@ -42,6 +42,22 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn damaged_bodies_end_in_spans_or_errors(spans in spans(), damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let request = otlp::to_request(&spans);
+        for (content_type, mut body) in [
+            (PROTOBUF, otlp::encode(&request)),
+            (JSON, otlp::encode_json(&request)),
+        ] {
+            for (at, byte) in &damage {
+                let at = at.index(body.len());
+                body[at] = *byte;
+            }
+            let _ = decode(content_type, None, &body);
+            let _ = decode(content_type, Some("gzip"), &body);
+        }
+    }
 }
 
 const PROTOBUF: Option<&str> = Some("application/x-protobuf");
