@@ -57,6 +57,7 @@ impl CommandState {
             fold: CommandFold {
                 kind: CommandType::named(&row.kind),
                 project_id: row.project_id,
+                has_ended: row.ended_at.is_some(),
                 build,
             },
             state_due: loaded.raw_state_due,
@@ -76,6 +77,7 @@ impl CommandState {
             fold: CommandFold {
                 kind: None,
                 project_id: None,
+                has_ended: false,
                 build: None,
             },
             state_due: false,

@@ -1,7 +1,7 @@
 //! The GenerationState: a build as browsers read it, made from its rows.
 //!
 //! `raw_state` holds it: with todos, active index and times while the build runs, and once in full when it has
-//! ended. [`assemble`] makes the full form, for that and for the API. Inputs and outputs over 16 KiB are
+//! ended. [`of_rows`] makes the full form for the API. Inputs and outputs over 16 KiB are
 //! cut and marked; beyond [`MAX_STATE_BYTES`] older texts and tools stay and later ones are left out, marked
 //! too. The rows keep everything.
 
@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hopline_state::rows::{Note, Session, SessionStatus, Todo, ToolCall};
+use hopline_state::store::WholeSession;
 use hopline_state::{Page, StateError, Store};
 use hopline_wire::Timestamp;
 use hopline_wire::limits::RAW_STATE_FIELD_BYTES;
@@ -132,91 +133,135 @@ pub(crate) fn running(
     GenerationState::new(session, project_name, todos, active_index).json()
 }
 
-/// The full state of a build, from its rows, with the last event that is certainly in it. Later ones may be in
-/// it too.
+/// The full state of a build, from rows that are all of the same commit. Where only a page of tool calls or
+/// texts was read, the rest is left out.
+#[must_use]
+pub fn of_rows(whole: &WholeSession) -> String {
+    let mut state = GenerationState::new(
+        &whole.session,
+        &whole.project_name,
+        &whole.todos,
+        active_index(&whole.todos),
+    );
+    let mut filling = Filling::new(&mut state);
+    let complete = whole
+        .tool_calls
+        .iter()
+        .all(|call| filling.add_tool(call.clone()))
+        && whole
+            .notes
+            .iter()
+            .all(|note| filling.add_text(note.clone()));
+    state.truncated = !complete;
+    state.json()
+}
+
+/// The full state of a build, read page by page. The caller sees to it that its rows stay as they are.
 ///
 /// # Errors
 /// [`StateError`] if the rows cannot be read.
-pub async fn assemble(
+pub(crate) async fn assemble(
     store: &Arc<dyn Store>,
     session: &Session,
     project_name: &str,
 ) -> Result<String, StateError> {
     let todos = store.todos(session.id).await?;
-    let active = todos
-        .iter()
-        .find(|todo| todo.status == TodoStatus::InProgress);
-    let active_index = active.map_or(-1, |todo| todo.index);
-    let mut state = GenerationState::new(session, project_name, &todos, active_index);
-    let mut room = MAX_STATE_BYTES;
-    let tools_complete = add_tools(store, session.id, &mut state.tools_by_todo, &mut room).await?;
-    let texts_complete = add_texts(store, session.id, &mut state.text_by_todo, &mut room).await?;
-    state.truncated = !tools_complete || !texts_complete;
+    let mut state = GenerationState::new(session, project_name, &todos, active_index(&todos));
+    let mut filling = Filling::new(&mut state);
+    let complete = fill(store, session.id, &mut filling).await?;
+    state.truncated = !complete;
     Ok(state.json())
 }
 
-async fn add_tools(
+/// Fills in tool calls and texts; says whether all had room.
+async fn fill(
     store: &Arc<dyn Store>,
     session_id: Uuid,
-    by_todo: &mut BTreeMap<i32, Vec<ToolView>>,
-    room: &mut usize,
+    filling: &mut Filling<'_, '_>,
 ) -> Result<bool, StateError> {
     let mut after = 0;
     loop {
         let calls = store.tool_calls(session_id, after, Page::default()).await?;
-        let Some(last) = calls.last() else {
-            return Ok(true);
-        };
+        let Some(last) = calls.last() else { break };
         after = last.first_seq;
-        for call in calls {
-            let todo_index = call.todo_index;
-            let view = ToolView::new(call);
-            let size =
-                |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |raw| raw.get().len());
-            let bytes = 200 + size(&view.input) + size(&view.output);
-            let Some(left) = room.checked_sub(bytes) else {
-                return Ok(false);
-            };
-            *room = left;
-            by_todo.entry(todo_index).or_default().push(view);
+        if !calls.into_iter().all(|call| filling.add_tool(call)) {
+            return Ok(false);
         }
     }
-}
-
-async fn add_texts(
-    store: &Arc<dyn Store>,
-    session_id: Uuid,
-    by_todo: &mut BTreeMap<i32, Vec<TextView>>,
-    room: &mut usize,
-) -> Result<bool, StateError> {
-    // Parts of one text under the same todo are shown as one.
-    let mut places: HashMap<(TextKind, String, i32), usize> = HashMap::new();
     let mut after = None;
     loop {
-        let notes: Vec<Note> = store.notes(session_id, after, Page::default()).await?;
-        let Some(last) = notes.last() else {
-            return Ok(true);
-        };
+        let notes = store.notes(session_id, after, Page::default()).await?;
+        let Some(last) = notes.last() else { break };
         after = Some((last.first_seq, last.part));
-        for note in notes {
-            let Some(left) = room.checked_sub(note.content.len() + 100) else {
-                return Ok(false);
-            };
-            *room = left;
-            let views = by_todo.entry(note.todo_index).or_default();
-            let key = (note.kind, note.text_id, note.todo_index);
-            if let Some(place) = places.get(&key) {
-                views[*place].text.push_str(&note.content);
-                continue;
-            }
-            views.push(TextView {
-                id: key.1.clone(),
-                kind: note.kind.as_str(),
-                text: note.content,
-                timestamp: note.created_at,
-            });
-            places.insert(key, views.len() - 1);
+        if !notes.into_iter().all(|note| filling.add_text(note)) {
+            return Ok(false);
         }
+    }
+    Ok(true)
+}
+
+fn active_index(todos: &[Todo]) -> i32 {
+    let active = todos
+        .iter()
+        .find(|todo| todo.status == TodoStatus::InProgress);
+    active.map_or(-1, |todo| todo.index)
+}
+
+/// A state that takes tool calls and texts as long as there is room.
+struct Filling<'s, 'a> {
+    state: &'s mut GenerationState<'a>,
+    room: usize,
+    /// Where each text stands: its parts under the same todo are shown as one.
+    texts: HashMap<(TextKind, String, i32), usize>,
+}
+
+impl<'s, 'a> Filling<'s, 'a> {
+    fn new(state: &'s mut GenerationState<'a>) -> Self {
+        Self {
+            state,
+            room: MAX_STATE_BYTES,
+            texts: HashMap::new(),
+        }
+    }
+
+    fn take_room(&mut self, bytes: usize) -> bool {
+        let left = self.room.checked_sub(bytes);
+        self.room = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Adds a tool call; says whether it had room.
+    fn add_tool(&mut self, call: ToolCall) -> bool {
+        let todo_index = call.todo_index;
+        let view = ToolView::new(call);
+        let size = |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |raw| raw.get().len());
+        let has_room = self.take_room(200 + size(&view.input) + size(&view.output));
+        if has_room {
+            let by_todo = &mut self.state.tools_by_todo;
+            by_todo.entry(todo_index).or_default().push(view);
+        }
+        has_room
+    }
+
+    /// Adds a part of a text; says whether it had room.
+    fn add_text(&mut self, note: Note) -> bool {
+        if !self.take_room(100 + note.content.len()) {
+            return false;
+        }
+        let views = self.state.text_by_todo.entry(note.todo_index).or_default();
+        let key = (note.kind, note.text_id, note.todo_index);
+        if let Some(place) = self.texts.get(&key) {
+            views[*place].text.push_str(&note.content);
+            return true;
+        }
+        views.push(TextView {
+            id: key.1.clone(),
+            kind: note.kind.as_str(),
+            text: note.content,
+            timestamp: note.created_at,
+        });
+        self.texts.insert(key, views.len() - 1);
+        true
     }
 }
 

@@ -287,7 +287,7 @@ mod tests {
             (r#"{"_sentry":{"trace":"a"},"type":"x"}"#, r#"{"type":"x"}"#),
             (
                 r#"{"type":"x" , "_sentry" : {"trace":"a,\"}"} }"#,
-                r#"{"type":"x"}"#,
+                r#"{"type":"x" }"#,
             ),
             (
                 r#"{"type":"x","_sentry":{},"odd": 1.0e2}"#,

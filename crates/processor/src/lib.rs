@@ -28,6 +28,7 @@ mod statements;
 mod updates;
 mod watch;
 
+pub use feed::{Change, ChangeTrace, Delivery, Feed, Interest, Subscription, Update, UpdateKind};
 pub use incoming::{Incoming, Reader};
 pub use options::Options;
 pub use service::{Handle, Processor, SubmitError};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hopline_state::group::{
     CommandBatch, CommandChange, Log, RawState, SessionBatch, UnknownCommand,
 };
-use hopline_state::rows::{CommandStatus, Decision, Outcome, SessionStatus, Todo};
+use hopline_state::rows::{Decision, Outcome, SessionStatus, Todo};
 use hopline_telemetry::contract::keys;
 use hopline_telemetry::{Hop, TraceContext, Tracer, tracer};
 use hopline_wire::Timestamp;
@@ -148,8 +148,7 @@ impl<'a> Round<'a> {
 
     /// Takes a decision of the server; says whether it changed anything.
     pub(crate) fn decide(&mut self, decision: Decision) -> bool {
-        let build = self.state.fold.build.as_mut();
-        build.is_some_and(|build| build.decide(decision, &mut self.changes))
+        self.state.fold.decide(decision, &mut self.changes)
     }
 
     /// The command as it is at this point of the round.
@@ -383,8 +382,6 @@ impl<'a> Round<'a> {
             notes: std::mem::take(&mut changes.notes),
             decisions: std::mem::take(&mut changes.decisions),
         });
-        let ended = |status| matches!(status, CommandStatus::Ended | CommandStatus::Failed);
-        let (status, at) = changes.command_status.unzip();
         CommandBatch {
             command_id: Arc::clone(&state.id),
             expected_last_seq: self.expected_last_seq,
@@ -392,8 +389,7 @@ impl<'a> Round<'a> {
             log: std::mem::take(&mut self.log),
             command: CommandChange {
                 create: self.create.take(),
-                status,
-                ended_at: at.filter(|_| status.is_some_and(ended)),
+                status: changes.command_status,
                 link: state.position.link.clone(),
             },
             session,

@@ -112,10 +112,8 @@ impl Log {
 pub struct CommandChange {
     /// The row to make first, for a command that the server never gave.
     pub create: Option<UnknownCommand>,
-    /// Where the command stands now. One that has ended stays as it ended.
-    pub status: Option<CommandStatus>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
+    /// Where the command stands now, and when it ended if it has; none if that stays.
+    pub status: Option<(CommandStatus, Option<Timestamp>)>,
     /// The connection and the number of the last unnumbered event.
     pub link: Option<(Arc<str>, u64)>,
 }

@@ -168,11 +168,12 @@ pub trait Store: Send + Sync {
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>>;
 
     /// A build with all its rows as they stood after one commit; none if there is no such build. For live
-    /// clients, who must know up to which event a state goes. Costs as much as the build is long.
+    /// clients, who must know up to which event a state goes. Of tool calls and of texts it has as many, from
+    /// the first on, as `page` allows each.
     ///
     /// # Errors
     /// [`StateError`] if the database cannot be read.
-    async fn whole_session(&self, session_id: Uuid) -> Result<Option<WholeSession>>;
+    async fn whole_session(&self, session_id: Uuid, page: Page) -> Result<Option<WholeSession>>;
 
     /// A build's todos, in order.
     ///

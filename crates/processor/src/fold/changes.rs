@@ -33,8 +33,8 @@ pub(crate) struct Changes {
     pub(crate) decisions: Vec<Decision>,
     /// Changes in the project's row.
     pub(crate) project: Option<ProjectChange>,
-    /// Where the command stands.
-    pub(crate) command_status: Option<(CommandStatus, Timestamp)>,
+    /// Where the command now stands, and when it ended if it has.
+    pub(crate) command_status: Option<(CommandStatus, Option<Timestamp>)>,
     /// Whether an ended build runs again.
     pub(crate) reopened: bool,
     /// Whether the session's own row says something new to people.
@@ -206,17 +206,6 @@ impl Changes {
         match &mut self.project {
             Some(there) => there.merge(change),
             None => self.project = Some(change),
-        }
-    }
-
-    /// Moves the command on; the first end stays.
-    pub(crate) fn command(&mut self, status: CommandStatus, at: Timestamp) {
-        let has_ended = matches!(
-            self.command_status,
-            Some((CommandStatus::Ended | CommandStatus::Failed, _))
-        );
-        if !has_ended {
-            self.command_status = Some((status, at));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The events that are no parts of a stream: what they say of the build, the project and the command.
 
 use hopline_state::group::ProjectChange;
-use hopline_state::rows::{CommandStatus, Outcome, SessionStatus};
+use hopline_state::rows::{CommandStatus, Decision, Outcome, SessionStatus};
 use hopline_wire::command::CommandType;
 use hopline_wire::event::{
     BuildCompleted, EventType, Failed, FileContent, FileList, FileWritten, FilesDeleted, LogChunk,
@@ -23,6 +23,8 @@ pub(crate) struct CommandFold {
     pub(crate) kind: Option<CommandType>,
     /// Its project, if it is there.
     pub(crate) project_id: Option<Uuid>,
+    /// Whether it has ended; the first end holds.
+    pub(crate) has_ended: bool,
     /// Its build, if it is one.
     pub(crate) build: Option<Build>,
 }
@@ -56,6 +58,7 @@ impl CommandFold {
         if let Some(part) = part {
             if let Some(build) = &mut self.build {
                 build.apply(part, moment, changes)?;
+                self.go_on_if_reopened(changes);
             }
             return Ok(COMMITTED);
         }
@@ -67,7 +70,47 @@ impl CommandFold {
     pub(crate) fn touch(&mut self, moment: &Moment, changes: &mut Changes) {
         if let Some(build) = &mut self.build {
             build.touch(moment, changes);
+            self.go_on_if_reopened(changes);
         }
+    }
+
+    /// A build that runs again is a command that runs again.
+    fn go_on_if_reopened(&mut self, changes: &mut Changes) {
+        if self.has_ended && changes.reopened {
+            self.has_ended = false;
+            changes.command_status = Some((CommandStatus::Acked, None));
+        }
+    }
+
+    fn acked(&self, changes: &mut Changes) {
+        if !self.has_ended {
+            changes.command_status = Some((CommandStatus::Acked, None));
+        }
+    }
+
+    fn ended(&mut self, status: CommandStatus, moment: &Moment, changes: &mut Changes) {
+        if !self.has_ended {
+            self.has_ended = true;
+            changes.command_status = Some((status, Some(moment.at)));
+        }
+    }
+
+    /// Folds a decision of the server about the build at its place; says whether it changed anything.
+    pub(crate) fn decide(&mut self, decision: Decision, changes: &mut Changes) -> bool {
+        let at = decision.at;
+        let Some(build) = &mut self.build else {
+            return false;
+        };
+        if !build.decide(decision, changes) {
+            return false;
+        }
+        if changes.reopened {
+            self.go_on_if_reopened(changes);
+        } else {
+            self.has_ended = true;
+            changes.command_status = Some((CommandStatus::Failed, Some(at)));
+        }
+        true
     }
 
     fn apply_whole(
@@ -76,15 +119,16 @@ impl CommandFold {
         moment: &Moment,
         changes: &mut Changes,
     ) -> Result<Folded, Refusal> {
-        let at = moment.at;
         match event.event_type() {
             Some(EventType::Ack) => {
                 self.touch(moment, changes);
-                let status = match self.kind {
-                    Some(CommandType::CancelBuild) => CommandStatus::Ended,
-                    _ => CommandStatus::Acked,
-                };
-                changes.command(status, at);
+                // To some commands that is the whole answer.
+                match self.kind {
+                    Some(CommandType::CancelBuild) => {
+                        self.ended(CommandStatus::Ended, moment, changes);
+                    }
+                    _ => self.acked(changes),
+                }
             }
             Some(EventType::BuildCompleted) => return self.completed(event, moment, changes),
             Some(EventType::BuildFailed) => return self.failed(event, true, moment, changes),
@@ -124,7 +168,7 @@ impl CommandFold {
         self.touch(moment, changes);
         // What a build says about files does not end it.
         if self.build.is_none() {
-            changes.command(CommandStatus::Ended, moment.at);
+            self.ended(CommandStatus::Ended, moment, changes);
         }
         Ok(())
     }
@@ -137,7 +181,7 @@ impl CommandFold {
     ) -> Result<Folded, Refusal> {
         let read: BuildCompleted = read(event)?;
         self.touch(moment, changes);
-        changes.command(CommandStatus::Ended, moment.at);
+        self.ended(CommandStatus::Ended, moment, changes);
         let end = End {
             status: SessionStatus::Completed,
             is_final: true,
@@ -161,7 +205,7 @@ impl CommandFold {
         if self.build.is_some() && !ends_build {
             return Ok(COMMITTED);
         }
-        changes.command(CommandStatus::Failed, moment.at);
+        self.ended(CommandStatus::Failed, moment, changes);
         let end = End {
             status: SessionStatus::Failed,
             is_final: true,
@@ -227,7 +271,7 @@ impl CommandFold {
         let read: ProcessExited = read(event)?;
         self.touch(moment, changes);
         if self.build.is_none() {
-            changes.command(CommandStatus::Ended, moment.at);
+            self.ended(CommandStatus::Ended, moment, changes);
         }
         let failed = read.exit_code.is_some_and(|code| code != 0);
         self.project(moment, changes, |change| {

@@ -8,8 +8,6 @@
 pub(crate) mod changes;
 mod events;
 #[cfg(test)]
-mod naive;
-#[cfg(test)]
 mod tests;
 mod texts;
 

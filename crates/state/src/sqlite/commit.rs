@@ -363,19 +363,18 @@ fn update_commands(run: &mut Run<'_>, batches: &[&CommandBatch]) -> Result<()> {
     run.each(
         ["UPDATE", "commands", "UPDATE commands"],
         "UPDATE commands SET
-             last_seq = ?,
-             status = CASE WHEN status IN ('ended', 'failed') THEN status ELSE COALESCE(?, status) END,
-             ended_at = COALESCE(ended_at, ?), link = COALESCE(?, link),
-             link_seq = COALESCE(?, link_seq)
-         WHERE id = ?",
+             last_seq = ?1, status = COALESCE(?2, status),
+             ended_at = CASE WHEN ?2 IS NULL THEN ended_at ELSE ?3 END,
+             link = COALESCE(?4, link), link_seq = COALESCE(?5, link_seq)
+         WHERE id = ?6",
         batches.iter(),
         |statement, batch| {
             let change = &batch.command;
             let link = change.link.as_ref();
             statement.execute(params![
                 signed(batch.last_seq),
-                change.status.map(CommandStatus::as_str),
-                change.ended_at.map(Millis),
+                change.status.map(|(status, _)| status.as_str()),
+                change.status.and_then(|(_, ended_at)| ended_at.map(Millis)),
                 link.map(|(link, _)| &**link),
                 link.map(|(_, link_seq)| signed(*link_seq)),
                 &*batch.command_id,

@@ -7,15 +7,10 @@ use super::convert::Id;
 use super::sessions::{notes, raw_state, session, todos, tool_calls};
 use crate::store::{Page, SessionKey, WholeSession};
 
-/// Everything: the caller asked for the whole build.
-const ALL: Page = Page {
-    rows: u32::MAX,
-    bytes: usize::MAX,
-};
-
 pub(super) fn whole_session(
     connection: &Connection,
     session_id: Uuid,
+    page: Page,
 ) -> rusqlite::Result<Option<WholeSession>> {
     // One transaction, so that every row is of the same commit.
     let snapshot = connection.unchecked_transaction()?;
@@ -29,8 +24,8 @@ pub(super) fn whole_session(
     Ok(Some(WholeSession {
         project_name: project_name.unwrap_or_default(),
         todos: todos(&snapshot, session_id)?,
-        tool_calls: tool_calls(&snapshot, session_id, 0, ALL)?,
-        notes: notes(&snapshot, session_id, None, ALL)?,
+        tool_calls: tool_calls(&snapshot, session_id, 0, page)?,
+        notes: notes(&snapshot, session_id, None, page)?,
         raw_state: raw_state(&snapshot, session_id)?,
         session: row,
     }))
