@@ -2,7 +2,7 @@
 //! other byte of it.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// A body or frame that is no JSON object or array of objects.
@@ -46,14 +46,19 @@ pub struct Stamp<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stamped<'a> {
-    #[serde(rename = "_sentry", borrow)]
+    #[serde(rename = "_sentry", borrow, default, deserialize_with = "there")]
     carrier: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "there")]
     runner_id: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "there")]
     link: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "there")]
     link_seq: Option<&'a RawValue>,
+}
+
+/// A member that is there, be it `null`: it must be replaced, or the object would have it twice.
+fn there<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 /// Writes `event` into `out` with the members of `stamp` set: one that is there is replaced where it
@@ -99,6 +104,36 @@ pub fn stamp(event: &str, stamp: &Stamp<'_>, out: &mut Vec<u8>) -> Result<(), Ba
     Ok(())
 }
 
+/// Writes `message` into `out` with `_sentry` set to `carrier`, which is JSON: replaced where it stands,
+/// else added before the closing brace.
+///
+/// # Errors
+/// [`BadBatch`] if the message is no JSON object.
+pub fn set_carrier(message: &str, carrier: &str, out: &mut Vec<u8>) -> Result<(), BadBatch> {
+    #[derive(Deserialize)]
+    struct There<'a> {
+        #[serde(rename = "_sentry", borrow, default, deserialize_with = "there")]
+        carrier: Option<&'a RawValue>,
+    }
+    let found: There<'_> =
+        serde_json::from_str(message).map_err(|error| BadBatch(error.to_string()))?;
+    if let Some(raw) = found.carrier {
+        let at = raw.get().as_ptr() as usize - message.as_ptr() as usize;
+        out.extend_from_slice(&message.as_bytes()[..at]);
+        out.extend_from_slice(carrier.as_bytes());
+        out.extend_from_slice(&message.as_bytes()[at + raw.get().len()..]);
+        return Ok(());
+    }
+    let end = message.trim_end().len().saturating_sub(1);
+    let empty = message[..end].trim_end().ends_with('{');
+    out.extend_from_slice(&message.as_bytes()[..end]);
+    out.extend_from_slice(if empty { b"" } else { b"," });
+    out.extend_from_slice(b"\"_sentry\":");
+    out.extend_from_slice(carrier.as_bytes());
+    out.extend_from_slice(&message.as_bytes()[end..]);
+    Ok(())
+}
+
 fn json_string(text: &str) -> String {
     let mut json = Vec::with_capacity(text.len() + 2);
     crate::event::write_string(text, &mut json);
@@ -135,10 +170,9 @@ mod tests {
     #[test]
     fn members_that_are_there_are_replaced_wherever_they_stand() {
         let event = r#"{"linkSeq":1,"type":"x","link":"old","runnerId":null}"#;
-        let value: serde_json::Value = serde_json::from_str(&stamped(event)).unwrap();
         assert_eq!(
-            value,
-            serde_json::json!({"type":"x","link":"l","linkSeq":7,"runnerId":"r\"1","_sentry":{"trace":"new"}})
+            stamped(event),
+            r#"{"linkSeq":7,"type":"x","link":"l","runnerId":"r\"1","_sentry":{"trace":"new"}}"#
         );
         assert_eq!(
             stamped("{}"),
@@ -159,6 +193,24 @@ mod tests {
                 .unwrap()
                 .starts_with(r#"{"_sentry":{"trace":"old"},"#)
         );
+    }
+
+    #[test]
+    fn a_carrier_is_set_where_it_stands_or_at_the_end() {
+        for (message, expected) in [
+            (
+                r#"{"_sentry" : {"trace":"old"} , "n":1.0e+2}"#,
+                r#"{"_sentry" : {"x":1} , "n":1.0e+2}"#,
+            ),
+            (r#"{"_sentry":null}"#, r#"{"_sentry":{"x":1}}"#),
+            (r#"{"a":1} "#, r#"{"a":1,"_sentry":{"x":1}} "#),
+            ("{}", r#"{"_sentry":{"x":1}}"#),
+        ] {
+            let mut out = Vec::new();
+            set_carrier(message, r#"{"x":1}"#, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+        assert!(set_carrier("5", "{}", &mut Vec::new()).is_err());
     }
 
     #[test]

@@ -1,0 +1,163 @@
+//! The broker's HTTP surface. Every route but `/health` asks for the runner secret, and no route answers
+//! a browser: whoever sends an `Origin`, or comes under a name that is not the broker's, is refused.
+
+mod access;
+mod commands;
+mod listener;
+mod relay;
+mod status;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{DefaultBodyLimit, Query, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use hopline_telemetry::metrics::Metrics;
+use hopline_telemetry::{Head, Sampler, Tracer};
+use hopline_wire::ingest::ErrorReply;
+use hopline_wire::limits::MAX_INGEST_BYTES;
+use hopline_wire::link;
+use hopline_wire::secret::{Secret, bearer};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use access::Hosts;
+pub(crate) use listener::{Listening, LocalAddress};
+pub(crate) use relay::Relay;
+
+use crate::counters::Counters;
+use crate::forward::Upstream;
+use crate::hub::Hub;
+use crate::link::{Links, MAX_FRAME_BYTES};
+
+/// What the routes need of the broker.
+pub(crate) struct Edge {
+    pub(crate) secret: Secret,
+    pub(crate) hosts: Hosts,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) links: Links,
+    pub(crate) upstream: Arc<Mutex<Upstream>>,
+    pub(crate) relay: Relay,
+    pub(crate) tracer: Tracer,
+    pub(crate) sampler: Sampler,
+    pub(crate) head: Head,
+    pub(crate) counters: Counters,
+    pub(crate) metrics: Metrics,
+    pub(crate) started: Instant,
+    /// Holds the tasks of links.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// An answer that is no success.
+struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    error: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, error: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            error: error.into(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = ErrorReply {
+            error: self.error,
+            code: self.code.to_owned(),
+        };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl Edge {
+    /// The routes.
+    pub(crate) fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route(link::PATH, get(socket))
+            .route("/health", get(status::health))
+            .route("/status", get(status::status))
+            .route("/metrics", get(status::metrics))
+            .route(
+                "/commands",
+                post(commands::route).layer(DefaultBodyLimit::max(MAX_INGEST_BYTES)),
+            )
+            .route(hopline_telemetry::otlp::PATH, post(relay::relay))
+            .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "not_found", "no such route"))
+            .layer(middleware::from_fn_with_state(
+                Arc::clone(&self),
+                access::guard,
+            ))
+            .with_state(self)
+    }
+
+    /// Whether the request shows the runner secret.
+    fn shows_secret(&self, headers: &HeaderMap) -> bool {
+        let header = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        header
+            .and_then(bearer)
+            .is_some_and(|token| self.secret.matches(token))
+    }
+
+    fn authorise(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.shows_secret(headers) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorised",
+            "expected the runner secret as a bearer token",
+        ))
+    }
+}
+
+#[derive(Deserialize)]
+struct SocketQuery {
+    #[serde(rename = "runnerId", default)]
+    runner_id: String,
+}
+
+/// A frame twice as large as allowed is still read, so that the runner can be told what is wrong.
+const MAX_READ_BYTES: usize = 2 * MAX_FRAME_BYTES;
+
+/// `GET /socket`: a runner's link. What is wrong with it is told by the closing frame, which is what
+/// runners look at.
+async fn socket(
+    State(edge): State<Arc<Edge>>,
+    Query(query): Query<SocketQuery>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let refusal = if !edge.shows_secret(&headers) {
+        Some("expected the runner secret as a bearer token")
+    } else if query.runner_id.is_empty() {
+        Some("expected runnerId in the link's address")
+    } else {
+        None
+    };
+    let links = edge.links.clone();
+    let runner: Arc<str> = query.runner_id.into();
+    let token = edge.tasks.token();
+    upgrade
+        .protocols([link::SUBPROTOCOL])
+        .max_message_size(MAX_READ_BYTES)
+        .max_frame_size(MAX_READ_BYTES)
+        .on_upgrade(async move |socket| {
+            let _token = token;
+            match refusal {
+                Some(reason) => crate::link::refuse(socket, reason).await,
+                None => links.serve(socket, runner).await,
+            }
+        })
+}

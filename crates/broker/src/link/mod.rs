@@ -1,0 +1,235 @@
+//! A runner's link: the WebSocket at `/socket`, from its upgrade to its end.
+//!
+//! A link has two tasks: one reads frames and hands events to the hub, one writes. The reader stops
+//! reading while the hub is full, which holds the runner up through TCP; a link that is not being read is
+//! never taken for dead. What is written is bounded: acknowledgements are merged until they can be
+//! written, commands wait in a short queue.
+
+mod handshake;
+mod outbox;
+mod read;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::StreamExt as _;
+use hopline_wire::Timestamp;
+use hopline_wire::limits::MAX_INGEST_BYTES;
+use hopline_wire::link::{
+    CLOSE_ALREADY_CONNECTED, CLOSE_UNAUTHORISED, LinkFrame, SUBPROTOCOL, Welcome,
+};
+use hopline_wire::text;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use outbox::Outbox;
+
+use crate::counters::Counters;
+use crate::hub::{Connection, Hub};
+
+/// The largest frame taken, in bytes: as much as one request to the server may carry.
+pub(crate) const MAX_FRAME_BYTES: usize = MAX_INGEST_BYTES;
+
+/// How many commands may wait to be written to one runner.
+const COMMANDS_WAITING: usize = 64;
+
+/// How long a runner may take to answer the closing of its link.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+const CLOSE_GOING_AWAY: u16 = 1001;
+const CLOSE_PROTOCOL_ERROR: u16 = 1002;
+const CLOSE_TOO_LARGE: u16 = 1009;
+/// Another connection of the same runner has taken this one's place.
+const CLOSE_REPLACED: u16 = 4001;
+
+/// A closing frame's reason is at most this long (RFC 6455, section 5.5: 125 bytes with the code).
+const MAX_REASON_BYTES: usize = 123;
+
+/// Why and how a link is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Closing {
+    code: u16,
+    reason: String,
+}
+
+impl Closing {
+    fn new(code: u16, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { code, reason }
+    }
+
+    /// The broker is ending.
+    pub(crate) fn going_away() -> Self {
+        Self::new(CLOSE_GOING_AWAY, "the broker is shutting down")
+    }
+
+    fn message(self) -> Message {
+        Message::Close(Some(CloseFrame {
+            code: self.code,
+            reason: text::prefix(&self.reason, MAX_REASON_BYTES).into(),
+        }))
+    }
+}
+
+/// A command on its way into the socket.
+pub(crate) struct Frame {
+    pub(crate) text: Utf8Bytes,
+    /// Told once the socket has taken it.
+    pub(crate) written: oneshot::Sender<()>,
+}
+
+/// The rest of the broker's hold on one link.
+pub(crate) struct Link {
+    pub(crate) connection: Arc<Connection>,
+    /// Whether the runner is told what is settled, and can send again: `hopline.v1`.
+    pub(crate) acks: bool,
+    /// The life of the runner's process, where it told.
+    pub(crate) instance: Option<String>,
+    pub(crate) since: Timestamp,
+    pub(crate) outbox: Outbox,
+    commands: mpsc::Sender<Frame>,
+}
+
+/// Why a command could not be written to a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotWritten {
+    /// The link ended first.
+    Gone,
+    /// The runner does not read.
+    Busy,
+}
+
+impl Link {
+    /// Writes a command to the runner, and returns when the socket has taken it.
+    pub(crate) async fn send(&self, text: String, patience: Duration) -> Result<(), NotWritten> {
+        let (written, done) = oneshot::channel();
+        let frame = Frame {
+            text: text.into(),
+            written,
+        };
+        let sending = async {
+            let queued = self.commands.send(frame).await;
+            queued.map_err(|_| NotWritten::Gone)?;
+            done.await.map_err(|_| NotWritten::Gone)
+        };
+        tokio::time::timeout(patience, sending)
+            .await
+            .unwrap_or(Err(NotWritten::Busy))
+    }
+}
+
+/// What links need of the broker.
+#[derive(Clone)]
+pub(crate) struct Links {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) counters: Counters,
+    pub(crate) settings: Settings,
+    /// Told when no more events are to be read.
+    pub(crate) stop_reading: CancellationToken,
+}
+
+/// The figures that links hold to; see [`crate::Options`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) window: u32,
+    pub(crate) window_bytes: u64,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) hello_timeout: Duration,
+    pub(crate) ping_interval: Duration,
+    pub(crate) dead_after: Duration,
+}
+
+/// Ends a socket that is no link: a wrong secret, say.
+pub(crate) async fn refuse(mut socket: WebSocket, reason: &str) {
+    close(
+        &mut socket,
+        Closing::new(CLOSE_UNAUTHORISED, reason.to_owned()),
+    )
+    .await;
+}
+
+/// Sends the closing frame and waits for the runner's, so that it is not lost to a reset.
+async fn close(socket: &mut WebSocket, closing: Closing) {
+    let closed = async {
+        if socket.send(closing.message()).await.is_ok() {
+            while let Some(Ok(message)) = socket.recv().await {
+                if matches!(message, Message::Close(_)) {
+                    break;
+                }
+            }
+        }
+    };
+    // A runner that does not answer in time is left alone.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+}
+
+impl Links {
+    /// Serves one socket of a runner that has shown the secret, until it ends.
+    pub(crate) async fn serve(self, mut socket: WebSocket, runner: Arc<str>) {
+        let acks = socket
+            .protocol()
+            .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL.as_bytes());
+        let hello = if acks {
+            match handshake::hello(&mut socket, &runner, self.settings.hello_timeout).await {
+                Ok(hello) => Some(hello),
+                Err(closing) => {
+                    tracing::warn!(runner = &*runner, reason = %closing.reason, "refused a link");
+                    return close(&mut socket, closing).await;
+                }
+            }
+        } else {
+            None
+        };
+        let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
+        let link = Arc::new(Link {
+            connection: Arc::new(Connection::new(runner)),
+            acks,
+            instance: hello.as_ref().map(|hello| hello.instance_id.clone()),
+            since: Timestamp::now(),
+            outbox: Outbox::default(),
+            commands,
+        });
+        if acks {
+            link.outbox.say(&LinkFrame::Welcome(self.welcome()));
+        }
+        let resume = hello.map(|hello| hello.resume).unwrap_or_default();
+        match self.hub.attach(&link, &resume) {
+            Err(_) => {
+                let reason = "another instance of this runner is connected";
+                close(&mut socket, Closing::new(CLOSE_ALREADY_CONNECTED, reason)).await;
+            }
+            Ok(replaced) => {
+                if let Some(replaced) = replaced {
+                    let reason = "a newer connection of this runner has taken over";
+                    replaced.outbox.close(Closing::new(CLOSE_REPLACED, reason));
+                }
+                self.run(socket, &link, waiting).await;
+            }
+        }
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            window: self.settings.window,
+            window_bytes: self.settings.window_bytes,
+            max_event_bytes: self.settings.max_event_bytes as u64,
+            server_time: Timestamp::now(),
+        }
+    }
+
+    async fn run(&self, socket: WebSocket, link: &Arc<Link>, waiting: mpsc::Receiver<Frame>) {
+        let connection = &link.connection;
+        tracing::info!(runner = &*connection.runner, link = %connection.id, acknowledges = link.acks, "a runner is connected");
+        let (sink, stream) = socket.split();
+        let writer = write::Writer {
+            link: Arc::clone(link),
+            ping_interval: self.settings.ping_interval,
+        };
+        let writing = tokio::spawn(writer.run(sink, waiting));
+        let why = self.read(stream, link, writing).await;
+        self.hub.detach(link);
+        tracing::info!(runner = &*connection.runner, link = %connection.id, why, "a runner's link has ended");
+    }
+}

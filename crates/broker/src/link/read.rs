@@ -1,0 +1,127 @@
+//! The reading half of a link: frames in, events to the hub.
+
+use std::sync::Arc;
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::SplitStream;
+use hopline_wire::splice;
+use tokio::task::JoinHandle;
+
+use super::{
+    CLOSE_PROTOCOL_ERROR, CLOSE_TIMEOUT, CLOSE_TOO_LARGE, Closing, Link, Links, MAX_FRAME_BYTES,
+};
+use crate::hub::Arrival;
+
+/// What is to be done after a message.
+enum Then {
+    GoOn,
+    /// The runner has closed the link.
+    Ended,
+    Close(Closing),
+}
+
+impl Links {
+    /// Reads until the link ends, and answers why it did. `writing` ends first when the broker closes.
+    pub(super) async fn read(
+        &self,
+        mut stream: SplitStream<WebSocket>,
+        link: &Arc<Link>,
+        mut writing: JoinHandle<()>,
+    ) -> &'static str {
+        let mut numbered = 0;
+        let why = loop {
+            // While the hub is full nothing is read, and so the link cannot be found dead either.
+            tokio::select! {
+                biased;
+                () = self.stop_reading.cancelled() => {
+                    let _ = writing.await;
+                    drain(&mut stream).await;
+                    return "the broker is shutting down";
+                }
+                _ = &mut writing => break "closed by the broker",
+                () = self.hub.wait_for_room(&link.connection.runner) => {}
+            }
+            let message = tokio::select! {
+                biased;
+                () = self.stop_reading.cancelled() => continue,
+                message = tokio::time::timeout(self.settings.dead_after, stream.next()) => message,
+                _ = &mut writing => break "closed by the broker",
+            };
+            let then = match message {
+                Err(_) => {
+                    writing.abort();
+                    return "nothing came for too long";
+                }
+                Ok(None) => Then::Ended,
+                Ok(Some(Err(error))) => self.broken(&error),
+                Ok(Some(Ok(message))) => self.message(link, message, &mut numbered),
+            };
+            match then {
+                Then::GoOn => {}
+                Then::Ended => {
+                    writing.abort();
+                    return "closed by the runner";
+                }
+                Then::Close(closing) => {
+                    tracing::warn!(runner = &*link.connection.runner, reason = %closing.reason, "closing a link");
+                    link.outbox.close(closing);
+                    let _ = (&mut writing).await;
+                    break "closed by the broker";
+                }
+            }
+        };
+        drain(&mut stream).await;
+        why
+    }
+
+    fn message(&self, link: &Arc<Link>, message: Message, numbered: &mut u64) -> Then {
+        let frame = match message {
+            Message::Text(text) => Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+            Message::Ping(_) | Message::Pong(_) => return Then::GoOn,
+            Message::Close(_) => return Then::Ended,
+        };
+        if frame.len() > MAX_FRAME_BYTES {
+            self.counters.bad_frames.inc();
+            return Then::Close(Closing::new(
+                CLOSE_TOO_LARGE,
+                format!(
+                    "a frame has {} bytes, expected at most {MAX_FRAME_BYTES}",
+                    frame.len()
+                ),
+            ));
+        }
+        match splice::split(&frame) {
+            Ok(events) => {
+                let arrivals: Vec<_> = events.iter().map(Arrival::read).collect();
+                self.hub.receive(link, &arrivals, *numbered);
+                *numbered += arrivals.len() as u64;
+            }
+            Err(error) => {
+                self.counters.bad_frames.inc();
+                tracing::warn!(runner = &*link.connection.runner, %error, "ignored a frame that is no event");
+            }
+        }
+        Then::GoOn
+    }
+
+    fn broken(&self, error: &axum::Error) -> Then {
+        self.counters.bad_frames.inc();
+        let reason = error.to_string();
+        // The library refuses what is far too large by itself, before it has read it.
+        let code = if reason.contains("too long") {
+            CLOSE_TOO_LARGE
+        } else {
+            CLOSE_PROTOCOL_ERROR
+        };
+        Then::Close(Closing::new(code, reason))
+    }
+}
+
+/// Waits for the runner's side to end, so that our closing frame is not lost to a reset.
+async fn drain(stream: &mut SplitStream<WebSocket>) {
+    let ended = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, ended).await;
+}
