@@ -342,8 +342,9 @@ impl File for PowerFile {
             node.unsynced.clear();
             return Err(io::Error::other("the disk did not take it"));
         }
-        node.durable = node.now.clone();
-        node.unsynced.clear();
+        for change in std::mem::take(&mut node.unsynced) {
+            change.apply(&mut node.durable);
+        }
         Ok(())
     }
 }
