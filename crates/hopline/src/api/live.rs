@@ -1,0 +1,251 @@
+//! A live client of one build: the WebSocket at `/ws`, read as [`Update`]s.
+//!
+//! A connection that breaks is made again, and the server gives what was missed or a snapshot; what is
+//! at or below the last sequence number seen is passed over. So a follower sees every state that
+//! lasts, each once.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::{ApiClient, ApiError};
+
+/// The pauses between attempts to connect again.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
+/// How long a server may say nothing: heartbeats come every 30 s.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// What a follower is told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Update {
+    /// The whole state, in place of all that was told before.
+    Snapshot(Value),
+    /// The plan as it now is.
+    Todos(Value),
+    /// A tool call as it now is.
+    ToolCall(Value),
+    /// More of a text.
+    Text(Value),
+    /// The build's row as it now is.
+    Session(Value),
+}
+
+/// A build that is followed.
+pub(crate) struct LiveBuild {
+    api: ApiClient,
+    project_id: String,
+    session_id: String,
+    socket: Option<WebSocketStream<MaybeTlsStream<TcpStream>>>,
+    last_seq: u64,
+    snapshot_seen: bool,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    state: Value,
+    #[serde(default)]
+    updates: Vec<FrameUpdate>,
+}
+
+#[derive(Deserialize)]
+struct FrameUpdate {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl LiveBuild {
+    /// Begins to follow a build from its first event on.
+    ///
+    /// # Errors
+    /// [`ApiError`] if the server is away or refuses.
+    pub(crate) async fn follow(
+        api: &ApiClient,
+        project_id: &str,
+        session_id: &str,
+    ) -> Result<Self, ApiError> {
+        let mut live = Self {
+            api: api.clone(),
+            project_id: project_id.to_owned(),
+            session_id: session_id.to_owned(),
+            socket: None,
+            last_seq: 0,
+            snapshot_seen: false,
+        };
+        live.socket = Some(live.connect().await?);
+        Ok(live)
+    }
+
+    /// The next updates, at least one. Dropping the future loses nothing that a later call would not give.
+    ///
+    /// # Errors
+    /// [`ApiError`] if the connection broke and could not be made again.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Update>, ApiError> {
+        loop {
+            let Some(socket) = &mut self.socket else {
+                self.socket = Some(self.connect_again().await?);
+                continue;
+            };
+            let message = tokio::time::timeout(SILENCE, socket.next()).await;
+            let text = match message {
+                Ok(Some(Ok(Message::Text(text)))) => text,
+                Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => {
+                    self.socket = None;
+                    continue;
+                }
+                Ok(Some(Ok(_))) => continue,
+            };
+            let updates = self.read(&text);
+            if !updates.is_empty() {
+                return Ok(updates);
+            }
+        }
+    }
+
+    /// What a frame says that is new. A frame that is not understood says nothing.
+    fn read(&mut self, text: &str) -> Vec<Update> {
+        let Ok(frame) = serde_json::from_str::<Frame>(text) else {
+            return Vec::new();
+        };
+        match frame.kind.as_str() {
+            "state-update" => {
+                self.last_seq = frame.seq;
+                self.snapshot_seen = true;
+                vec![Update::Snapshot(frame.state)]
+            }
+            "batch-update" => {
+                let is_new = frame.seq > self.last_seq;
+                self.last_seq = self.last_seq.max(frame.seq);
+                let updates = frame.updates.into_iter();
+                let updates = updates.filter_map(FrameUpdate::into_update);
+                // What the server decides about a build has no number of its own.
+                updates
+                    .filter(|update| is_new || matches!(update, Update::Session(_)))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    async fn connect_again(
+        &self,
+    ) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, ApiError> {
+        let mut last = None;
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
+            match self.connect().await {
+                Ok(socket) => return Ok(socket),
+                Err(error @ ApiError::Away { .. }) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| self.away(tungstenite::Error::ConnectionClosed)))
+    }
+
+    async fn connect(&self) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, ApiError> {
+        // Our own base address starts with http, and so does what a WebSocket's must.
+        let base = self.api.base.replacen("http", "ws", 1);
+        let since = if self.snapshot_seen {
+            format!("&since={}", self.last_seq)
+        } else {
+            String::new()
+        };
+        let url = format!(
+            "{base}/ws?projectId={}&sessionId={}{since}",
+            self.project_id, self.session_id
+        );
+        let mut request = url
+            .into_client_request()
+            .map_err(|error| self.away(error))?;
+        let bearer = format!("Bearer {}", self.api.admin.expose());
+        let mut bearer = tungstenite::http::HeaderValue::from_str(&bearer)
+            .map_err(|error| self.away(tungstenite::Error::HttpFormat(error.into())))?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert("authorization", bearer);
+        hopline_telemetry::http::install_tls_provider();
+        match tokio_tungstenite::connect_async_with_config(request, None, true).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::Error::Http(response)) => {
+                let status = reqwest::StatusCode::from_u16(response.status().as_u16());
+                let status = status.unwrap_or(reqwest::StatusCode::INTERNAL_SERVER_ERROR);
+                let body = response.body().as_deref().unwrap_or_default();
+                Err(ApiError::refused(OPERATION, &self.api.base, status, body))
+            }
+            Err(error) => Err(self.away(error)),
+        }
+    }
+
+    fn away(&self, source: tungstenite::Error) -> ApiError {
+        ApiError::Away {
+            operation: OPERATION,
+            base: self.api.base.clone(),
+            source: source.into(),
+        }
+    }
+}
+
+const OPERATION: &str = "follow a build";
+
+impl FrameUpdate {
+    fn into_update(self) -> Option<Update> {
+        match self.kind.as_str() {
+            "state-update" => Some(Update::Snapshot(self.data)),
+            "todo-update" => Some(Update::Todos(self.data)),
+            "tool-call" => Some(Update::ToolCall(self.data)),
+            "text-delta" => Some(Update::Text(self.data)),
+            "session" => Some(Update::Session(self.data)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hopline_wire::secret::Secret;
+
+    fn live() -> LiveBuild {
+        LiveBuild {
+            api: ApiClient::new("http://127.0.0.1:1", Secret::new("s")).unwrap(),
+            project_id: "p".into(),
+            session_id: "s".into(),
+            socket: None,
+            last_seq: 0,
+            snapshot_seen: false,
+        }
+    }
+
+    #[test]
+    fn what_a_snapshot_included_is_passed_over() {
+        let mut live = live();
+        let snapshot = live.read(r#"{"type":"state-update","state":{"id":"s"},"seq":5}"#);
+        assert_eq!(snapshot, [Update::Snapshot(serde_json::json!({"id": "s"}))]);
+        let batch = |seq: u64| {
+            format!(r#"{{"type":"batch-update","seq":{seq},"updates":[{{"type":"text-delta","data":1}},{{"type":"of-tomorrow"}}]}}"#)
+        };
+        assert_eq!(live.read(&batch(5)), []);
+        assert_eq!(live.read(&batch(6)), [Update::Text(1.into())]);
+        assert_eq!(live.read(r#"{"type":"heartbeat"}"#), []);
+        assert_eq!(live.read("nonsense"), []);
+    }
+}

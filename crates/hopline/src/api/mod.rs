@@ -1,0 +1,268 @@
+//! The client of a server's HTTP API, as the commands use it. `/openapi.json` of a server describes the API.
+//!
+//! Every failure says which server was asked for what, and what to do about it. The admin secret goes to
+//! the server it belongs to and nowhere else: redirects are not followed.
+
+mod error;
+pub(crate) mod live;
+pub(crate) mod types;
+
+use std::time::Duration;
+
+use hopline_wire::TraceId;
+use hopline_wire::otlp;
+use hopline_wire::secret::Secret;
+use hopline_wire::span::Span;
+use reqwest::{Method, RequestBuilder};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use error::ApiError;
+use types::{Build, BuildList, BuildRequest, NewProject, Project, ProjectList, Runner, RunnerList, Started};
+
+/// How long a request may take. Requests for commands wait for no runner, so this is plenty.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long it may take to reach the server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server's API. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiClient {
+    http: reqwest::Client,
+    base: String,
+    admin: Secret,
+}
+
+/// Which builds to list.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct BuildQuery {
+    /// Those that stand so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+    /// Those of this project, by id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) project: Option<String>,
+    /// At most how many of them.
+    pub(crate) limit: u32,
+    /// Where to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+}
+
+impl ApiClient {
+    /// A client of the server at `base`, an address without a slash at its end.
+    ///
+    /// # Errors
+    /// [`ApiError::Client`] if the TLS of this machine cannot be set up.
+    pub(crate) fn new(base: &str, admin: Secret) -> Result<Self, ApiError> {
+        let http = hopline_telemetry::http::client_builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            // A server on this machine is not reached through a proxy.
+            .no_proxy_for_loopback(base)
+            .build()
+            .map_err(ApiError::Client)?;
+        Ok(Self {
+            http,
+            base: base.to_owned(),
+            admin,
+        })
+    }
+
+    /// The server's address.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The project of this name, slug or id, if there is one. An id wins over a name, that over a slug.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn find_project(&self, name: &str) -> Result<Option<Project>, ApiError> {
+        let list: ProjectList = self.get("list the projects", "/api/projects").await?;
+        let by = |same: fn(&Project, &str) -> bool| list.projects.iter().find(|project| same(project, name));
+        let found = by(|project, name| project.id == name)
+            .or_else(|| by(|project, name| project.name == name))
+            .or_else(|| by(|project, name| project.slug == name));
+        Ok(found.cloned())
+    }
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn create_project(&self, name: &str) -> Result<Project, ApiError> {
+        let body = NewProject { name };
+        self.post("make a project", "/api/projects", &body).await
+    }
+
+    /// The project of this name, made if there is none.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn find_or_create_project(&self, name: &str) -> Result<Project, ApiError> {
+        match self.find_project(name).await? {
+            Some(project) => Ok(project),
+            None => self.create_project(name).await,
+        }
+    }
+
+    /// Asks for a build.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a project or runner that is busy or away among them.
+    pub(crate) async fn start_build(
+        &self,
+        project_id: &str,
+        request: &BuildRequest,
+    ) -> Result<Started, ApiError> {
+        let path = format!("/api/projects/{project_id}/build");
+        self.post("start a build", &path, request).await
+    }
+
+    /// A build as it stands.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn build(&self, session_id: &str) -> Result<Build, ApiError> {
+        let path = format!("/api/builds/{session_id}");
+        self.get("look at a build", &path).await
+    }
+
+    /// Ends a running build.
+    ///
+    /// # Errors
+    /// [`ApiError`]; none if the build has ended by itself meanwhile.
+    pub(crate) async fn cancel_build(&self, session_id: &str) -> Result<(), ApiError> {
+        let path = format!("/api/builds/{session_id}/cancel");
+        let request = self.request(Method::POST, &path);
+        match self.answer::<serde_json::Value>("cancel a build", request).await {
+            Err(error) if error.code() == Some("already_ended") => Ok(()),
+            answered => answered.map(|_| ()),
+        }
+    }
+
+    /// A page of builds, the newest first.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn builds(&self, query: &BuildQuery) -> Result<BuildList, ApiError> {
+        let request = self.request(Method::GET, "/api/builds").query(query);
+        self.answer("list the builds", request).await
+    }
+
+    /// All projects.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn projects(&self) -> Result<Vec<Project>, ApiError> {
+        let list: ProjectList = self.get("list the projects", "/api/projects").await?;
+        Ok(list.projects)
+    }
+
+    /// The runners that the server has heard of.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn runners(&self) -> Result<Vec<Runner>, ApiError> {
+        let list: RunnerList = self.get("list the runners", "/api/runners").await?;
+        Ok(list.runners)
+    }
+
+    /// The spans of a trace; empty if the server has none.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn trace(&self, trace_id: TraceId) -> Result<Vec<Span>, ApiError> {
+        const OPERATION: &str = "look at a trace";
+        let path = format!("/api/traces/{trace_id}?format=otlp");
+        let request = self.request(Method::GET, &path);
+        let bytes = match self.bytes(OPERATION, request).await {
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            bytes => bytes?,
+        };
+        let malformed = |source: otlp::DecodeError| ApiError::Malformed {
+            operation: OPERATION,
+            base: self.base.clone(),
+            source: source.into(),
+        };
+        let mut spans = Vec::new();
+        otlp::from_request(otlp::decode_json(&bytes).map_err(malformed)?, &mut spans);
+        Ok(spans)
+    }
+
+    /// A request to a path of the API.
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.admin.expose())
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: &str,
+    ) -> Result<T, ApiError> {
+        self.answer(operation, self.request(Method::GET, path)).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let request = self.request(Method::POST, path).json(body);
+        self.answer(operation, request).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<T, ApiError> {
+        let bytes = self.bytes(operation, request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ApiError::Malformed {
+            operation,
+            base: self.base.clone(),
+            source: error.into(),
+        })
+    }
+
+    async fn bytes(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Vec<u8>, ApiError> {
+        let away = |source: reqwest::Error| ApiError::Away {
+            operation,
+            base: self.base.clone(),
+            source: source.without_url().into(),
+        };
+        let response = request.send().await.map_err(away)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(away)?;
+        if status.is_success() {
+            return Ok(bytes.into());
+        }
+        Err(ApiError::refused(operation, &self.base, status, &bytes))
+    }
+}
+
+/// Proxies, as reqwest reads them from the environment, are for the network, not for this machine.
+trait ProxyChoice {
+    fn no_proxy_for_loopback(self, base: &str) -> Self;
+}
+
+impl ProxyChoice for reqwest::ClientBuilder {
+    fn no_proxy_for_loopback(self, base: &str) -> Self {
+        let host = reqwest::Url::parse(base).ok();
+        let host = host.as_ref().and_then(|url| url.host_str());
+        let loopback = host.is_some_and(|host| {
+            let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        });
+        if loopback { self.no_proxy() } else { self }
+    }
+}

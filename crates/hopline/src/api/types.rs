@@ -1,0 +1,135 @@
+//! What the API says and is told, as far as the commands need it. Members that are not named here are
+//! passed over, so that a newer server is understood.
+
+use hopline_wire::{Timestamp, TraceId};
+use hopline_wire::command::{CommandLine, Step};
+use serde::{Deserialize, Serialize};
+
+/// A project.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Project {
+    /// Its identity.
+    pub(crate) id: String,
+    /// Its name for people.
+    pub(crate) name: String,
+    /// Its folder's name at a runner.
+    pub(crate) slug: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ProjectList {
+    pub(super) projects: Vec<Project>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NewProject<'a> {
+    pub(super) name: &'a str,
+}
+
+/// A build that is asked for.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BuildRequest {
+    /// The runner, if not the project's or the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runner_id: Option<String>,
+    /// Who runs it.
+    pub(crate) agent: String,
+    /// What is asked.
+    pub(crate) prompt: String,
+    /// Of the agents `command` and `stream`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<CommandLine>,
+    /// Of the agent `steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<Vec<Step>>,
+}
+
+/// A build that is on its way.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Started {
+    /// The build's row.
+    pub(crate) session_id: String,
+    /// The build.
+    pub(crate) build_id: String,
+    /// The command that asks a runner for it.
+    pub(crate) command_id: String,
+    /// Its trace.
+    pub(crate) trace_id: TraceId,
+}
+
+/// A build as it stands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Build {
+    /// The build's row.
+    pub(crate) session_id: String,
+    /// The build.
+    pub(crate) build_id: String,
+    /// The command that asked a runner for it.
+    pub(crate) command_id: String,
+    /// Its project.
+    pub(crate) project_id: String,
+    /// Who runs it.
+    pub(crate) agent_id: String,
+    /// `active`, `completed` or `failed`.
+    pub(crate) status: String,
+    /// Whether nothing can change the status any more.
+    #[serde(rename = "final")]
+    pub(crate) is_final: bool,
+    /// Whether events of it were lost.
+    #[serde(default)]
+    pub(crate) incomplete: bool,
+    /// Why it failed.
+    pub(crate) error_message: Option<String>,
+    /// The exit code of what it ran.
+    pub(crate) exit_code: Option<i64>,
+    /// Its trace.
+    pub(crate) trace_id: Option<TraceId>,
+    /// How many events it has.
+    pub(crate) last_seq: u64,
+    /// When it began.
+    pub(crate) started_at: Timestamp,
+    /// When it ended.
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+impl Build {
+    /// How long it has taken, in nanoseconds; up to `now` while it runs.
+    pub(crate) fn duration_nanos(&self, now: Timestamp) -> u64 {
+        self.ended_at.unwrap_or(now).nanos_since(self.started_at)
+    }
+
+    /// Whether it ended well.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.status == "completed"
+    }
+}
+
+/// A page of builds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BuildList {
+    /// The newest first.
+    pub(crate) builds: Vec<Build>,
+    /// Where the next page begins.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A runner.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Runner {
+    /// Its name.
+    pub(crate) id: String,
+    /// Where its broker is reached.
+    pub(crate) broker_url: Option<String>,
+    /// `up` or `down`.
+    pub(crate) link: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RunnerList {
+    pub(super) runners: Vec<Runner>,
+}

@@ -1,0 +1,47 @@
+//! `hopline build`: asks a running server for a build on one of its runners, and follows it.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::outcome::Outcome;
+use super::run::settled_trace;
+use super::{signals, target, work};
+use crate::cli::Context;
+use crate::cli::args::BuildArgs;
+use crate::follow::{self, Followed};
+use crate::render::progress::{Progress, Stream};
+
+/// Asks for a build and follows it.
+pub(crate) async fn build(args: BuildArgs, context: Context) -> anyhow::Result<ExitCode> {
+    let mut request = work::request(&args.work, &context.current)?;
+    request.runner_id = args.runner;
+    let target = target::require(&context.settings).await?;
+    let api = target.api;
+    let mut wishes = signals::wishes().context("listen for Ctrl-C")?;
+    let project = api.find_or_create_project(&args.project).await?;
+    let started = api.start_build(&project.id, &request).await?;
+    let (stream, style) = match args.work.json {
+        true => (Stream::Err, context.err),
+        false => (Stream::Out, context.out),
+    };
+    let mut progress = Progress::new(stream, style);
+    let followed = follow::follow(&api, &project.id, &started, &mut wishes, &mut progress).await?;
+    drop(progress);
+    let Followed::Ended(build) = followed else {
+        eprintln!(
+            "the build goes on without being followed: look at it with: hopline trace {}",
+            started.trace_id
+        );
+        return Ok(ExitCode::from(crate::exit::INTERRUPTED));
+    };
+    let spans = settled_trace(&api, &started).await?;
+    let outcome = Outcome {
+        started: &started,
+        build: &build,
+        project: &project.name,
+        spans: &spans,
+    };
+    outcome.print(args.work.json, args.work.full, &context)?;
+    Ok(outcome.exit_code())
+}

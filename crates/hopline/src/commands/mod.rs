@@ -1,0 +1,13 @@
+//! What each command does.
+
+pub(crate) mod apart;
+pub(crate) mod build;
+pub(crate) mod builds;
+pub(crate) mod look;
+pub(crate) mod outcome;
+pub(crate) mod run;
+pub(crate) mod signals;
+pub(crate) mod target;
+pub(crate) mod trace;
+pub(crate) mod up;
+pub(crate) mod work;

@@ -1,0 +1,325 @@
+//! `hopline run`: one build of the current folder, here and now, over the whole path.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hopline_runner::workspace::Workspace;
+use hopline_state::Store as _;
+use hopline_state::rows::LinkState;
+use hopline_wire::secret::Secret;
+use hopline_wire::span::Span;
+use tokio::sync::mpsc;
+
+use super::outcome::Outcome;
+use super::target::{self, Target};
+use super::{signals, work};
+use crate::api::types::{BuildRequest, Project, Started};
+use crate::api::{ApiClient, ApiError};
+use crate::cli::Context;
+use crate::cli::args::RunArgs;
+use crate::data::{DataError, DataFolder, Hold};
+use crate::exit::{self, Failure};
+use crate::follow::{self, Followed, Wish};
+use crate::parts::house::{House, Listen};
+use crate::parts::runner::{self, Identity};
+use crate::parts::telemetry::{Relay, Telemetry};
+use crate::parts::{Deadlines, within};
+use crate::render::progress::{Progress, Stream};
+
+/// How long the runner of this process may take to be known to the server.
+const CONNECTED: Duration = Duration::from_secs(15);
+
+/// How often the server is asked whether it knows the runner.
+const ASK: Duration = Duration::from_millis(1);
+
+/// How long the spans of a build that has ended are waited for at a server elsewhere.
+const SPANS: Duration = Duration::from_secs(3);
+
+/// How often others that use this process's server are looked for, once the own build has ended.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// A build to run, whoever's server it goes through.
+struct Job {
+    request: BuildRequest,
+    project: String,
+    runner_id: String,
+    json: bool,
+    full: bool,
+    context: Context,
+    wishes: mpsc::Receiver<Wish>,
+}
+
+/// A build that was run.
+struct Done {
+    project: Project,
+    started: Started,
+    followed: Followed,
+}
+
+/// Runs one build.
+pub(crate) async fn run(args: RunArgs, context: Context) -> anyhow::Result<ExitCode> {
+    let mut request = work::request(&args.work, &context.current)?;
+    let runner_id = format!("run-{}-{}", runner::machine_name(), uuid::Uuid::new_v4().simple());
+    request.runner_id = Some(runner_id.clone());
+    let project = match args.project {
+        Some(project) => project,
+        None => folder_name(&context)?,
+    };
+    let job = Job {
+        request,
+        project,
+        runner_id,
+        json: args.work.json,
+        full: args.work.full,
+        wishes: signals::wishes().context("listen for Ctrl-C")?,
+        context,
+    };
+    if let Some(target) = target::find(&job.context.settings).await? {
+        return job.with(target).await;
+    }
+    let data = DataFolder::at(job.context.settings.data_folder());
+    match data.hold() {
+        Ok(hold) => job.alone(&data, hold).await,
+        // Another one was quicker.
+        Err(error @ DataError::Held { .. }) => match target::find(&job.context.settings).await? {
+            Some(target) => job.with(target).await,
+            None => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn folder_name(context: &Context) -> anyhow::Result<String> {
+    let name = context.current.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned).ok_or_else(|| {
+        let told = "the current folder has no name that a project can have: name one with --project";
+        Failure::new(exit::USAGE, told).into()
+    })
+}
+
+impl Job {
+    /// Runs the build with all parts in this process.
+    async fn alone(mut self, data: &DataFolder, hold: Hold) -> anyhow::Result<ExitCode> {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listen = Listen {
+            server: free,
+            broker: Some(free),
+        };
+        let house = House::start(&self.context.settings, data, hold, listen).await?;
+        let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
+        let broker_url = house.broker_url().unwrap_or_default();
+        let secret = house.secrets.runner.clone();
+        let done = self.build(&api, &broker_url, secret, &house.telemetry).await;
+        let deadlines = match &done {
+            Ok(done) if matches!(done.followed, Followed::Ended(_)) => {
+                self.linger(&house).await;
+                Deadlines::USUAL
+            }
+            _ => Deadlines::SHORT,
+        };
+        let remains = house.close(deadlines).await;
+        let ended = match done {
+            Ok(done) => {
+                let spans = remains.trace(done.started.trace_id).await?;
+                self.conclude(&done, &spans)
+            }
+            Err(error) => Err(error),
+        };
+        remains.close().await;
+        ended
+    }
+
+    /// Runs the build by a runner in this process, and everything else at a server that runs.
+    async fn with(mut self, target: Target) -> anyhow::Result<ExitCode> {
+        let settings = &self.context.settings;
+        let broker_url = broker_of(&self.context, &target).await?;
+        let secret = target.runner_secret.clone().ok_or_else(|| {
+            let told = "no runner secret for the broker: give it as HOPLINE_RUNNER_SECRET";
+            Failure::new(exit::FORBIDDEN, told)
+        })?;
+        let relay = Relay {
+            base: broker_url.clone(),
+            secret: secret.clone(),
+        };
+        let telemetry = Telemetry::start(settings, None, Some(relay))?;
+        let done = self.build(&target.api, &broker_url, secret, &telemetry).await;
+        telemetry.stop(Deadlines::USUAL.telemetry).await;
+        let done = done?;
+        let spans = match &done.followed {
+            Followed::Ended(_) => settled_trace(&target.api, &done.started).await?,
+            Followed::Left => Vec::new(),
+        };
+        self.conclude(&done, &spans)
+    }
+
+    /// Starts the runner, has it run the build, and ends it.
+    async fn build(
+        &mut self,
+        api: &ApiClient,
+        broker_url: &str,
+        secret: Secret,
+        telemetry: &Telemetry,
+    ) -> anyhow::Result<Done> {
+        let settings = &self.context.settings;
+        let project = api.find_or_create_project(&self.project).await?;
+        let workspace = Workspace::new(settings.projects_path());
+        let identity = Identity {
+            id: &self.runner_id,
+            broker_url,
+            secret,
+            workspace: workspace.with_project(&project.slug, &self.context.current),
+        };
+        let runner = runner::start(settings, identity, telemetry)?;
+        let done = self.with_runner(api, project, &runner).await;
+        let deadlines = match &done {
+            Ok(Done { followed: Followed::Ended(_), .. }) => Deadlines::USUAL,
+            _ => Deadlines::SHORT,
+        };
+        runner.shutdown(within(deadlines.intake)).await;
+        done
+    }
+
+    async fn with_runner(
+        &mut self,
+        api: &ApiClient,
+        project: Project,
+        runner: &hopline_runner::Handle,
+    ) -> anyhow::Result<Done> {
+        tokio::select! {
+            known = known_to_server(api, &self.runner_id, runner) => known?,
+            _ = self.wishes.recv() => return Err(interrupted()),
+        }
+        let started = api.start_build(&project.id, &self.request).await?;
+        let (stream, style) = match self.json {
+            true => (Stream::Err, self.context.err),
+            false => (Stream::Out, self.context.out),
+        };
+        let mut progress = Progress::new(stream, style);
+        let followed = follow::follow(api, &project.id, &started, &mut self.wishes, &mut progress).await?;
+        Ok(Done {
+            project,
+            started,
+            followed,
+        })
+    }
+
+    /// Stays while other runners use the broker in this process: another `hopline run` has found it meanwhile.
+    async fn linger(&mut self, house: &House) {
+        // The rows of runners whose broker has died say for ever that they are linked.
+        let here = house.broker_url();
+        let mut told = false;
+        loop {
+            let runners = house.stores.rows.runners().await.unwrap_or_default();
+            let others = runners.iter().any(|runner| {
+                let linked = runner.link == LinkState::Up && runner.broker_url == here;
+                linked && runner.id != self.runner_id
+            });
+            if !others {
+                return;
+            }
+            if !std::mem::replace(&mut told, true) {
+                eprintln!("another hopline run uses this one's server: waiting for its end (Ctrl-C: now)");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LINGER) => {}
+                _ = self.wishes.recv() => return,
+            }
+        }
+    }
+
+    /// Says how the build ended.
+    fn conclude(&self, done: &Done, spans: &[Span]) -> anyhow::Result<ExitCode> {
+        let Followed::Ended(build) = &done.followed else {
+            return Err(interrupted());
+        };
+        let outcome = Outcome {
+            started: &done.started,
+            build,
+            project: &done.project.name,
+            spans,
+        };
+        outcome.print(self.json, self.full, &self.context)?;
+        Ok(outcome.exit_code())
+    }
+}
+
+fn interrupted() -> anyhow::Error {
+    Failure::new(exit::INTERRUPTED, "interrupted").into()
+}
+
+/// Waits until the server knows that the runner is linked.
+async fn known_to_server(
+    api: &ApiClient,
+    runner_id: &str,
+    runner: &hopline_runner::Handle,
+) -> anyhow::Result<()> {
+    let known = async {
+        runner.connected().await;
+        loop {
+            let runners = api.runners().await?;
+            if runners.iter().any(|known| known.id == runner_id && known.link == "up") {
+                return Ok::<_, ApiError>(());
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    };
+    match tokio::time::timeout(CONNECTED, known).await {
+        Ok(known) => Ok(known?),
+        Err(_) => {
+            let told = format!(
+                "the runner in this process has found no broker within {} s: {:?}",
+                CONNECTED.as_secs(),
+                *runner.link().borrow(),
+            );
+            Err(Failure::new(exit::UNAVAILABLE, told).into())
+        }
+    }
+}
+
+/// The broker beside a server: the one that was named, the lock file's, or that of its runners; else the one
+/// that usually stands beside it.
+async fn broker_of(context: &Context, target: &Target) -> anyhow::Result<String> {
+    if let Some(broker) = &context.settings.broker {
+        return Ok(broker.to_string());
+    }
+    if let Some(broker) = target.broker {
+        return Ok(format!("http://{broker}"));
+    }
+    let runners = target.api.runners().await?;
+    let mut linked = runners.into_iter().filter(|runner| runner.link == "up");
+    if let Some(broker) = linked.find_map(|runner| runner.broker_url) {
+        return Ok(broker.trim_end_matches('/').to_owned());
+    }
+    let base = target.api.base();
+    let usual = reqwest::Url::parse(base).ok().and_then(|mut url| {
+        url.set_port(Some(crate::settings::BROKER_PORT)).ok()?;
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    });
+    usual.ok_or_else(|| Failure::new(exit::USAGE, "name the broker with --broker").into())
+}
+
+/// The spans of a build that has ended at a server elsewhere, once its last event has all its hops there.
+pub(crate) async fn settled_trace(api: &ApiClient, started: &Started) -> Result<Vec<Span>, ApiError> {
+    let deadline = tokio::time::Instant::now() + SPANS;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let spans = api.trace(started.trace_id).await?;
+        let complete = is_settled(&spans);
+        if complete || tokio::time::Instant::now() >= deadline {
+            return Ok(spans);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// Whether nothing of the trace is still on its way: every event has all its hops, and no span is open or misses
+/// its parent.
+fn is_settled(spans: &[Span]) -> bool {
+    let path = hopline_traces::path::Path::of(spans);
+    let summary = hopline_traces::tree::Tree::build(spans).summary();
+    let ended = spans.iter().any(|span| &*span.op == hopline_wire::ops::PERSIST_FINALIZE);
+    ended && path.gap_count + path.under_way == 0 && summary.pending + summary.orphans == 0
+}

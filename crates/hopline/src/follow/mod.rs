@@ -1,0 +1,76 @@
+//! Following a build: from the live updates to lines and bars, until nothing can change it any more.
+
+mod picture;
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::api::live::LiveBuild;
+use crate::api::types::{Build, Started};
+use crate::api::{ApiClient, ApiError};
+use crate::render::progress::Progress;
+use picture::Picture;
+
+/// How often a build that says it has ended, but not for good, is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What its user wants of a build that is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// End it, and wait for its end.
+    Cancel,
+    /// Stop waiting.
+    Leave,
+}
+
+/// How following ended.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// The build has ended for good.
+    Ended(Build),
+    /// Its user did not want to wait.
+    Left,
+}
+
+/// Follows a build until it has ended for good, or until its user does not want to any more.
+///
+/// # Errors
+/// [`ApiError`] if the server is away for long.
+pub(crate) async fn follow(
+    api: &ApiClient,
+    project_id: &str,
+    started: &Started,
+    wishes: &mut mpsc::Receiver<Wish>,
+    progress: &mut Progress,
+) -> Result<Followed, ApiError> {
+    let mut live = LiveBuild::follow(api, project_id, &started.session_id).await?;
+    let mut picture = Picture::default();
+    let mut wishing = true;
+    loop {
+        let ended_for_now = picture.has_ended();
+        tokio::select! {
+            updates = live.next() => {
+                for update in updates? {
+                    picture.apply(update, progress);
+                }
+            }
+            wish = wishes.recv(), if wishing => match wish {
+                Some(Wish::Cancel) => {
+                    progress.note("cancelling the build; once more to stop at once");
+                    api.cancel_build(&started.session_id).await?;
+                }
+                Some(Wish::Leave) => return Ok(Followed::Left),
+                None => wishing = false,
+            },
+            () = tokio::time::sleep(ASK_AGAIN), if ended_for_now => {}
+        }
+        if picture.has_ended() {
+            let build = api.build(&started.session_id).await?;
+            if build.is_final {
+                picture.finish(build.is_completed(), progress);
+                return Ok(Followed::Ended(build));
+            }
+        }
+    }
+}

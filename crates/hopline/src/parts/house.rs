@@ -1,0 +1,133 @@
+//! Everything but the runner, in this process: the data folder, the stores, the server, a broker.
+//!
+//! The order of an end: whoever started a runner ends it first, then [`House::close`] takes the broker, the
+//! server, the processor, the rows and the telemetry, and what is left are the spans, which can still be
+//! read ([`Remains`]).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hopline_traces::TraceStore as _;
+use hopline_wire::TraceId;
+use hopline_wire::span::Span;
+
+use super::server::ServerSide;
+use super::stores::Stores;
+use super::telemetry::Telemetry;
+use super::{Deadlines, broker, server, within};
+use crate::data::{DataFolder, Hold, Secrets};
+use crate::settings::Settings;
+
+/// Where the parts are to listen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listen {
+    /// The server.
+    pub(crate) server: SocketAddr,
+    /// The broker; none if it runs elsewhere.
+    pub(crate) broker: Option<SocketAddr>,
+}
+
+/// The parts, running.
+pub(crate) struct House {
+    /// The credentials.
+    pub(crate) secrets: Secrets,
+    /// Rows and spans.
+    pub(crate) stores: Stores,
+    /// The process's telemetry.
+    pub(crate) telemetry: Telemetry,
+    /// Server and processor.
+    pub(crate) server_side: ServerSide,
+    /// The broker, if there is one in this process.
+    pub(crate) broker: Option<hopline_broker::Handle>,
+    hold: Hold,
+}
+
+/// What is left of a house that has closed: its spans and the hold on the folder.
+pub(crate) struct Remains {
+    stores: Stores,
+    _hold: Hold,
+}
+
+impl House {
+    /// Starts everything, and tells in the lock file where it listens.
+    ///
+    /// # Errors
+    /// If the stores cannot be opened, an address is taken, or the folder cannot be written.
+    pub(crate) async fn start(
+        settings: &Settings,
+        data: &DataFolder,
+        mut hold: Hold,
+        listen: Listen,
+    ) -> anyhow::Result<Self> {
+        let secrets = data.secrets_or_new()?.with_settings(settings);
+        let stores = Stores::open(settings).await?;
+        let telemetry = Telemetry::start(settings, Some(Arc::clone(&stores.traces) as _), None)?;
+        let server_side =
+            server::start(settings, listen.server, &secrets, &stores, &telemetry).await?;
+        let server = server_side.server.address();
+        let broker = match listen.broker {
+            None => None,
+            Some(listen) => {
+                let url = format!("http://{}", crate::commands::target::reachable(server));
+                let secret = secrets.runner.clone();
+                Some(broker::start(settings, listen, &url, secret, &telemetry).await?)
+            }
+        };
+        hold.announce(server, broker.as_ref().map(hopline_broker::Handle::address))?;
+        Ok(Self {
+            secrets,
+            stores,
+            telemetry,
+            server_side,
+            broker,
+            hold,
+        })
+    }
+
+    /// The server's address, as processes on this machine reach it.
+    pub(crate) fn server_url(&self) -> String {
+        let address = self.server_side.server.address();
+        format!("http://{}", crate::commands::target::reachable(address))
+    }
+
+    /// The broker's address, likewise.
+    pub(crate) fn broker_url(&self) -> Option<String> {
+        let address = self.broker.as_ref()?.address();
+        Some(format!("http://{}", crate::commands::target::reachable(address)))
+    }
+
+    /// Ends everything in order; each step is given up at its deadline.
+    pub(crate) async fn close(self, deadlines: Deadlines) -> Remains {
+        if let Some(broker) = self.broker {
+            broker.shutdown(within(deadlines.in_flight)).await;
+        }
+        let ServerSide { server, processor } = self.server_side;
+        server.shutdown(within(deadlines.in_flight).into_std()).await;
+        let stopped = tokio::time::timeout(deadlines.in_flight, processor.stop()).await;
+        if stopped.is_err() {
+            tracing::warn!("the processor did not end in time; its senders keep what is not committed");
+        }
+        self.stores.close_rows().await;
+        self.telemetry.stop(deadlines.telemetry).await;
+        Remains {
+            stores: self.stores,
+            _hold: self.hold,
+        }
+    }
+}
+
+impl Remains {
+    /// The spans of a trace.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) async fn trace(&self, trace_id: TraceId) -> anyhow::Result<Vec<Span>> {
+        let traces = Arc::clone(&self.stores.traces);
+        Ok(tokio::task::spawn_blocking(move || traces.trace(trace_id)).await??)
+    }
+
+    /// Closes the spans and lets go of the folder.
+    pub(crate) async fn close(self) {
+        self.stores.close_traces().await;
+    }
+}

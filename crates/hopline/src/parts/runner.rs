@@ -1,0 +1,60 @@
+//! The runner, as the settings want it.
+
+use hopline_runner::guard::GuardCommand;
+use hopline_runner::workspace::Workspace;
+use hopline_runner::{Handle, Options, Runner};
+use hopline_wire::secret::Secret;
+
+use super::telemetry::Telemetry;
+use crate::cli::GUARD_WORD;
+use crate::settings::Settings;
+
+/// Who a runner is and whom it serves.
+pub(crate) struct Identity<'i> {
+    /// Its name.
+    pub(crate) id: &'i str,
+    /// Its broker's address, starting with `http`.
+    pub(crate) broker_url: &'i str,
+    /// What it shows its broker.
+    pub(crate) secret: Secret,
+    /// Where its projects lie.
+    pub(crate) workspace: Workspace,
+}
+
+/// Starts a runner. Its link comes up later.
+///
+/// # Errors
+/// If its name or its broker's address cannot be used.
+pub(crate) fn start(
+    settings: &Settings,
+    identity: Identity<'_>,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Handle> {
+    let broker_url = identity.broker_url;
+    let endpoint = settings.otlp_url.as_ref().map(ToString::to_string);
+    let options = Options {
+        // Each child inherits what this process was given, but for Hopline's own settings.
+        environment: std::env::vars_os().collect(),
+        traced: settings.traced(),
+        sampler: settings.sampler(),
+        head: settings.head(),
+        otlp_url: Some(endpoint.unwrap_or_else(|| broker_url.to_owned())),
+        ..Options::new(
+            identity.id,
+            broker_url.replacen("http", "ws", 1),
+            identity.secret,
+            identity.workspace,
+            GuardCommand::own_binary([GUARD_WORD]),
+        )
+    };
+    let tracer = telemetry.tracer("hopline-runner", identity.id);
+    Runner::start(options, tracer, telemetry.metrics())
+        .map_err(|error| super::not_started("runner", &error, false))
+}
+
+/// This machine's name, for a runner that was given none.
+pub(crate) fn machine_name() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "runner".to_owned() } else { name }
+}

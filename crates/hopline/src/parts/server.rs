@@ -1,0 +1,82 @@
+//! The server and what stands behind it: processor and stores, as the settings want them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hopline_processor::Processor;
+use hopline_server::{Handle, Options, Parts, Secrets as ServerSecrets, Server, ServerError, TraceMode};
+use hopline_state::Store;
+
+use super::stores::Stores;
+use super::telemetry::Telemetry;
+use crate::data::Secrets;
+use crate::settings::{Settings, TraceHead};
+
+/// A server with its processor.
+pub(crate) struct ServerSide {
+    /// The server.
+    pub(crate) server: Handle,
+    /// The processor behind it.
+    pub(crate) processor: Processor,
+}
+
+/// Starts processor and server at `listen`.
+///
+/// # Errors
+/// If the server cannot listen there.
+pub(crate) async fn start(
+    settings: &Settings,
+    listen: SocketAddr,
+    secrets: &Secrets,
+    stores: &Stores,
+    telemetry: &Telemetry,
+) -> anyhow::Result<ServerSide> {
+    let rows: Arc<dyn Store> = Arc::clone(&stores.rows) as _;
+    let instance = listen.to_string();
+    let processor = Processor::start(
+        hopline_processor::Options::default(),
+        Arc::clone(&rows),
+        telemetry.tracer("hopline-processor", &instance),
+        telemetry.metrics(),
+    );
+    let parts = Parts {
+        store: rows,
+        processor: processor.handle(),
+        traces: Arc::clone(&stores.traces) as _,
+        tracer: telemetry.tracer("hopline-server", &instance),
+        metrics: telemetry.metrics().clone(),
+    };
+    let started = Server::start(options(settings, listen, secrets), parts).await;
+    match started {
+        Ok(server) => Ok(ServerSide { server, processor }),
+        Err(error) => {
+            processor.stop().await;
+            let taken = matches!(&error, ServerError::Listen { source, .. }
+                if source.kind() == std::io::ErrorKind::AddrInUse);
+            Err(super::not_started("server", &error, taken))
+        }
+    }
+}
+
+fn options(settings: &Settings, listen: SocketAddr, secrets: &Secrets) -> Options {
+    let secrets = ServerSecrets {
+        runner: secrets.runner.clone(),
+        admin: secrets.admin.clone(),
+        ingest: secrets.ingest.clone(),
+        signing: Some(secrets.signing.clone()),
+    };
+    Options {
+        public_url: settings.public_url.as_ref().map(ToString::to_string),
+        allowed_hosts: settings.allowed_hosts.clone(),
+        allowed_origins: settings.allowed_origins.clone(),
+        head: settings.head(),
+        sampler: settings.sampler(),
+        traced_events: settings.traced(),
+        trace_mode: match settings.trace {
+            TraceHead::New => TraceMode::New,
+            TraceHead::Continue => TraceMode::Continue,
+        },
+        broker_url: settings.broker.as_ref().map(ToString::to_string),
+        ..Options::new(listen, secrets)
+    }
+}

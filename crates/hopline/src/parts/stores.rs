@@ -1,0 +1,93 @@
+//! The stores of the data folder: rows and spans.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hopline_state::{StateError, Store, sqlite::SqliteStore};
+use hopline_traces::{LogOptions, LogStore, TraceStore, TracesError};
+
+use crate::exit::{self, Failure};
+use crate::settings::Settings;
+
+/// The rows and the spans, open.
+pub(crate) struct Stores {
+    /// The rows.
+    pub(crate) rows: Arc<SqliteStore>,
+    /// The spans.
+    pub(crate) traces: Arc<LogStore>,
+}
+
+impl Stores {
+    /// Opens both at once, and makes what is not there.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says which of them cannot be used and why.
+    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let database = settings.database_path();
+        let folder = settings.traces_path();
+        let rows = tokio::task::spawn_blocking(move || open_rows(&database));
+        let traces = tokio::task::spawn_blocking(move || open_traces(&folder));
+        let (rows, traces) = tokio::try_join!(rows, traces)?;
+        Ok(Self {
+            rows: Arc::new(rows?),
+            traces: Arc::new(traces?),
+        })
+    }
+
+    /// Closes the rows: the second last step of an end.
+    pub(crate) async fn close_rows(&self) {
+        self.rows.close().await;
+    }
+
+    /// Closes the spans: after the telemetry that writes them.
+    pub(crate) async fn close_traces(&self) {
+        let traces = Arc::clone(&self.traces);
+        match tokio::task::spawn_blocking(move || traces.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the spans could not be flushed"),
+            Err(error) => tracing::error!(%error, "the trace store panicked while closing"),
+        }
+    }
+}
+
+fn open_rows(path: &Path) -> anyhow::Result<SqliteStore> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| cannot_write(parent, &error))?;
+    }
+    SqliteStore::open(path).map_err(|error| {
+        let code = match &error {
+            StateError::NewerSchema { .. } | StateError::ChangedMigration { .. } => exit::VERSION,
+            StateError::Unavailable { .. } => exit::CANNOT_WRITE,
+            _ => exit::INTERNAL,
+        };
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        Failure::new(code, format!("{}: {error}{cause}", path.display())).into()
+    })
+}
+
+fn open_traces(path: &PathBuf) -> anyhow::Result<LogStore> {
+    let (store, opened) = LogStore::open(path, LogOptions::default()).map_err(|error| {
+        let code = match &error {
+            TracesError::Newer { .. } => exit::VERSION,
+            TracesError::DiskFull { .. } | TracesError::Io { .. } => exit::CANNOT_WRITE,
+            _ => exit::INTERNAL,
+        };
+        anyhow::Error::from(Failure::new(code, format!("open the trace store: {error}")))
+    })?;
+    if opened.torn_bytes > 0 || opened.corrupt_parts > 0 {
+        tracing::warn!(
+            torn_bytes = opened.torn_bytes,
+            corrupt_parts = opened.corrupt_parts,
+            "the trace store was repaired: what a crash had left unfinished was cut off"
+        );
+    }
+    Ok(store)
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    Failure::new(
+        exit::CANNOT_WRITE,
+        format!("write the folder {}: {error}", path.display()),
+    )
+    .into()
+}

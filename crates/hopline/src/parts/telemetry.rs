@@ -1,0 +1,130 @@
+//! The process's telemetry: one pipeline for the spans of all its parts, and the sinks behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hopline_telemetry::metrics::Metrics;
+use hopline_telemetry::otlp::{self, OtlpExporter, OtlpOptions, OtlpTask};
+use hopline_telemetry::pipeline::{self, Pipeline, PipelineThread};
+use hopline_telemetry::{Tracer, http};
+use hopline_wire::secret::Secret;
+use hopline_wire::span::SpanSink;
+
+use super::within;
+use crate::settings::Settings;
+
+/// How many bytes of encoded spans may wait for an endpoint.
+const EXPORT_QUEUE_BYTES: usize = 16 << 20;
+
+/// The process's telemetry.
+pub(crate) struct Telemetry {
+    pipeline: Pipeline,
+    thread: PipelineThread,
+    exporters: Vec<OtlpTask>,
+    metrics: Metrics,
+}
+
+/// Where spans go that no store in this process takes: a broker's relay, a server.
+pub(crate) struct Relay {
+    /// Its address, without the path.
+    pub(crate) base: String,
+    /// What it asks for.
+    pub(crate) secret: Secret,
+}
+
+impl Telemetry {
+    /// Starts the pipeline, into `store` or the relay and, if the settings name one, an OTLP endpoint. A relay is
+    /// not used where the settings name an endpoint.
+    ///
+    /// # Errors
+    /// If the system gives no thread, or the TLS of this machine cannot be set up.
+    pub(crate) fn start(
+        settings: &Settings,
+        store: Option<Arc<dyn SpanSink>>,
+        relay: Option<Relay>,
+    ) -> anyhow::Result<Self> {
+        let mut sinks = Vec::from_iter(store);
+        let mut exporters = Vec::new();
+        let endpoint = settings.otlp_url.as_ref().map(|url| OtlpOptions {
+            url: traces_path(url.as_str()),
+            bearer: settings.otlp_token.as_ref().map(|token| token.0.clone()),
+            queue_bytes: EXPORT_QUEUE_BYTES,
+        });
+        let relay = relay.map(|relay| OtlpOptions {
+            url: traces_path(&relay.base),
+            bearer: Some(relay.secret),
+            queue_bytes: EXPORT_QUEUE_BYTES,
+        });
+        if let Some(options) = endpoint.or(relay) {
+            let client = http::client_builder()
+                .build()
+                .context("set up the HTTP client of the span exporter")?;
+            let (sink, task) = OtlpExporter::start(options, client);
+            sinks.push(sink);
+            exporters.push(task);
+        }
+        let (pipeline, thread) = Pipeline::start(sinks, pipeline::DEFAULT_QUEUE_BYTES)
+            .context("start the span pipeline's thread")?;
+        Ok(Self {
+            pipeline,
+            thread,
+            exporters,
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// The tracer of a part.
+    pub(crate) fn tracer(&self, service: &'static str, instance: &str) -> Tracer {
+        Tracer::new(self.pipeline.clone(), service, instance)
+    }
+
+    /// The process's metrics.
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Ends the pipeline once all spans are with their sinks, and those that are sent are sent; each may
+    /// take so long.
+    pub(crate) async fn stop(self, patience: Duration) {
+        let deadline = std::time::Instant::now() + patience;
+        let thread = self.thread;
+        let stopped = tokio::task::spawn_blocking(move || thread.stop(deadline)).await;
+        let mut complete = stopped.unwrap_or(false);
+        for exporter in self.exporters {
+            complete &= exporter.stop(within(patience)).await;
+        }
+        let stats = self.pipeline.stats();
+        if !complete || stats.dropped_full + stats.dropped_by_sinks > 0 {
+            tracing::warn!(
+                dropped_full = stats.dropped_full,
+                dropped_by_sinks = stats.dropped_by_sinks,
+                unsent = !complete,
+                "spans were lost"
+            );
+        }
+    }
+}
+
+/// The address that takes spans, given with or without its path.
+fn traces_path(base: &str) -> String {
+    let base = base.trim_end_matches('/');
+    if base.ends_with(otlp::PATH) {
+        base.to_owned()
+    } else {
+        format!("{base}{}", otlp::PATH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_named_with_or_without_its_path() {
+        let whole = "http://127.0.0.1:4318/v1/traces";
+        for given in ["http://127.0.0.1:4318", "http://127.0.0.1:4318/", whole] {
+            assert_eq!(traces_path(given), whole);
+        }
+    }
+}

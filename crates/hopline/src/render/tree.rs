@@ -1,0 +1,346 @@
+//! A trace's tree as lines: when each span began, how long it took, and where it stands.
+//!
+//! ```text
+//!       at     took
+//!     0 ns   310 ms  POST /api/projects/{id}/build  hopline-server
+//!   4.1 ms   302 ms  └─ handleCommand.start-build  hopline-runner
+//!   5.0 ms   2.1 ms     ├─ runner.sendEvent.build-stream #2
+//! ```
+//!
+//! Runs of like siblings are folded into one line that counts and sums them; the first few are shown, and each
+//! that failed, has not finished or has lost its event ([`Folding`]). Statements that served several events
+//! stand under each of them, marked `⇢` where it is not their own place.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use hopline_telemetry::contract::keys;
+use hopline_traces::path::Gap;
+use hopline_traces::tree::{Entry, Place, Tree};
+use hopline_wire::Timestamp;
+use hopline_wire::span::{Span, SpanName, SpanStatus, Value};
+
+use super::{Style, cut, duration, plain};
+
+/// How runs of like siblings are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folding {
+    /// Each sibling by itself.
+    Full,
+    /// The first few, those that need looking at, and a line for the rest.
+    Folded,
+}
+
+/// A run is folded from this many siblings on.
+const RUN: usize = 6;
+/// How many of a run are shown first.
+const FIRST: usize = 3;
+/// How many of a run are shown because they need looking at.
+const NOTABLE: usize = 5;
+/// How many characters of an error's message are shown.
+const MESSAGE: usize = 200;
+
+/// The tree as text, a line for each span or run of spans.
+pub(crate) fn render(tree: &Tree<'_>, gaps: &[Gap], folding: Folding, style: Style) -> String {
+    let printer = Printer::new(tree, gaps, folding, style);
+    printer.print()
+}
+
+struct Printer<'t> {
+    tree: &'t Tree<'t>,
+    entries: &'t [Entry],
+    /// For each entry, the first one behind its subtree.
+    ends: Vec<usize>,
+    /// For each entry, the one that it stands under.
+    parents: Vec<Option<usize>>,
+    /// Whether an entry or one under it needs looking at.
+    notable: Vec<bool>,
+    lost: HashMap<(&'t str, u64), &'t Gap>,
+    folding: Folding,
+    style: Style,
+    start: Timestamp,
+}
+
+/// What stands between a line's times and its name.
+#[derive(Clone, Default)]
+struct Prefix {
+    /// For lines below.
+    below: String,
+}
+
+enum Item {
+    Entry(usize),
+    /// A folded run: like this entry, and how they sum up.
+    Run(usize, Sum),
+}
+
+#[derive(Default)]
+struct Sum {
+    durations: Vec<u64>,
+}
+
+impl<'t> Printer<'t> {
+    fn new(tree: &'t Tree<'t>, gaps: &'t [Gap], folding: Folding, style: Style) -> Self {
+        let entries = tree.entries();
+        let lost: HashMap<_, _> = gaps.iter().map(|gap| ((&*gap.command_id, gap.seq), gap)).collect();
+        let mut printer = Self {
+            tree,
+            entries,
+            ends: vec![entries.len(); entries.len()],
+            parents: vec![None; entries.len()],
+            notable: vec![false; entries.len()],
+            lost,
+            folding,
+            style,
+            start: tree.summary().start,
+        };
+        printer.measure();
+        printer
+    }
+
+    /// Finds each entry's parent, its subtree's end and whether anything in that needs looking at, in one pass.
+    fn measure(&mut self) {
+        let mut open: Vec<usize> = Vec::new();
+        for at in 0..=self.entries.len() {
+            let depth = self.entries.get(at).map_or(0, |entry| entry.depth);
+            while open.last().is_some_and(|last| {
+                at == self.entries.len() || self.entries[*last].depth >= depth
+            }) {
+                let Some(closed) = open.pop() else { break };
+                self.ends[closed] = at;
+                if let Some(parent) = open.last() {
+                    self.notable[*parent] |= self.notable[closed];
+                }
+            }
+            if let Some(entry) = self.entries.get(at) {
+                self.notable[at] = self.is_notable(entry);
+                self.parents[at] = open.last().copied();
+                open.push(at);
+            }
+        }
+    }
+
+    fn is_notable(&self, entry: &Entry) -> bool {
+        let span = self.tree.span(entry);
+        let strange = matches!(entry.place, Place::Orphan | Place::Cycle);
+        strange || span.pending || span.status.is_error() || self.gap(span).is_some()
+    }
+
+    fn gap(&self, span: &Span) -> Option<&'t Gap> {
+        let keys = span.event.as_ref()?;
+        self.lost.get(&(&*keys.command_id, keys.seq)).copied()
+    }
+
+    fn print(&self) -> String {
+        let mut out = String::new();
+        let heading = format!("{:>9} {:>9}", "at", "took");
+        let _ = writeln!(out, "{}", self.style.dim(&heading));
+        // What is still to be printed, the next last: an item, the prefix of its siblings, whether it is the last.
+        let mut open: Vec<(Item, Prefix, bool)> = Vec::new();
+        self.put_down(&mut open, 0, self.entries.len(), &Prefix::default());
+        while let Some((item, prefix, is_last)) = open.pop() {
+            let top = match &item {
+                Item::Entry(at) | Item::Run(at, _) => self.entries[*at].depth == 0,
+            };
+            let (own, below) = match (top, is_last) {
+                (true, _) => ("", ""),
+                (false, true) => ("└─ ", "   "),
+                (false, false) => ("├─ ", "│  "),
+            };
+            let drawn = format!("{}{own}", prefix.below);
+            match item {
+                Item::Run(at, sum) => self.run_line(&mut out, at, &sum, &drawn),
+                Item::Entry(at) => {
+                    self.entry_line(&mut out, at, &drawn);
+                    let below = Prefix {
+                        below: format!("{}{below}", prefix.below),
+                    };
+                    self.put_down(&mut open, at + 1, self.ends[at], &below);
+                }
+            }
+        }
+        out
+    }
+
+    /// Puts down the siblings that begin at `from` and end before `until`, the first on top.
+    fn put_down(&self, open: &mut Vec<(Item, Prefix, bool)>, from: usize, until: usize, prefix: &Prefix) {
+        let mut siblings = Vec::new();
+        let mut at = from;
+        while at < until {
+            siblings.push(at);
+            at = self.ends[at];
+        }
+        let items = match self.folding {
+            Folding::Full => siblings.into_iter().map(Item::Entry).collect(),
+            Folding::Folded => self.fold(&siblings),
+        };
+        let count = items.len();
+        for (index, item) in items.into_iter().enumerate().rev() {
+            open.push((item, prefix.clone(), index + 1 == count));
+        }
+    }
+
+    fn fold(&self, siblings: &[usize]) -> Vec<Item> {
+        let name = |at: &usize| -> &SpanName { &self.tree.span(&self.entries[*at]).name };
+        let mut items = Vec::new();
+        for run in siblings.chunk_by(|a, b| name(a) == name(b)) {
+            if run.len() < RUN {
+                items.extend(run.iter().copied().map(Item::Entry));
+                continue;
+            }
+            let mut notable = 0;
+            let mut rest: Option<(usize, Sum)> = None;
+            for (index, at) in run.iter().enumerate() {
+                let shown = index < FIRST || (self.notable[*at] && notable < NOTABLE);
+                if shown {
+                    notable += usize::from(index >= FIRST);
+                    items.extend(rest.take().map(|(like, sum)| Item::Run(like, sum)));
+                    items.push(Item::Entry(*at));
+                } else {
+                    let (_, sum) = rest.get_or_insert_with(|| (*at, Sum::default()));
+                    sum.durations.push(self.tree.span(&self.entries[*at]).duration_nanos());
+                }
+            }
+            items.extend(rest.map(|(like, sum)| Item::Run(like, sum)));
+        }
+        items
+    }
+
+    fn run_line(&self, out: &mut String, like: usize, sum: &Sum, drawn: &str) {
+        let span = self.tree.span(&self.entries[like]);
+        let mut durations = sum.durations.clone();
+        durations.sort_unstable();
+        let total: u64 = durations.iter().sum();
+        let p50 = durations.get(durations.len().div_ceil(2) - 1).copied().unwrap_or_default();
+        let max = durations.last().copied().unwrap_or_default();
+        let at = duration::nanos(span.start.nanos_since(self.start));
+        let text = format!(
+            "… {} more {}: total {}, p50 {}, max {}",
+            durations.len(),
+            plain(&span.name.to_string()),
+            duration::nanos(total),
+            duration::nanos(p50),
+            duration::nanos(max),
+        );
+        let _ = writeln!(
+            out,
+            "{}  {}{}",
+            self.style.dim(&format!("{at:>9} {:>9}", "")),
+            self.style.dim(drawn),
+            self.style.dim(&text),
+        );
+    }
+
+    fn entry_line(&self, out: &mut String, at: usize, drawn: &str) {
+        let entry = &self.entries[at];
+        let span = self.tree.span(entry);
+        let style = self.style;
+        let began = duration::nanos(span.start.nanos_since(self.start));
+        let took = if span.pending {
+            style.warn(&format!("{:>9}", "running"))
+        } else {
+            format!("{:>9}", duration::nanos(span.duration_nanos()))
+        };
+        let name = span.name.to_string();
+        let name = plain(&name);
+        let name = match (entry.place, &span.status) {
+            (_, SpanStatus::Error(_)) => style.bad(&name),
+            (Place::Linked, _) => style.dim(&format!("⇢ {name}")),
+            _ if entry.depth == 0 => style.bold(&name),
+            _ => name.into_owned(),
+        };
+        let mut line = format!("{} {took}  {}{name}", style.dim(&format!("{began:>9}")), style.dim(drawn));
+        self.remarks(&mut line, at);
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+
+    /// What there is to say of a span behind its name.
+    fn remarks(&self, line: &mut String, at: usize) {
+        let entry = &self.entries[at];
+        let span = self.tree.span(entry);
+        let style = self.style;
+        let seq = span.event.as_ref().map_or(0, |keys| keys.seq);
+        if seq > 0 && entry.place != Place::Linked {
+            let _ = write!(line, " {}", style.name(&format!("#{seq}")));
+        }
+        let mut quiet = Vec::new();
+        if self.is_new_service(at) {
+            quiet.push(plain(&span.resource.service()).into_owned());
+        }
+        quiet.extend(number(span, keys::BATCH_SIZE).map(|rows| format!("{rows:.0} rows")));
+        let shared = number(span, keys::SHARED_BY).filter(|by| *by > 1.0);
+        quiet.extend(shared.map(|by| format!("shared by {by:.0} traces")));
+        let waited = number(span, keys::QUEUE_WAIT_MS).filter(|ms| *ms >= 0.1);
+        quiet.extend(waited.map(|ms| format!("waited {}", duration::nanos(to_nanos(ms)))));
+        let retries = span.events.iter().filter(|event| &*event.name == keys::RETRY).count();
+        if retries > 0 {
+            quiet.push(format!("{retries} retries"));
+        }
+        if !quiet.is_empty() {
+            let _ = write!(line, "  {}", style.dim(&quiet.join(", ")));
+        }
+        self.warnings(line, entry, span);
+    }
+
+    fn warnings(&self, line: &mut String, entry: &Entry, span: &Span) {
+        let style = self.style;
+        if span.pending {
+            let _ = write!(line, "  {}", style.warn("unfinished"));
+        }
+        match entry.place {
+            Place::Orphan => {
+                let _ = write!(line, "  {}", style.warn("its parent is missing"));
+            }
+            Place::Cycle => {
+                let _ = write!(line, "  {}", style.warn("its own ancestor"));
+            }
+            _ => {}
+        }
+        if let SpanStatus::Error(message) = &span.status {
+            let message = cut(message, MESSAGE);
+            let _ = write!(line, "  {} {}", style.bad("✘"), style.bad(&plain(&message)));
+        }
+        if entry.place != Place::Linked
+            && let Some(gap) = self.gap(span)
+        {
+            let missing = gap.missing.join(", ");
+            let _ = write!(line, "  {}", style.bad(&format!("✘ lost: no {missing}")));
+        }
+    }
+
+    /// Whether the span comes from another service than the one it stands under.
+    fn is_new_service(&self, at: usize) -> bool {
+        let entry = &self.entries[at];
+        if entry.place == Place::Linked {
+            return false;
+        }
+        let parent = self.parents[at].map(|parent| &self.entries[parent]);
+        let service = |entry: &Entry| self.tree.span(entry).resource.service();
+        parent.is_none_or(|parent| service(parent) != service(entry))
+    }
+}
+
+/// A numeric attribute.
+fn number(span: &Span, key: &str) -> Option<f64> {
+    let found = span.attributes.iter().find(|attribute| &*attribute.key == key)?;
+    match &found.value {
+        Value::Double(value) => Some(*value),
+        #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds are small")]
+        Value::Int(value) => Some(*value as f64),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and three digits are shown"
+)]
+fn to_nanos(millis: f64) -> u64 {
+    (millis * 1e6) as u64
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

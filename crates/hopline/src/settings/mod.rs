@@ -1,0 +1,176 @@
+//! The settings of every part in one typed struct, and where each comes from.
+//!
+//! A flag wins over the environment (`HOPLINE_<KEY>`, then the names that the TypeScript original knows),
+//! that over `hopline.toml` in the current folder, that over `hopline.toml` in the data folder, and that over
+//! the defaults here. A mistake names the key, the source of the value and what was expected; a secret is
+//! never printed. No other module reads the environment for settings. `docs/settings.md` lists them all.
+
+mod error;
+mod sources;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use hopline_telemetry::contract::TracedEvents;
+use hopline_telemetry::{Head, Sampler};
+use serde::Deserialize;
+
+pub(crate) use error::SettingsError;
+pub(crate) use sources::{Flags, load};
+pub(crate) use values::{BaseUrl, Database, Dsn, LogStyle, Rate, SecretText, TraceHead, Traced};
+
+/// Where a server listens unless told otherwise.
+pub(crate) const SERVER_PORT: u16 = 4700;
+/// Where a broker listens unless told otherwise.
+pub(crate) const BROKER_PORT: u16 = 4701;
+
+/// Every setting. The names of the fields are the keys in `hopline.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// The folder that holds everything embedded.
+    pub(crate) data: Option<PathBuf>,
+    /// The database of rows; `DIR/hopline.db` if none is named.
+    pub(crate) database: Option<Database>,
+    /// Where the server listens.
+    pub(crate) listen: SocketAddr,
+    /// Where the broker listens.
+    pub(crate) broker_listen: SocketAddr,
+    /// The original's way to say the broker's port; its address stays that of `broker_listen`.
+    pub(crate) broker_port: Option<u16>,
+    /// The server to talk to.
+    pub(crate) server: Option<BaseUrl>,
+    /// The broker to talk to.
+    pub(crate) broker: Option<BaseUrl>,
+    /// Where people reach the server, if not where it listens.
+    pub(crate) public_url: Option<BaseUrl>,
+    /// Further names that requests to the server may ask for in `Host`.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Further origins whose pages may call the API.
+    pub(crate) allowed_origins: Vec<String>,
+    /// The runner's name.
+    pub(crate) runner_id: Option<String>,
+    /// The folder of the runner's projects; `DIR/projects` if none is named.
+    pub(crate) projects: Option<PathBuf>,
+    /// Of runners and brokers.
+    pub(crate) runner_secret: Option<SecretText>,
+    /// Of people and their tools.
+    pub(crate) admin_secret: Option<SecretText>,
+    /// Write-only, for spans.
+    pub(crate) ingest_key: Option<SecretText>,
+    /// The share of new traces that are recorded, from 0 to 1.
+    pub(crate) sample_rate: Rate,
+    /// What new traces say of the release that runs.
+    pub(crate) release: Option<String>,
+    /// What new traces say of the environment it runs in.
+    pub(crate) environment: Option<String>,
+    /// Names the Sentry project that traces belong to: its public key goes into their sampling context.
+    pub(crate) sentry_dsn: Option<Dsn>,
+    /// Whose trace a command's request belongs to, unless the request says.
+    pub(crate) trace: TraceHead,
+    /// Exceptions from which events are traced.
+    pub(crate) traced_events: BTreeMap<String, Traced>,
+    /// An OTLP/HTTP endpoint that spans are sent to as well.
+    pub(crate) otlp_url: Option<BaseUrl>,
+    /// Sent to it as Bearer.
+    pub(crate) otlp_token: Option<SecretText>,
+    /// Which log records are written, in directives such as `info,hopline_broker=debug`.
+    pub(crate) log: Option<String>,
+    /// How they are written.
+    pub(crate) log_format: LogStyle,
+    /// How many threads run the parts; one for each processor, at most two, if not said.
+    pub(crate) threads: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            data: None,
+            database: None,
+            listen: SocketAddr::new(loopback, SERVER_PORT),
+            broker_listen: SocketAddr::new(loopback, BROKER_PORT),
+            broker_port: None,
+            server: None,
+            broker: None,
+            public_url: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            runner_id: None,
+            projects: None,
+            runner_secret: None,
+            admin_secret: None,
+            ingest_key: None,
+            sample_rate: Rate(1.0),
+            release: None,
+            environment: None,
+            sentry_dsn: None,
+            trace: TraceHead::New,
+            traced_events: BTreeMap::new(),
+            otlp_url: None,
+            otlp_token: None,
+            log: None,
+            log_format: LogStyle::Human,
+            threads: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The data folder; [`load`] has filled it in.
+    pub(crate) fn data_folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// Where the broker listens.
+    pub(crate) fn broker_address(&self) -> SocketAddr {
+        match self.broker_port {
+            Some(port) => SocketAddr::new(self.broker_listen.ip(), port),
+            None => self.broker_listen,
+        }
+    }
+
+    /// The file of the embedded database.
+    pub(crate) fn database_path(&self) -> PathBuf {
+        match &self.database {
+            Some(Database::Sqlite(path)) => path.clone(),
+            None => self.data_folder().join("hopline.db"),
+        }
+    }
+
+    /// The folder of the embedded trace store.
+    pub(crate) fn traces_path(&self) -> PathBuf {
+        self.data_folder().join("traces")
+    }
+
+    /// The folder of the runner's projects.
+    pub(crate) fn projects_path(&self) -> PathBuf {
+        let projects = self.projects.clone();
+        projects.unwrap_or_else(|| self.data_folder().join("projects"))
+    }
+
+    /// What decides new traces.
+    pub(crate) fn sampler(&self) -> Sampler {
+        Sampler::new(self.sample_rate.0)
+    }
+
+    /// What new traces say of their head.
+    pub(crate) fn head(&self) -> Head {
+        let dsn = self.sentry_dsn.as_ref();
+        Head {
+            public_key: dsn.map(|dsn| dsn.public_key.clone()),
+            org_id: dsn.and_then(|dsn| dsn.org_id.clone()),
+            release: self.release.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+
+    /// Which events are traced.
+    pub(crate) fn traced(&self) -> TracedEvents {
+        let exceptions = self.traced_events.iter();
+        let exceptions = exceptions.map(|(kind, traced)| (kind.clone(), traced.tracing()));
+        TracedEvents::with_exceptions(exceptions.collect())
+    }
+}

@@ -1,0 +1,238 @@
+//! Settings that are more than a text or a number, and how they are read.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use hopline_wire::event::Tracing;
+use hopline_wire::secret::Secret;
+use reqwest::Url;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// Reads a setting out of a text; what [`FromStr`] objects to is what was expected.
+fn from_text<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err = String>,
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(de::Error::custom)
+}
+
+/// A database of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// SQLite in this file.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("postgres" | "postgresql", _)) => {
+                Err("expected sqlite:PATH (this version has no PostgreSQL yet)".into())
+            }
+            _ => Err("expected sqlite:PATH".into()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Database {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// The address of a server, broker or collector. `http` or `https`; of a broker `ws` and `wss` mean the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Without a slash at its end.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected an address such as http://127.0.0.1:4700".to_owned();
+        let text = match text.split_once("://") {
+            Some(("ws", rest)) => format!("http://{rest}"),
+            Some(("wss", rest)) => format!("https://{rest}"),
+            _ => text.to_owned(),
+        };
+        let url = Url::parse(&text).map_err(|_| expected())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(expected());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("expected an address without credentials".into());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("expected an address without ? and #".into());
+        }
+        Ok(Self(url))
+    }
+}
+
+impl<'de> Deserialize<'de> for BaseUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl Serialize for BaseUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A share, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rate(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rate = f64::deserialize(deserializer)?;
+        if (0.0..=1.0).contains(&rate) {
+            Ok(Self(rate))
+        } else {
+            Err(de::Error::custom("expected a number from 0 to 1"))
+        }
+    }
+}
+
+/// A secret given as a setting.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretText(pub(crate) Secret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The deserialiser's own complaint would quote what it found.
+        let text = String::deserialize(deserializer)
+            .map_err(|_| de::Error::custom("expected a text in quotes"))?;
+        // What cannot stand in a header would fail far from here.
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(de::Error::custom(
+                "expected visible ASCII characters without spaces",
+            ));
+        }
+        Ok(Self(Secret::new(&text)))
+    }
+}
+
+/// What is used of a Sentry DSN (Sentry SDK specification, "DSN"):
+/// `https://<public key>@o<organisation>.ingest.sentry.io/<project>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dsn {
+    /// Goes into the sampling context of traces.
+    pub(crate) public_key: String,
+    /// Likewise, where the host names it.
+    pub(crate) org_id: Option<String>,
+}
+
+impl FromStr for Dsn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected https://PUBLIC_KEY@HOST/PROJECT".to_owned();
+        let url = Url::parse(text).map_err(|_| expected())?;
+        if url.username().is_empty() || url.path().trim_matches('/').is_empty() {
+            return Err(expected());
+        }
+        let first = url.host_str().ok_or_else(expected)?.split('.').next();
+        let org_id = first
+            .and_then(|label| label.strip_prefix('o'))
+            .filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+        Ok(Self {
+            public_key: url.username().to_owned(),
+            org_id: org_id.map(str::to_owned),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Dsn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// Whose trace a command's request belongs to, unless it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TraceHead {
+    /// A new one, linked to the caller's span.
+    #[default]
+    New,
+    /// The caller's, where it has one.
+    Continue,
+}
+
+/// How an event takes part in its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Traced {
+    /// Every hop makes a span of it.
+    Traced,
+    /// It carries its trace; hops make no span of it.
+    Carried,
+    /// It has nothing to do with any trace.
+    Never,
+}
+
+impl Traced {
+    /// The same, as the parts know it.
+    pub(crate) const fn tracing(self) -> Tracing {
+        match self {
+            Self::Traced => Tracing::Traced,
+            Self::Carried => Tracing::Carried,
+            Self::Never => Tracing::Never,
+        }
+    }
+}
+
+/// How log records are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogStyle {
+    /// A line for people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_brokers_may_be_websocket_ones() {
+        let url: BaseUrl = "ws://127.0.0.1:4701/".parse().unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:4701");
+        for wrong in ["127.0.0.1:4701", "file:///x", "http://a:b@c/", "http://a/?x=1"] {
+            assert!(wrong.parse::<BaseUrl>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_dsn_gives_its_key_and_the_organisation_in_its_host() {
+        let dsn: Dsn = "https://abc@o42.ingest.sentry.io/7".parse().unwrap();
+        assert_eq!((dsn.public_key.as_str(), dsn.org_id.as_deref()), ("abc", Some("42")));
+        let own: Dsn = "http://abc@sentry.example/7".parse().unwrap();
+        assert_eq!(own.org_id, None);
+        assert!("https://o42.ingest.sentry.io/7".parse::<Dsn>().is_err());
+    }
+}
