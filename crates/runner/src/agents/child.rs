@@ -1,0 +1,227 @@
+//! The programs that agents and dev servers run: their environment, their start, and the wait for their end.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hopline_wire::SpanId;
+use hopline_wire::command::CommandLine as WireCommandLine;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::Run;
+use crate::commands::Core;
+use crate::events::Failure;
+use crate::process::{
+    CommandLine, Environment, Exit, InvalidVariable, ProcessError, ProcessSpec, RunningProcess,
+    StopCause, TimeLimit, spawn,
+};
+use crate::trace::{CommandTrace, Scope};
+
+/// How long the pipes of a program that has ended may stay silent before they are let go. Only a process out of the
+/// guard's reach can hold them open.
+const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
+
+/// Where OpenTelemetry's SDKs send to, and with which headers ("OpenTelemetry Protocol Exporter").
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+
+/// The member `otlp` of a payload: a key that writes to the build's own trace.
+#[derive(Deserialize)]
+struct Otlp {
+    endpoint: Option<String>,
+    key: String,
+}
+
+/// What every child of a command gets: the runner's environment without what is the runner's own, and, unless that is
+/// set, where to send spans with the key that the payload brought in `more`.
+pub(crate) fn base_environment(
+    core: &Core,
+    more: &Map<String, Value>,
+) -> Result<Environment, Failure> {
+    let mut environment = core.environment.clone();
+    let otlp = match more.get("otlp").filter(|otlp| !otlp.is_null()) {
+        None => return Ok(environment),
+        Some(otlp) => Otlp::deserialize(otlp).map_err(|_| {
+            // What serde would say could hold the key.
+            Failure::new(
+                "bad_command",
+                "expected otlp to be an object with the texts key and, if at all, endpoint",
+            )
+        })?,
+    };
+    if environment.get(OTLP_ENDPOINT).is_some() {
+        return Ok(environment);
+    }
+    let Some(endpoint) = otlp.endpoint.or_else(|| core.otlp_url.clone()) else {
+        return Ok(environment);
+    };
+    let set = environment.set(OTLP_ENDPOINT, endpoint);
+    set.map_err(invalid)?;
+    // The list's values are percent-encoded, like baggage.
+    let headers = format!("Authorization=Bearer%20{}", otlp.key);
+    environment.set(OTLP_HEADERS, headers).map_err(invalid)?;
+    Ok(environment)
+}
+
+/// The environment of one child: `base`, its place in the trace, and what was given for it alone.
+pub(crate) fn environment(
+    base: &Environment,
+    trace: &CommandTrace,
+    parent: SpanId,
+    own: &BTreeMap<String, String>,
+) -> Result<Environment, Failure> {
+    let mut environment = base.clone();
+    for (name, value) in trace.at(parent).environment() {
+        environment.set(name, value).map_err(invalid)?;
+    }
+    for (name, value) in own {
+        environment.set(name, value).map_err(invalid)?;
+    }
+    Ok(environment)
+}
+
+fn invalid(error: InvalidVariable) -> Failure {
+    Failure::new("bad_command", error.to_string())
+}
+
+/// One program of a build.
+pub(super) struct Program<'p> {
+    pub(super) command: &'p WireCommandLine,
+    pub(super) directory: PathBuf,
+    pub(super) env: &'p BTreeMap<String, String>,
+    pub(super) time_limit: Option<Duration>,
+}
+
+impl Program<'_> {
+    /// Starts it as a child of `span`, which gets its attributes.
+    pub(super) async fn start(
+        self,
+        run: &Run<'_>,
+        span: &Scope,
+    ) -> Result<RunningProcess, Failure> {
+        let environment = environment(&run.environment, run.trace, span.id(), self.env)?;
+        let grace = run.core.grace;
+        let directory = self.directory.to_string_lossy().into_owned();
+        let spec = ProcessSpec {
+            command: command_line(self.command),
+            directory: self.directory,
+            environment,
+            time_limit: self.time_limit.map(|after| TimeLimit { after, grace }),
+        };
+        let process = spawn(&run.core.guard, spec).await?;
+        span.set("process.pid", i64::from(process.pid()));
+        span.set("process.command_line", self.command.to_string());
+        span.set("process.working_directory", directory);
+        Ok(process)
+    }
+}
+
+fn command_line(command: &WireCommandLine) -> CommandLine {
+    match command {
+        WireCommandLine::Shell(line) => CommandLine::Shell(line.clone()),
+        WireCommandLine::Argv(words) => {
+            CommandLine::Argv(words.iter().map(OsString::from).collect())
+        }
+    }
+}
+
+/// Sees a program to its end: reads its output with `pump`, and ends it when `stop` is cancelled. `pump` gets a token
+/// that tells it when the program has ended (see [`idle_after`]).
+pub(crate) async fn attend<P: Future<Output = ()>>(
+    process: &mut RunningProcess,
+    stop: &CancellationToken,
+    grace: Duration,
+    pump: impl FnOnce(CancellationToken) -> P,
+) -> Result<Exit, ProcessError> {
+    let control = process.control();
+    let ended = CancellationToken::new();
+    let pump = pump(ended.clone());
+    let wait = async {
+        let exit = process.wait().await;
+        ended.cancel();
+        exit
+    };
+    let see_to_end = async { tokio::join!(wait, pump).0 };
+    let end_early = async {
+        stop.cancelled().await;
+        control.terminate(grace).await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        exit = see_to_end => exit,
+        never = end_early => match never {},
+    }
+}
+
+/// Waits until the program has ended and then for a while more: for the loops of pumps, which wait for output
+/// meanwhile.
+pub(crate) async fn idle_after(ended: &CancellationToken) {
+    ended.cancelled().await;
+    tokio::time::sleep(SILENCE_AFTER_END).await;
+}
+
+/// What a program's end means for its build: nothing, if it ended well.
+pub(super) fn judge(name: &str, exit: &Exit, time_limit: Option<Duration>) -> Option<Failure> {
+    if exit.success() {
+        return None;
+    }
+    let signal = exit.signal.map(signal_name);
+    let (code, error) = match (exit.stopped, exit.code, &signal) {
+        (Some(StopCause::TimedOut), _, _) => {
+            let seconds = time_limit.unwrap_or_default().as_secs();
+            ("timeout", format!("{name} did not end within {seconds} s"))
+        }
+        (_, Some(code), _) => (
+            "nonzero_exit",
+            format!("{name} ended with exit code {code}"),
+        ),
+        (_, None, Some(signal)) => ("signal", format!("{name} was ended by {signal}")),
+        (_, None, None) => ("internal", format!("{name} came to an unknown end")),
+    };
+    Some(Failure {
+        exit_code: exit.code,
+        signal,
+        ..Failure::new(code, error)
+    })
+}
+
+/// Notes a program's end on its span.
+pub(super) fn note_exit(span: &Scope, exit: &Exit, failure: Option<&Failure>) {
+    if let Some(code) = exit.code {
+        span.set("process.exit.code", i64::from(code));
+    }
+    if let Some(signal) = exit.signal {
+        span.set("process.exit.signal", signal_name(signal));
+    }
+    if let Some(failure) = failure {
+        span.fail(failure.code, failure.error.clone());
+    }
+}
+
+/// A signal's name, such as `SIGTERM`.
+pub(crate) fn signal_name(signal: i32) -> String {
+    signal_hook::low_level::signal_name(signal)
+        .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+impl From<ProcessError> for Failure {
+    fn from(error: ProcessError) -> Self {
+        // A shell's exit codes for a program that cannot be found or run.
+        let exit_code = match &error {
+            ProcessError::Spawn { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Some(127),
+                std::io::ErrorKind::PermissionDenied => Some(126),
+                _ => None,
+            },
+            _ => None,
+        };
+        Self {
+            exit_code,
+            ..Self::new(error.code(), error.to_string())
+        }
+    }
+}

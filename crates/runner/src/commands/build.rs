@@ -1,0 +1,177 @@
+//! `start-build`: from the payload to the one event that ends the build.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hopline_telemetry::Hop;
+use hopline_telemetry::tracer::set;
+use hopline_wire::command::StartBuild;
+use hopline_wire::event::{CompletedPayload, CompletedTodo, EventType};
+use hopline_wire::part::Todo;
+use hopline_wire::span::Text;
+
+use super::{BuildControl, Context, StopReason, metadata};
+use crate::agents::{self, Agent, Outcome, Run};
+use crate::events::Failure;
+
+/// Runs a build to its end.
+///
+/// # Errors
+/// Why it could not begin; then nothing has ended it yet.
+pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(), Failure> {
+    let payload: StartBuild = context.payload()?;
+    let agent = Agent::of(&payload)?;
+    describe(context, &payload, &agent);
+    let slug = match payload.project_slug.as_str() {
+        "" => context.project_id().to_owned(),
+        slug => slug.to_owned(),
+    };
+    let directory = project_folder(context, &slug).await?;
+    let environment = agents::base_environment(&context.core, &payload.more)?;
+    let build = context
+        .trace
+        .open(Hop::Build, Text::EMPTY, context.span(), |span| {
+            set(span, "hopline.agent", agent.name());
+        });
+    let run = Run {
+        core: &context.core,
+        emitter: &context.emitter,
+        trace: &context.trace,
+        build: &build,
+        slug,
+        directory: directory.clone(),
+        environment,
+        stop: control.stop_token(),
+        time_limit: payload
+            .more
+            .get("timeoutSeconds")
+            .and_then(serde_json::Value::as_u64)
+            .map(Duration::from_secs),
+    };
+    let outcome = Box::pin(agents::run(&agent, &run)).await;
+    let outcome = outcome.stopped(control.conclude());
+    match &outcome.failure {
+        Some(failure) => build.fail(failure.code, failure.error.clone()),
+        None => build.set(
+            "process.exit.code",
+            i64::from(outcome.exit_code.unwrap_or(0)),
+        ),
+    }
+    build.end();
+    tell_metadata(context, directory).await;
+    tell_end(context, outcome).await;
+    Ok(())
+}
+
+/// OpenTelemetry's attributes of a pipeline's run (semantic conventions, "CICD").
+fn describe(context: &Context, payload: &StartBuild, agent: &Agent) {
+    let span = &context.handled;
+    let name = match payload.project_name.as_str() {
+        "" => &payload.project_slug,
+        name => name,
+    };
+    span.set("cicd.pipeline.name", crate::trace::short_name(name));
+    span.set("cicd.pipeline.action.name", "BUILD");
+    span.set("cicd.pipeline.run.id", context.command.id.clone());
+    span.set("cicd.pipeline.run.state", "executing");
+    span.set("hopline.agent", agent.name());
+}
+
+async fn project_folder(context: &Context, slug: &str) -> Result<PathBuf, Failure> {
+    let (workspace, slug) = (context.core.workspace.clone(), slug.to_owned());
+    let made = tokio::task::spawn_blocking(move || workspace.ensure_project(&slug)).await;
+    let made =
+        made.map_err(|_| Failure::new("internal", "making the project's folder broke off"))?;
+    Ok(made?)
+}
+
+/// Tells what kind of project the build has left; nobody waits for it, so a failure is only logged.
+async fn tell_metadata(context: &Context, directory: PathBuf) {
+    let Ok(metadata) = tokio::task::spawn_blocking(move || metadata::detect(&directory)).await
+    else {
+        return;
+    };
+    let sent = context
+        .emitter
+        .event(EventType::ProjectMetadata, context.span(), |members| {
+            members.value("payload", &metadata);
+        })
+        .await;
+    if let Err(error) = sent {
+        tracing::warn!(command = %context.command.id, "project-metadata was left out: {error}");
+    }
+}
+
+async fn tell_end(context: &Context, outcome: Outcome) {
+    let span = &context.handled;
+    span.set("cicd.pipeline.run.state", "finalizing");
+    span.set("cicd.pipeline.result", result(outcome.failure.as_ref()));
+    if let Some(failure) = &outcome.failure {
+        span.fail(failure.code, failure.error.clone());
+        tracing::info!(command = %context.command.id, code = failure.code, error = %failure.error, "build failed");
+        context
+            .emitter
+            .failure(EventType::BuildFailed, context.span(), failure)
+            .await;
+        return;
+    }
+    tracing::info!(command = %context.command.id, "build completed");
+    let mut payload = CompletedPayload {
+        todos: outcome.todos.iter().enumerate().map(completed).collect(),
+        summary: Some(outcome.summary),
+    };
+    let tell = async |payload: &CompletedPayload| {
+        context
+            .emitter
+            .event(EventType::BuildCompleted, context.span(), |members| {
+                members.value("payload", payload);
+                if let Some(code) = outcome.exit_code {
+                    members.value("exitCode", &code);
+                }
+            })
+            .await
+    };
+    if tell(&payload).await.is_err() {
+        // A plan too long for an event was never told by one either.
+        payload.todos.clear();
+        let _ = tell(&payload).await;
+    }
+}
+
+fn completed((index, todo): (usize, &Todo)) -> CompletedTodo {
+    CompletedTodo {
+        id: format!("todo-{index}").into(),
+        title: todo.content.clone(),
+        status: todo.status.as_str().to_owned(),
+    }
+}
+
+/// The outcome in OpenTelemetry's words.
+fn result(failure: Option<&Failure>) -> &'static str {
+    match failure.map(|failure| failure.code) {
+        None => "success",
+        Some("timeout") => "timeout",
+        Some("cancelled" | "runner_stopped") => "cancellation",
+        Some("nonzero_exit" | "signal") => "failure",
+        Some(_) => "error",
+    }
+}
+
+impl Outcome {
+    /// The outcome, if somebody asked the build to stop before it came to its end.
+    fn stopped(mut self, reason: Option<StopReason>) -> Self {
+        let (code, error) = match reason {
+            None => return self,
+            // The format fixes this word.
+            Some(StopReason::Cancelled) => ("cancelled", "cancelled"),
+            Some(StopReason::RunnerStops) => ("runner_stopped", "the runner was stopped"),
+        };
+        let ended = self.failure.take().unwrap_or_default();
+        self.failure = Some(Failure {
+            exit_code: ended.exit_code,
+            signal: ended.signal,
+            ..Failure::new(code, error)
+        });
+        self
+    }
+}

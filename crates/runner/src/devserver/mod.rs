@@ -1,0 +1,326 @@
+//! Dev servers: one per project, started by one command, stopped by another, its output kept for `fetch-logs`.
+//!
+//! The events of a server's life (`log-chunk`, `port-detected`, `process-exited`) belong to the command that started
+//! it; `stop-dev-server` answers with a `process-exited` of its own. A chunk's `cursor` is the number of the chunk
+//! that follows it, from 0 for the first; `fetch-logs` answers with the chunks from a cursor on, the last of which
+//! carries `"last": true` (an empty one, if there is none).
+
+mod logs;
+mod ports;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hopline_wire::command::{FetchLogs, StartDevServer};
+use hopline_wire::event::EventType;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::{attend, base_environment, environment, idle_after, signal_name};
+use crate::commands::Context;
+use crate::events::{Failure, Members};
+use crate::output::{ChunkLimits, OutputReader, OutputStream};
+use crate::process::{CommandLine, Exit, ProcessSpec, RunningProcess, spawn};
+use logs::Logs;
+use ports::PortFinder;
+
+/// Of how many projects the logs are kept.
+const MAX_KEPT: usize = 64;
+
+/// How many chunks `fetch-logs` gives if it does not say, and at most.
+const FETCH_DEFAULT: usize = 100;
+const FETCH_MOST: usize = 1_000;
+
+/// How often the system is asked which ports the server listens on, until one is known.
+const PORT_POLL: Duration = Duration::from_millis(300);
+
+/// The dev servers by project, those that have ended among them for their logs.
+#[derive(Default)]
+pub(crate) struct DevServers(Mutex<HashMap<String, Arc<Server>>>);
+
+struct Server {
+    stop: CancellationToken,
+    ended: watch::Sender<Option<Ended>>,
+    logs: Mutex<Logs>,
+}
+
+/// How a server's process ended.
+#[derive(Debug, Clone, Default)]
+struct Ended {
+    exit_code: Option<i32>,
+    signal: Option<String>,
+    ran_for: Duration,
+}
+
+impl Ended {
+    fn write(&self, members: &mut Members<'_>) {
+        let millis = u64::try_from(self.ran_for.as_millis()).unwrap_or(u64::MAX);
+        members
+            .value("exitCode", &self.exit_code)
+            .value("signal", &self.signal)
+            .value("durationMs", &millis);
+    }
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self {
+            exit_code: exit.code,
+            signal: exit.signal.map(signal_name),
+            ran_for: exit.ran_for,
+        }
+    }
+}
+
+impl DevServers {
+    /// Makes a place for a project's server.
+    fn begin(&self, project: &str) -> Result<Arc<Server>, Failure> {
+        let mut servers = self.0.lock();
+        if servers.get(project).is_some_and(|server| server.runs()) {
+            let error = "the project's dev server is running already";
+            return Err(Failure::new("already_running", error));
+        }
+        if servers.len() >= MAX_KEPT {
+            let ended = servers
+                .iter()
+                .find(|(_, server)| !server.runs())
+                .map(|(project, _)| project.clone());
+            match ended {
+                Some(ended) => servers.remove(&ended),
+                None => return Err(Failure::new("busy", "too many dev servers are running")),
+            };
+        }
+        let server = Arc::new(Server {
+            stop: CancellationToken::new(),
+            ended: watch::Sender::new(None),
+            logs: Mutex::default(),
+        });
+        servers.insert(project.to_owned(), Arc::clone(&server));
+        Ok(server)
+    }
+
+    fn of(&self, project: &str) -> Option<Arc<Server>> {
+        self.0.lock().get(project).cloned()
+    }
+
+    /// Ends all servers; the commands that started them tell how.
+    pub(crate) fn stop_all(&self) {
+        for server in self.0.lock().values() {
+            server.stop.cancel();
+        }
+    }
+
+    /// How many run.
+    pub(crate) fn count(&self) -> usize {
+        let servers = self.0.lock();
+        servers.values().filter(|server| server.runs()).count()
+    }
+}
+
+impl Server {
+    fn runs(&self) -> bool {
+        self.ended.borrow().is_none()
+    }
+}
+
+/// `start-dev-server`: returns when the server has ended.
+pub(crate) async fn start(context: &Context, payload: StartDevServer) -> Result<(), Failure> {
+    if payload.run_command.trim().is_empty() {
+        return Err(Failure::new(
+            "bad_command",
+            "expected runCommand not to be empty",
+        ));
+    }
+    let server = context.core.servers.begin(context.project_id())?;
+    let ended = serve(context, &payload, &server).await;
+    let told = ended.as_ref().cloned().unwrap_or_default();
+    server.ended.send_replace(Some(told));
+    let ended = ended?;
+    if let Some(code) = ended.exit_code {
+        context.handled.set("process.exit.code", i64::from(code));
+    }
+    tell_exit(context, &ended).await
+}
+
+async fn tell_exit(context: &Context, ended: &Ended) -> Result<(), Failure> {
+    let sent = context
+        .emitter
+        .event(EventType::ProcessExited, context.span(), |members| {
+            ended.write(members);
+        })
+        .await;
+    sent.map_err(|error| Failure::new("too_large", error.to_string()))
+}
+
+async fn serve(
+    context: &Context,
+    payload: &StartDevServer,
+    server: &Server,
+) -> Result<Ended, Failure> {
+    let directory = folder(context, payload).await?;
+    let core = &context.core;
+    let mut base = base_environment(core, &serde_json::Map::new())?;
+    if let Some(port) = payload.preferred_port {
+        let set = base.set("PORT", port.to_string());
+        set.map_err(|error| Failure::new("internal", error.to_string()))?;
+    }
+    let spec = ProcessSpec {
+        command: CommandLine::Shell(payload.run_command.clone()),
+        directory,
+        environment: environment(&base, &context.trace, context.span(), &payload.env)?,
+        time_limit: None,
+    };
+    let mut process = spawn(&core.guard, spec).await?;
+    context.handled.set("process.pid", i64::from(process.pid()));
+    let output = OutputReader::new(
+        process.stdout.take(),
+        process.stderr.take(),
+        ChunkLimits::default(),
+    );
+    let finder = PortFinder::new(process.pid(), payload.preferred_port);
+    let framework = payload.framework.as_deref();
+    let exit = watch_over(&mut process, context, server, |ended| {
+        pump(context, server, output, finder, framework, ended)
+    })
+    .await?;
+    Ok(exit.into())
+}
+
+async fn watch_over<P: Future<Output = ()>>(
+    process: &mut RunningProcess,
+    context: &Context,
+    server: &Server,
+    pump: impl FnOnce(CancellationToken) -> P,
+) -> Result<Exit, Failure> {
+    let exit = attend(process, &server.stop, context.core.grace, pump).await?;
+    Ok(exit)
+}
+
+/// Where the server is to run. Without a slug the working directory says which project; without either it is the
+/// folder that has the project's id for a name.
+async fn folder(context: &Context, payload: &StartDevServer) -> Result<PathBuf, Failure> {
+    let workspace = context.core.workspace.clone();
+    let slug = payload.project_slug.clone().filter(|slug| !slug.is_empty());
+    let directory = payload.working_directory.clone();
+    let project_id = context.project_id().to_owned();
+    let found = tokio::task::spawn_blocking(move || match (slug, directory) {
+        (Some(slug), directory) => workspace.cwd_within(&slug, &directory.unwrap_or_default()),
+        (None, Some(directory)) => workspace.locate(&directory).map(|(_, folder)| folder),
+        (None, None) => workspace.cwd_within(&project_id, ""),
+    })
+    .await;
+    let found = found.map_err(|_| Failure::new("internal", "finding the folder broke off"))?;
+    Ok(found?)
+}
+
+/// Turns the server's output into events, and looks for its port.
+async fn pump(
+    context: &Context,
+    server: &Server,
+    mut output: OutputReader<tokio::process::ChildStdout, tokio::process::ChildStderr>,
+    mut finder: PortFinder,
+    framework: Option<&str>,
+    ended: CancellationToken,
+) {
+    let mut poll = tokio::time::interval(PORT_POLL);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            next = output.next() => match next {
+                Ok(Some(chunk)) => {
+                    finder.read(&chunk.text);
+                    let cursor = server.logs.lock().push(chunk.stream, &chunk.text);
+                    tell_chunk(context, chunk.stream, &chunk.text, cursor, false).await;
+                }
+                Ok(None) => return,
+                Err(error) => tracing::warn!("cannot read a dev server's output: {error}"),
+            },
+            _ = poll.tick(), if finder.is_looking() => {
+                if let Some(port) = finder.look().await {
+                    tell_port(context, port, framework).await;
+                }
+            }
+            () = idle_after(&ended) => return,
+        }
+    }
+}
+
+async fn tell_chunk(context: &Context, stream: OutputStream, data: &str, cursor: u64, last: bool) {
+    let sent = context
+        .emitter
+        .event(EventType::LogChunk, context.span(), |members| {
+            members
+                .text("stream", stream.as_str())
+                .text("data", data)
+                .value("cursor", &cursor);
+            if last {
+                members.value("last", &true);
+            }
+        })
+        .await;
+    if let Err(error) = sent {
+        // A chunk is a few KiB; only a broker that takes next to nothing comes to this.
+        tracing::error!(command = %context.command.id, "a log chunk was left out: {error}");
+    }
+}
+
+async fn tell_port(context: &Context, port: u16, framework: Option<&str>) {
+    let sent = context
+        .emitter
+        .event(EventType::PortDetected, context.span(), |members| {
+            members.value("port", &port);
+            if let Some(framework) = framework {
+                members.text("framework", framework);
+            }
+        })
+        .await;
+    if let Err(error) = sent {
+        tracing::error!(command = %context.command.id, "port-detected was left out: {error}");
+    }
+}
+
+/// `stop-dev-server`: returns when the server has ended.
+pub(crate) async fn stop(context: &Context) -> Result<(), Failure> {
+    let server = context.core.servers.of(context.project_id());
+    let Some(server) = server.filter(|server| server.runs()) else {
+        return Err(Failure::new(
+            "not_running",
+            "the project has no dev server running here",
+        ));
+    };
+    server.stop.cancel();
+    let mut ended = server.ended.subscribe();
+    let ended = ended.wait_for(Option::is_some).await;
+    let ended = ended
+        .ok()
+        .and_then(|ended| ended.clone())
+        .unwrap_or_default();
+    tell_exit(context, &ended).await
+}
+
+/// `fetch-logs`.
+pub(crate) async fn fetch_logs(context: &Context, payload: &FetchLogs) -> Result<(), Failure> {
+    let cursor = payload.cursor.unwrap_or(0);
+    let limit = payload
+        .limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(FETCH_DEFAULT)
+        .clamp(1, FETCH_MOST);
+    let server = context.core.servers.of(context.project_id());
+    let (chunks, next) = server.map_or_else(
+        || (Vec::new(), 0),
+        |server| server.logs.lock().from(cursor, limit),
+    );
+    let count = chunks.len();
+    for (index, chunk) in chunks.into_iter().enumerate() {
+        let last = index + 1 == count;
+        tell_chunk(context, chunk.stream, &chunk.text, chunk.number + 1, last).await;
+    }
+    if count == 0 {
+        tell_chunk(context, OutputStream::Stdout, "", next, true).await;
+    }
+    Ok(())
+}

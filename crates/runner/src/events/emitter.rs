@@ -1,0 +1,310 @@
+//! Numbering and writing one command's events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use hopline_wire::event::EventType;
+use hopline_wire::part::Part;
+use hopline_wire::{SpanId, Timestamp};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::json::escape_into;
+use super::oversize::{self, cut_middle};
+use super::stream::EventSpan;
+use super::{Members, Stamp, Stream};
+use crate::outbox::{Entry, Outbox};
+use crate::trace::Scope;
+
+/// A batch of this many bytes is handed on before more is written.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// The longest message of an error, in bytes of its event.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
+
+/// Makes the events of one command. Cheap to clone; the clones number one after the other.
+#[derive(Clone)]
+pub(crate) struct Emitter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    stream: Arc<Stream>,
+    outbox: Outbox,
+    max_event_bytes: Arc<AtomicUsize>,
+    /// Held while a batch is written and handed on, so that the outbox gets the events in order.
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Writer {
+    last_seq: u64,
+    /// The events of this batch, one behind the other.
+    body: Vec<u8>,
+    written: Vec<Written>,
+    /// Events that wait for room in the outbox. They stay here if the wait is given up, and go first next time.
+    entries: VecDeque<Entry>,
+    stamp: Stamp,
+}
+
+/// An event in the batch: where it ends there, and what the outbox needs to know of it.
+struct Written {
+    end: usize,
+    seq: u64,
+    kind: EventType,
+    span: Option<EventSpan>,
+}
+
+/// An event would be larger than events may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event would be larger than {limit} bytes")]
+pub(crate) struct TooLarge {
+    pub(crate) limit: usize,
+}
+
+/// A failure to report, as `error` and `build-failed` carry it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// For programs.
+    pub(crate) code: &'static str,
+    /// For people.
+    pub(crate) error: String,
+    pub(crate) exit_code: Option<i32>,
+    /// The signal's name.
+    pub(crate) signal: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &'static str, error: impl Into<String>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Emitter {
+    pub(crate) fn new(stream: Stream, outbox: Outbox, max_event_bytes: Arc<AtomicUsize>) -> Self {
+        let stream = Arc::new(stream);
+        outbox.open(&stream);
+        Self {
+            inner: Arc::new(Inner {
+                stream,
+                outbox,
+                max_event_bytes,
+                writer: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The span that events are caused by where nothing nearer did: `handleCommand`.
+    pub(crate) fn command_span(&self) -> SpanId {
+        self.inner.stream.context.span_id
+    }
+
+    /// The largest event that the broker takes, in bytes.
+    pub(crate) fn max_event_bytes(&self) -> usize {
+        self.inner.max_event_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Begins a batch; other clones wait until it is dropped.
+    pub(crate) async fn batch(&self) -> Batch<'_> {
+        Batch {
+            emitter: &self.inner,
+            writer: self.inner.writer.lock().await,
+        }
+    }
+
+    /// Sends one event; waits for room in the outbox.
+    ///
+    /// # Errors
+    /// [`TooLarge`]; then nothing is sent, and no number used up.
+    pub(crate) async fn event(
+        &self,
+        kind: EventType,
+        cause: SpanId,
+        write: impl FnOnce(&mut Members<'_>),
+    ) -> Result<(), TooLarge> {
+        let mut batch = self.batch().await;
+        batch.event(kind, cause, write)?;
+        batch.flush().await;
+        Ok(())
+    }
+
+    /// Sends a failure as an event of `kind`, `error` or `build-failed`.
+    pub(crate) async fn failure(&self, kind: EventType, cause: SpanId, failure: &Failure) {
+        let error = cut_middle(&failure.error, MAX_MESSAGE_BYTES);
+        let sent = self
+            .event(kind, cause, |members| {
+                members.text("error", &error).text("code", failure.code);
+                if let Some(code) = failure.exit_code {
+                    members.value("exitCode", &code);
+                }
+                if let Some(signal) = &failure.signal {
+                    members.text("signal", signal);
+                }
+            })
+            .await;
+        if sent.is_err() {
+            tracing::error!(code = failure.code, "a failure's event did not fit");
+        }
+    }
+
+    /// Says that the command has no more events. `handled`, its `handleCommand` span, ends when the last one is
+    /// written.
+    pub(crate) async fn close(&self, handled: Scope) {
+        self.batch().await.flush().await;
+        self.inner
+            .outbox
+            .close(&self.inner.stream.command_id, handled);
+    }
+}
+
+/// Events being written; handed on by [`flush`](Self::flush), or by whichever batch comes next.
+pub(crate) struct Batch<'e> {
+    emitter: &'e Inner,
+    writer: MutexGuard<'e, Writer>,
+}
+
+impl Batch<'_> {
+    /// Adds a `build-stream` event with the part that is `json`; several if it is larger than an event may be.
+    pub(crate) fn part(&mut self, cause: SpanId, json: &str) {
+        if self.data(cause, json, self.max_event_bytes()).is_ok() {
+            return;
+        }
+        match Part::read(json) {
+            Ok(part) => self.pieces(cause, &part, json),
+            // Nothing that can be split or cut; the server says what is wrong with it.
+            Err(_) => {
+                let _ = self.data(cause, json, usize::MAX);
+            }
+        }
+    }
+
+    /// Adds the end marker of a stream of parts.
+    pub(crate) fn done(&mut self, cause: SpanId) {
+        let _ = self.data(cause, "[DONE]", usize::MAX);
+    }
+
+    fn pieces(&mut self, cause: SpanId, part: &Part<'_>, json: &str) {
+        // What the event takes beside the part: its head with ids and baggage, measured on the event itself.
+        let start = self.writer.body.len();
+        let seq = self.writer.last_seq + 1;
+        let _ = self.head(EventType::BuildStream, seq, cause, Timestamp::now());
+        let head = self.writer.body.len() - start;
+        self.writer.body.truncate(start);
+        let room = self.max_event_bytes().saturating_sub(head + 64);
+        for piece in oversize::pieces(part, json, room) {
+            let _ = self.data(cause, &piece, usize::MAX);
+        }
+    }
+
+    fn data(&mut self, cause: SpanId, json: &str, limit: usize) -> Result<(), TooLarge> {
+        self.write(EventType::BuildStream, cause, limit, |body| {
+            body.extend_from_slice(b",\"data\":\"data: ");
+            escape_into(json, body);
+            body.extend_from_slice(b"\\n\\n\"");
+        })
+    }
+
+    /// Adds an event with the members that `write` writes.
+    ///
+    /// # Errors
+    /// [`TooLarge`]; then nothing is added.
+    pub(crate) fn event(
+        &mut self,
+        kind: EventType,
+        cause: SpanId,
+        write: impl FnOnce(&mut Members<'_>),
+    ) -> Result<(), TooLarge> {
+        self.write(kind, cause, self.max_event_bytes(), |body| {
+            let head = body.len();
+            body.push(b',');
+            write(&mut Members::new(body));
+            if body.len() == head + 1 {
+                body.truncate(head);
+            }
+        })
+    }
+
+    fn write(
+        &mut self,
+        kind: EventType,
+        cause: SpanId,
+        limit: usize,
+        members: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), TooLarge> {
+        let start = self.writer.body.len();
+        let seq = self.writer.last_seq + 1;
+        let span = self.head(kind, seq, cause, Timestamp::now());
+        let writer = &mut *self.writer;
+        members(&mut writer.body);
+        writer.body.push(b'}');
+        if writer.body.len() - start > limit {
+            writer.body.truncate(start);
+            return Err(TooLarge { limit });
+        }
+        writer.last_seq = seq;
+        writer.written.push(Written {
+            end: writer.body.len(),
+            seq,
+            kind,
+            span,
+        });
+        Ok(())
+    }
+
+    fn head(
+        &mut self,
+        kind: EventType,
+        seq: u64,
+        cause: SpanId,
+        made: Timestamp,
+    ) -> Option<EventSpan> {
+        let Writer { body, stamp, .. } = &mut *self.writer;
+        self.emitter
+            .stream
+            .write_head(kind, seq, cause, made, stamp, body)
+    }
+
+    fn max_event_bytes(&self) -> usize {
+        self.emitter.max_event_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the batch is large enough to be handed on before more is added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.writer.body.len() >= BATCH_BYTES
+    }
+
+    /// Hands the events to the outbox; waits while that is full. An event whose wait is given up goes with the
+    /// next batch.
+    pub(crate) async fn flush(&mut self) {
+        self.writer.freeze();
+        if !self.writer.entries.is_empty() {
+            let id = &self.emitter.stream.command_id;
+            self.emitter.outbox.push(id, &mut self.writer.entries).await;
+        }
+    }
+}
+
+impl Writer {
+    /// Moves what is written into one piece of memory of its exact size, shared by its events.
+    fn freeze(&mut self) {
+        if self.written.is_empty() {
+            return;
+        }
+        let body = Bytes::copy_from_slice(&self.body);
+        let mut start = 0;
+        for event in self.written.drain(..) {
+            let body = body.slice(start..event.end);
+            start = event.end;
+            self.entries
+                .push_back(Entry::new(event.seq, event.kind, body, event.span));
+        }
+        self.body.clear();
+        // One large event is no reason to keep its room for ever.
+        self.body.shrink_to(2 * BATCH_BYTES);
+    }
+}

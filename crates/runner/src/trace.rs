@@ -1,0 +1,167 @@
+//! The spans of one command: where its trace stands, and the long spans below `handleCommand`.
+
+use hopline_telemetry::{Head, Hop, OpenSpan, Sampler, TraceContext, Tracer};
+use hopline_wire::carrier::CarrierRef;
+use hopline_wire::command::Command;
+use hopline_wire::span::{EventKeys, Span, Text, Value};
+use hopline_wire::{Carrier, SpanId, Timestamp};
+use serde::Deserialize as _;
+
+use crate::metrics::RunnerMetrics;
+
+/// The longest name of a span that comes from a command, in bytes.
+const MAX_NAME_BYTES: usize = 128;
+
+/// The trace of one command, standing at its `handleCommand` span. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct CommandTrace {
+    pub(crate) tracer: Tracer,
+    /// Its span is `handleCommand`; of an unrecorded trace, the one that the command came with.
+    pub(crate) context: TraceContext,
+}
+
+/// A span that lasts, or nothing where the trace is not recorded.
+pub(crate) struct Scope {
+    id: SpanId,
+    span: Option<OpenSpan>,
+}
+
+impl CommandTrace {
+    /// Continues the trace of a command, or starts one, and opens `handleCommand.<type>`.
+    pub(crate) fn begin(
+        command: &Command,
+        received: Timestamp,
+        tracer: &Tracer,
+        sampler: &Sampler,
+        head: &Head,
+        metrics: &RunnerMetrics,
+    ) -> (Self, Scope) {
+        let kind = short_name(&command.kind);
+        let (context, is_head) = match received_context(command, metrics) {
+            Some(context) => (context.decided(sampler), false),
+            None => {
+                let name = Hop::HandleCommand.named(kind.clone()).to_string();
+                (TraceContext::new_trace(sampler, head, &name, None), true)
+            }
+        };
+        let mut trace = Self {
+            tracer: tracer.clone(),
+            context,
+        };
+        if !trace.context.is_recorded() {
+            let id = trace.context.span_id;
+            return (trace, Scope { id, span: None });
+        }
+        let mut span = if is_head {
+            tracer.begin_head(Hop::HandleCommand, kind.clone(), &trace.context, received)
+        } else {
+            tracer.begin(Hop::HandleCommand, kind.clone(), &trace.context, received)
+        };
+        span.event = Some(EventKeys {
+            event_type: kind,
+            project_id: text(command.project_id.as_deref()),
+            command_id: text(Some(&command.id)),
+            ..EventKeys::default()
+        });
+        trace.context = trace.context.child(span.span_id);
+        let id = span.span_id;
+        let span = Some(tracer.open(span));
+        (trace, Scope { id, span })
+    }
+
+    /// Opens a span below `parent`; `describe` adds its attributes.
+    pub(crate) fn open(
+        &self,
+        hop: Hop,
+        rest: impl Into<Text>,
+        parent: SpanId,
+        describe: impl FnOnce(&mut Span),
+    ) -> Scope {
+        if !self.context.is_recorded() {
+            return Scope {
+                id: self.context.span_id,
+                span: None,
+            };
+        }
+        let mut span = self.begin_child(hop, rest, parent, Timestamp::now());
+        describe(&mut span);
+        let id = span.span_id;
+        Scope {
+            id,
+            span: Some(self.tracer.open(span)),
+        }
+    }
+
+    /// A span below `parent`, for callers that keep it themselves and have asked whether the trace is recorded.
+    pub(crate) fn begin_child(
+        &self,
+        hop: Hop,
+        rest: impl Into<Text>,
+        parent: SpanId,
+        start: Timestamp,
+    ) -> Span {
+        let mut span = self.tracer.begin(hop, rest, &self.context, start);
+        span.parent_id = Some(parent);
+        span
+    }
+
+    /// Where the trace stands below the span `id`: what a child process continues.
+    pub(crate) fn at(&self, id: SpanId) -> TraceContext {
+        self.context.child(id)
+    }
+}
+
+impl Scope {
+    /// What the span's children name as their parent.
+    pub(crate) fn id(&self) -> SpanId {
+        self.id
+    }
+
+    pub(crate) fn set(&self, key: &'static str, value: impl Into<Value>) {
+        if let Some(span) = &self.span {
+            span.set(key, value);
+        }
+    }
+
+    pub(crate) fn fail(&self, error_type: impl Into<Text>, message: impl Into<Text>) {
+        if let Some(span) = &self.span {
+            span.fail(error_type, message);
+        }
+    }
+
+    pub(crate) fn end_at(self, end: Timestamp) {
+        if let Some(span) = self.span {
+            span.end_at(end);
+        }
+    }
+
+    pub(crate) fn end(self) {
+        self.end_at(Timestamp::now());
+    }
+}
+
+/// The trace that a command came with; none if it has no carrier, or one that cannot be read.
+fn received_context(command: &Command, metrics: &RunnerMetrics) -> Option<TraceContext> {
+    let raw = command.carrier.as_ref().filter(|raw| !raw.is_null())?;
+    let context = Carrier::deserialize(raw).ok().and_then(|carrier| {
+        let carrier = CarrierRef {
+            trace: carrier.trace.into(),
+            baggage: carrier.baggage.map(Into::into),
+        };
+        TraceContext::from_carrier(&carrier, &mut Default::default()).ok()
+    });
+    if context.is_none() {
+        metrics.carriers_malformed.inc();
+        tracing::debug!(command = %command.id, "the command's trace carrier is malformed; a new trace starts");
+    }
+    context
+}
+
+/// A name out of a command, cut to a length that a span's name can have.
+pub(crate) fn short_name(name: &str) -> Text {
+    Text::from(hopline_wire::text::prefix(name, MAX_NAME_BYTES).to_owned())
+}
+
+fn text(value: Option<&str>) -> Text {
+    value.map_or(Text::EMPTY, |value| Text::from(value.to_owned()))
+}
