@@ -66,6 +66,7 @@ impl Broker {
         metrics: Metrics,
     ) -> Result<Handle, BrokerError> {
         let server_url = server_url(&options.server_url)?;
+        check_public_url(options.public_url.as_deref())?;
         let client = http::client_builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
@@ -188,14 +189,24 @@ impl Handle {
 
 /// The server's address without a slash at its end.
 fn server_url(url: &str) -> Result<String, BrokerError> {
-    let valid = reqwest::Url::parse(url)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !valid {
-        return Err(BrokerError::ServerUrl {
-            url: url.to_owned(),
-        });
+    if !is_url(url, &["http", "https"]) {
+        let url = url.to_owned();
+        return Err(BrokerError::ServerUrl { url });
     }
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn check_public_url(url: Option<&str>) -> Result<(), BrokerError> {
+    match url.filter(|url| !is_url(url, &["http", "https", "ws", "wss"])) {
+        None => Ok(()),
+        Some(url) => Err(BrokerError::PublicUrl {
+            url: url.to_owned(),
+        }),
+    }
+}
+
+fn is_url(url: &str, schemes: &[&str]) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, BrokerError> {

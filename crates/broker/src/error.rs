@@ -25,6 +25,14 @@ pub enum BrokerError {
         /// The address, as it was given.
         url: String,
     },
+    /// The broker's public address is no URL.
+    #[error(
+        "use {url:?} as the broker's public address: expected a URL such as https://broker.example.com"
+    )]
+    PublicUrl {
+        /// The address, as it was given.
+        url: String,
+    },
     /// The HTTP client cannot be made.
     #[error("make the HTTP client: {0}")]
     Client(#[source] reqwest::Error),

@@ -115,15 +115,16 @@ impl Forwarder {
     fn conclude(&self, post: Post) {
         let at = Timestamp::now();
         let shown = u128::from(at.nanos_since(post.sent)) >= UNFINISHED_AFTER.as_nanos();
-        let peer = {
+        let (peer, pauses) = {
+            let now = Instant::now();
             let mut upstream = self.upstream.lock();
-            upstream.learn(&post.delivered, post.single, post.events, Instant::now());
-            upstream.peer()
+            upstream.learn(&post.delivered, post.single, post.events, now);
+            if let Some(error) = post.delivered.error() {
+                self.counters.failed_posts.inc();
+                upstream.failed(error, post.delivered.is_lasting(), now);
+            }
+            (upstream.peer(), upstream.pauses())
         };
-        if let Some(error) = post.delivered.error() {
-            self.counters.failed_posts.inc();
-            self.upstream.lock().log(error, Instant::now());
-        }
         let judge = judge::Judge {
             delivered: &post.delivered,
             single: post.single,
@@ -131,7 +132,7 @@ impl Forwarder {
             peer,
             at,
             shown,
-            pauses: self.upstream.lock().pauses(),
+            pauses,
         };
         let mut judged: Vec<Judged> = post
             .parts

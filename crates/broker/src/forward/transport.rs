@@ -61,6 +61,14 @@ impl Delivered {
             | Self::Failed { error, .. } => Some(error),
         }
     }
+
+    /// Whether somebody has to mend something before it goes on.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Forbidden { .. } | Self::Failed { lasting: true, .. }
+        )
+    }
 }
 
 /// Carries batches to whoever commits them.

@@ -69,7 +69,8 @@ pub(crate) struct Upstream {
     single_posts: usize,
     pauses: Pauses,
     last_error: Option<(Text, Timestamp)>,
-    logged: Option<Instant>,
+    /// When failures that pass by themselves were logged last, and those that do not.
+    logged: [Option<Instant>; 2],
 }
 
 /// Whether another request may be sent.
@@ -101,7 +102,7 @@ impl Upstream {
             single_posts: options.single_posts.max(1),
             pauses: Pauses::of(options),
             last_error: None,
-            logged: None,
+            logged: [None; 2],
         }
     }
 
@@ -204,17 +205,19 @@ impl Upstream {
         self.not_before = None;
     }
 
-    /// Logs a failure: the first one, and then once a minute.
-    pub(super) fn log(&mut self, error: &Text, now: Instant) {
+    /// Notes a failure, and logs it unless one of its kind was logged within the last minute.
+    pub(super) fn failed(&mut self, error: &Text, lasting: bool, now: Instant) {
         self.last_error = Some((error.clone(), Timestamp::now()));
-        if self
-            .logged
-            .is_some_and(|at| now.duration_since(at) < LOG_AGAIN)
-        {
+        let logged = &mut self.logged[usize::from(lasting)];
+        if logged.is_some_and(|at| now.duration_since(at) < LOG_AGAIN) {
             return;
         }
-        self.logged = Some(now);
-        tracing::error!(error = %error, "the server does not take events; they are kept and tried again");
+        *logged = Some(now);
+        if lasting {
+            tracing::error!(%error, "the server refuses events; they are kept and tried again");
+        } else {
+            tracing::warn!(%error, "the server cannot take events; they are kept and tried again");
+        }
     }
 }
 

@@ -137,6 +137,19 @@ impl Hub {
         let Some(lane) = state.lanes.get_mut(&id) else {
             return;
         };
+        let too_large = arrival.json.len() > self.policy.max_event_bytes;
+        if too_large {
+            self.counters.rejected("too_large");
+            tracing::warn!(
+                runner = &*lane.runner,
+                bytes = arrival.json.len(),
+                "an event is too large and is not passed on"
+            );
+            if arrival.seq.is_none() {
+                // Nobody waits for its number.
+                return;
+            }
+        }
         let mut held = Held {
             json: arrival.json.clone(),
             kind: event_type_text(&arrival.kind),
@@ -155,13 +168,7 @@ impl Hub {
             shown: false,
             too_large: false,
         };
-        if held.json.len() > self.policy.max_event_bytes {
-            self.counters.rejected("too_large");
-            tracing::warn!(
-                runner = &*lane.runner,
-                bytes = held.json.len(),
-                "an event is too large and is not passed on"
-            );
+        if too_large {
             held.stand_in(lane.command.as_deref().unwrap_or_default(), at);
         }
         let dropped = (lane.command.is_none() && lane.waiting.len() >= MAX_OWN_EVENTS)
@@ -236,6 +243,10 @@ impl Hub {
     /// The trail of an event that should carry a trace and does not: all of its command share one, which
     /// begins with the first one's forwarding.
     fn begin(&self, lane: &mut Lane, kind: &str) -> Trail {
+        if lane.command.is_none() {
+            // What belongs to no command has nothing to share a trace with.
+            lane.own_trace = None;
+        }
         let head = lane.own_trace.is_none();
         let policy = &self.policy;
         let trace = lane.own_trace.get_or_insert_with(|| {

@@ -226,6 +226,7 @@ impl Links {
         let writer = write::Writer {
             link: Arc::clone(link),
             ping_interval: self.settings.ping_interval,
+            dead_after: self.settings.dead_after,
         };
         let writing = tokio::spawn(writer.run(sink, waiting));
         let why = self.read(stream, link, writing).await;

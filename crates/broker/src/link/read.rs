@@ -40,14 +40,14 @@ impl Links {
                     drain(&mut stream).await;
                     return "the broker is shutting down";
                 }
-                _ = &mut writing => break "closed by the broker",
+                _ = &mut writing => break "closed by the broker, or broken",
                 () = self.hub.wait_for_room(&link.connection.runner) => {}
             }
             let message = tokio::select! {
                 biased;
                 () = self.stop_reading.cancelled() => continue,
                 message = tokio::time::timeout(self.settings.dead_after, stream.next()) => message,
-                _ = &mut writing => break "closed by the broker",
+                _ = &mut writing => break "closed by the broker, or broken",
             };
             let then = match message {
                 Err(_) => {
@@ -68,7 +68,7 @@ impl Links {
                     tracing::warn!(runner = &*link.connection.runner, reason = %closing.reason, "closing a link");
                     link.outbox.close(closing);
                     let _ = (&mut writing).await;
-                    break "closed by the broker";
+                    break "closed by the broker, or broken";
                 }
             }
         };

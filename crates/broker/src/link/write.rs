@@ -17,41 +17,54 @@ use super::{Frame, Link};
 pub(super) struct Writer {
     pub(super) link: Arc<Link>,
     pub(super) ping_interval: Duration,
+    /// A runner that takes nothing for this long, though there is something to write, is dead.
+    pub(super) dead_after: Duration,
 }
+
+/// The link is broken, or the runner does not read.
+struct Stuck;
 
 type Sink = SplitSink<WebSocket, Message>;
 
 impl Writer {
-    /// Runs until the link is closed by either side or broken. Returns the sink's last state by dropping
-    /// it: the reader sees the end.
+    /// Runs until the broker closes the link, or it is broken.
     pub(super) async fn run(self, mut sink: Sink, mut commands: mpsc::Receiver<Frame>) {
-        // An error means that the link is broken; the reader finds out too, and tells.
+        // An error means that the link is broken; the reader sees this task end, and tells.
         let _ = self.write(&mut sink, &mut commands).await;
+    }
+
+    /// Waits for the socket to take something, but not for ever.
+    async fn taken(
+        &self,
+        write: impl Future<Output = Result<(), axum::Error>>,
+    ) -> Result<(), Stuck> {
+        let written = tokio::time::timeout(self.dead_after, write).await;
+        written.map_err(|_| Stuck)?.map_err(|_| Stuck)
     }
 
     async fn write(
         &self,
         sink: &mut Sink,
         commands: &mut mpsc::Receiver<Frame>,
-    ) -> Result<(), axum::Error> {
+    ) -> Result<(), Stuck> {
         let mut pings =
             tokio::time::interval_at(Instant::now() + self.ping_interval, self.ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 say = self.link.outbox.next() => match say {
-                    Say::Frames(frames) => write_all(sink, frames).await?,
+                    Say::Frames(frames) => self.taken(write_all(sink, frames)).await?,
                     Say::Last(frames, closing) => {
-                        write_all(sink, frames).await?;
-                        return sink.send(closing.message()).await;
+                        self.taken(write_all(sink, frames)).await?;
+                        return self.taken(sink.send(closing.message())).await;
                     }
                 },
                 Some(frame) = commands.recv() => {
-                    sink.send(Message::Text(frame.text)).await?;
+                    self.taken(sink.send(Message::Text(frame.text))).await?;
                     // The request that asked may have given up waiting.
                     let _ = frame.written.send(());
                 }
-                _ = pings.tick() => sink.send(Message::Ping(Bytes::new())).await?,
+                _ = pings.tick() => self.taken(sink.send(Message::Ping(Bytes::new()))).await?,
             }
         }
     }

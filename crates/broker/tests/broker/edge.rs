@@ -222,4 +222,10 @@ async fn a_port_in_use_and_a_wrong_address_are_told_clearly() {
         .await
         .err();
     assert!(error.unwrap().to_string().contains("expected a URL"));
+    let mut wrong = options(&api);
+    wrong.public_url = Some("broker.example.com:4701".into());
+    let error = Broker::start(wrong, tracer(), Metrics::default())
+        .await
+        .err();
+    assert!(matches!(error, Some(BrokerError::PublicUrl { .. })));
 }

@@ -454,3 +454,70 @@ async fn what_a_runner_says_about_itself_is_passed_on_without_a_number() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn one_bad_batch_does_not_hold_up_other_commands() {
+    let api = Api::start().await;
+    let mut options = options(&api);
+    options.slow_pause = Duration::from_secs(3_600);
+    let broker = start(options).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    runner.send(&event("warm", 1)).await;
+    runner.acked("warm", 1).await;
+    // The first is refused as it is and rests for an hour; the others go on.
+    api.fault(Fault::Status(400, "{}"));
+    runner.send(&event("poison", 1)).await;
+    until(|| api.ledger.lock().faults.is_empty()).await;
+    for seq in 1..=3 {
+        runner.send(&event("well", seq)).await;
+    }
+    runner.acked("well", 3).await;
+    assert!(api.committed("poison").is_empty());
+}
+
+#[tokio::test]
+async fn the_same_command_of_two_runners_never_shares_a_request() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut one = Runner::legacy(&broker.handle, "one").await;
+    let mut two = Runner::legacy(&broker.handle, "two").await;
+    one.send(&unnumbered("warm", 1)).await;
+    api.wait_for("warm", 1).await;
+    api.close_gate();
+    for n in 1..=50 {
+        one.send(&unnumbered("c", n)).await;
+        two.send(&unnumbered("c", n)).await;
+    }
+    wait_held(&broker, 100).await;
+    api.open_gate();
+    api.wait_for("c", 100).await;
+    for request in api.requests() {
+        let events = request.events();
+        assert!(
+            events
+                .iter()
+                .all(|event| event["runnerId"] == events[0]["runnerId"])
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unnumbered_event_over_the_limit_is_given_up_and_counted() {
+    let api = Api::start().await;
+    let mut options = options(&api);
+    options.max_event_bytes = 1_000;
+    let broker = start(options).await;
+    let mut runner = Runner::legacy(&broker.handle, "r").await;
+    let mut large = unnumbered("c", 1);
+    large["data"] = "x".repeat(1_000).into();
+    runner.send(&large).await;
+    runner.send(&unnumbered("c", 2)).await;
+    let committed = api.wait_for("c", 1).await;
+    assert_eq!(committed[0]["linkSeq"], 2);
+    assert!(
+        broker
+            .metrics
+            .render()
+            .contains(r#"hopline_broker_events_rejected_total{code="too_large"} 1"#)
+    );
+}
