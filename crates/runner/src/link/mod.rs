@@ -102,10 +102,7 @@ impl Link {
         let mut offer_v1 = true;
         loop {
             let started = Instant::now();
-            let end = tokio::select! {
-                end = self.one(offer_v1) => end,
-                () = self.stop.cancelled() => End::Stopped,
-            };
+            let end = self.one(offer_v1).await;
             self.metrics.link_up.set(0);
             if matches!(end, End::Stopped) {
                 break;
@@ -130,7 +127,12 @@ impl Link {
 
     /// One link, from its opening to its end.
     async fn one(&self, offer_v1: bool) -> End {
-        match self.endpoint.connect(&self.secret, offer_v1).await {
+        let connected = tokio::select! {
+            connected = self.endpoint.connect(&self.secret, offer_v1) => connected,
+            () = self.stop.cancelled() => return End::Stopped,
+        };
+        match connected {
+            // The session itself ends when told to, and with a farewell, for which it must not be dropped here.
             Ok((socket, answered_v1)) => Session::new(self, answered_v1).run(socket).await,
             Err(end) => end,
         }
