@@ -476,6 +476,33 @@ async fn one_bad_batch_does_not_hold_up_other_commands() {
 }
 
 #[tokio::test]
+async fn a_request_refused_for_one_command_is_taken_apart() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    runner.send(&event("warm", 1)).await;
+    runner.acked("warm", 1).await;
+    api.ledger.lock().poison = Some("poison");
+    runner
+        .send(&json!([event("a", 1), event("poison", 1), event("b", 1)]))
+        .await;
+    for command in ["a", "b"] {
+        assert_eq!(api.wait_for(command, 1).await.len(), 1);
+    }
+    assert!(api.committed("poison").is_empty());
+    // After the first refusal each went on its own, so that one more attempt was enough.
+    let of = |command: &str| {
+        let requests = api.requests();
+        let with =
+            |r: &crate::support::Received| r.events().iter().any(|e| e["commandId"] == command);
+        requests.iter().filter(|r| with(r)).count()
+    };
+    assert_eq!((of("a"), of("b")), (2, 2));
+    api.ledger.lock().poison = None;
+    runner.acked("poison", 1).await;
+}
+
+#[tokio::test]
 async fn the_same_command_of_two_runners_never_shares_a_request() {
     let api = Api::start().await;
     let broker = broker(&api).await;

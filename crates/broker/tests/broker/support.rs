@@ -81,6 +81,8 @@ pub(crate) struct Ledger {
     seen: std::collections::HashSet<(String, u64)>,
     /// Answers 413 above so many bytes.
     pub(crate) most_bytes: Option<usize>,
+    /// Answers 400 to every request with this text in it.
+    pub(crate) poison: Option<&'static str>,
     /// Whether it acknowledges, or is the original's.
     pub(crate) plain: bool,
 }
@@ -236,6 +238,10 @@ impl Ledger {
             .is_some_and(|most| received.body.len() > most)
         {
             return json_answer(413, &json!({"error": "too large", "code": "too_large"}));
+        }
+        let text = String::from_utf8_lossy(&received.body);
+        if self.poison.is_some_and(|poison| text.contains(poison)) {
+            return json_answer(400, &json!({"error": "no", "code": "bad_body"}));
         }
         match self.faults.pop_front() {
             Some(Fault::Status(status, body)) => {
