@@ -1,0 +1,347 @@
+//! What bad input gets: a clear answer, on the right channel, and nothing else is lost or blocked.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{House, RUNNER, answer, event, house, house_with, part};
+
+/// A command that the server never gave, in a project that is there.
+async fn command(house: &House, id: &str) -> Value {
+    let project = house.project("p").await;
+    json!({"id": id, "projectId": project})
+}
+
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_refused_as_a_whole() {
+    let house = house().await;
+    let too_many = format!("[{}]", vec!["{}"; 1_001].join(","));
+    let too_large = format!("[{{\"type\":\"x\",\"data\":\"{}\"}}]", "x".repeat(9 << 20));
+    for (body, status, code) in [
+        (String::new(), 400, "bad_batch"),
+        ("nonsense".into(), 400, "bad_batch"),
+        ("5".into(), 400, "bad_batch"),
+        ("[1,2]".into(), 400, "bad_batch"),
+        ("[{},".into(), 400, "bad_batch"),
+        ("{\"a\":\"\u{1}\"}".into(), 400, "bad_batch"),
+        (too_many, 413, "too_large"),
+        (too_large, 413, "too_large"),
+    ] {
+        let begin: String = body.chars().take(20).collect();
+        let (got, answer) = house.ingest(body).await;
+        assert_eq!(got.as_u16(), status, "{begin}: {answer}");
+        assert_eq!(answer["code"], code, "{begin}");
+        assert!(answer["error"].is_string());
+    }
+    let invalid_utf8 = [b"[{\"type\":\"".as_slice(), &[0xff], b"\"}]"].concat();
+    assert_eq!(house.ingest(invalid_utf8).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_large_body_without_a_length_is_refused_too() {
+    let house = house().await;
+    let chunks = (0..9).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 20]));
+    let request = house
+        .bare(Method::POST, "/api/runner/events")
+        .bearer_auth(RUNNER)
+        .body(reqwest::Body::wrap_stream(futures_util::stream::iter(
+            chunks,
+        )));
+    let (status, body) = answer(request).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large"))
+    );
+}
+
+#[tokio::test]
+async fn a_bad_event_is_refused_alone_and_uses_up_its_place() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let too_large = json!({"data": format!("data: {}\n\n", json!({"type": "text-delta", "id": "a", "delta": "x".repeat(1 << 20)}))});
+    let no_project = json!({"type": "ack", "commandId": "c", "seq": 6});
+    let events = json!([
+        event("ack", &command, 1, json!({})),
+        event("build-stream", &command, 2, json!({"data": 5})),
+        part(
+            &command,
+            3,
+            json!({"type": "text-delta", "id": "a", "delta": 5})
+        ),
+        event("of-tomorrow", &command, 4, json!({"new": [1]})),
+        event("build-stream", &command, 5, too_large),
+        no_project,
+        event(
+            "build-stream",
+            &command,
+            7,
+            json!({"data": "data: {\"type\":\"text-delta\",\"id\":\"a\",\"delta\":\"\\u0000\\ud800\"}\n\n"})
+        ),
+        event("ack", &command, 8, json!({"timestamp": 5})),
+    ]);
+    let (status, reply) = house.ingest(events.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{reply}");
+    assert_eq!(reply["acked"]["c"], 8, "{reply}");
+    let rejected: Vec<(u64, &str)> = reply["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rejection| {
+            (
+                rejection["seq"].as_u64().unwrap(),
+                rejection["code"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    for expected in [
+        (3, "bad_part"),
+        (5, "too_large"),
+        (6, "no_project"),
+        (8, "bad_event"),
+    ] {
+        assert!(rejected.contains(&expected), "{expected:?} in {rejected:?}");
+    }
+    assert!(rejected.iter().any(|(seq, _)| *seq == 2));
+    assert!(
+        !rejected.iter().any(|(seq, _)| [1, 4, 7].contains(seq)),
+        "{rejected:?}"
+    );
+    let (_, text) = metrics(&house).await;
+    assert!(text.contains("events_processed_total 8"), "{text}");
+    assert!(text.contains("persistence_duration_seconds"));
+}
+
+async fn metrics(house: &House) -> (StatusCode, String) {
+    let response = house.admin(Method::GET, "/metrics").send().await.unwrap();
+    let status = StatusCode::from_u16(response.status().as_u16()).unwrap();
+    (status, response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_gap_is_told_and_the_events_before_it_are_settled() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let events = json!([
+        event("ack", &command, 1, json!({})),
+        event("ack", &command, 3, json!({}))
+    ]);
+    let (status, reply) = house.ingest(events.to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        (&reply["acked"]["c"], &reply["gaps"]["c"]),
+        (&json!(1), &json!(2))
+    );
+    let (status, reply) = house
+        .ingest(event("ack", &command, 5, json!({})).to_string())
+        .await;
+    assert_eq!(status, StatusCode::CONFLICT, "{reply}");
+    assert_eq!(reply["gaps"]["c"], 2);
+}
+
+#[tokio::test]
+async fn an_event_sent_twice_changes_nothing() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let body = json!([
+        event("ack", &command, 1, json!({})),
+        event("ack", &command, 2, json!({}))
+    ]);
+    for _ in 0..2 {
+        let (status, reply) = house.ingest(body.to_string()).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(
+            (&reply["ok"], &reply["acked"]["c"]),
+            (&json!(true), &json!(2))
+        );
+    }
+    let (_, text) = metrics(&house).await;
+    assert!(text.contains("outcome=\"duplicate\""), "{text}");
+}
+
+#[tokio::test]
+async fn each_command_is_judged_alone() {
+    let house = house().await;
+    let one = command(&house, "one").await;
+    let two = command(&house, "two").await;
+    let events = json!([
+        event("ack", &one, 2, json!({})),
+        event("ack", &two, 1, json!({})),
+    ]);
+    let (status, reply) = house.ingest(events.to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        (&reply["acked"]["two"], &reply["gaps"]["one"]),
+        (&json!(1), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn a_malformed_carrier_never_fails_its_event_and_is_counted() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let many = (0..200)
+        .map(|n| format!("k{n}=v"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let good = "771a43a4192642f0b136d5159a501700-b7ad6b7169203331-1";
+    let carriers = [
+        json!(5),
+        json!({"trace": "nonsense"}),
+        json!({"trace": 5}),
+        json!({"trace": good, "baggage": []}),
+        json!({"trace": good, "baggage": many}),
+        Value::Null,
+    ];
+    let events: Vec<Value> = (1..)
+        .zip(&carriers)
+        .map(|(seq, carrier)| {
+            let mut event = part(&command, seq, json!({"type": "finish"}));
+            event["_sentry"] = carrier.clone();
+            event
+        })
+        .collect();
+    let (status, reply) = house.ingest(json!(events).to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        (&reply["acked"]["c"], &reply["rejected"]),
+        (&json!(6), &json!([]))
+    );
+    let (_, text) = metrics(&house).await;
+    assert!(text.contains("hopline_bad_carriers_total 4"), "{text}");
+    assert!(
+        !house.spans(&good[..32]).is_empty(),
+        "the one with much baggage is traced"
+    );
+}
+
+#[tokio::test]
+async fn the_headers_win_over_the_carrier_of_a_single_event_alone() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let header = "11111111111111111111111111111111-1111111111111111-1";
+    let carrier = "22222222222222222222222222222222-2222222222222222-1";
+    let mut event = part(&command, 1, json!({"type": "finish"}));
+    event["_sentry"] = json!({"trace": carrier});
+    let post = |body: Value| {
+        let request = house
+            .bare(Method::POST, "/api/runner/events")
+            .bearer_auth(RUNNER)
+            .header("sentry-trace", header);
+        answer(request.body(body.to_string()))
+    };
+    post(event.clone()).await;
+    assert!(!house.spans(&header[..32]).is_empty() && house.spans(&carrier[..32]).is_empty());
+    event["seq"] = 2.into();
+    post(json!([event])).await;
+    assert!(!house.spans(&carrier[..32]).is_empty());
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_recorded_makes_no_spans() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let trace = "33333333333333333333333333333333-3333333333333333-0";
+    let mut event = part(&command, 1, json!({"type": "finish"}));
+    event["_sentry"] = json!({"trace": trace});
+    house.ingest(event.to_string()).await;
+    assert!(house.spans(&trace[..32]).is_empty());
+}
+
+#[tokio::test]
+async fn an_overloaded_server_hands_events_back() {
+    let house = house_with(|options| options.ingest_bytes = 1_000).await;
+    // A body that never ends holds the room that there is.
+    let (held, body) = tokio::io::duplex(64);
+    let stream = futures_util::stream::unfold(body, |body| async move {
+        let mut body = body;
+        let mut bytes = [0; 16];
+        let read = tokio::io::AsyncReadExt::read(&mut body, &mut bytes)
+            .await
+            .ok()?;
+        Some((Ok::<_, std::io::Error>(bytes[..read].to_vec()), body))
+    });
+    let hogging = house
+        .bare(Method::POST, "/api/runner/events")
+        .bearer_auth(RUNNER)
+        .body(reqwest::Body::wrap_stream(stream));
+    let hog = tokio::spawn(hogging.send());
+    let answer = crate::support::until(|| async {
+        let request = house
+            .bare(Method::POST, "/api/runner/events")
+            .bearer_auth(RUNNER)
+            .body("{\"type\":\"ack\"}");
+        let response = request.send().await.unwrap();
+        (response.status().as_u16() == 429).then_some(response)
+    })
+    .await;
+    assert!(answer.headers().contains_key("retry-after"));
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["code"], "overloaded");
+    drop(held);
+    hog.abort();
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_told_as_such() {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    house.store.close().await;
+    let ack = event("ack", &command, 1, json!({}));
+    let request = house
+        .bare(Method::POST, "/api/runner/events")
+        .bearer_auth(RUNNER)
+        .body(ack.to_string());
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+    let (status, body) = answer(house.bare(Method::GET, "/health")).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!("database_unavailable")
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_stopping_server_finishes_what_is_under_way() {
+    let house = house().await;
+    let address = house.server.address();
+    let (status, _) = answer(house.bare(Method::GET, "/health")).await;
+    assert_eq!(status, StatusCode::OK);
+    let House { server, client, .. } = house;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    assert!(server.shutdown(deadline).await);
+    let refused = client.get(format!("http://{address}/health")).send().await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told() {
+    let house = house().await;
+    let address = house.server.address();
+    let secret = || hopline_wire::secret::Secret::new("s");
+    let secrets = hopline_server::Secrets {
+        runner: secret(),
+        admin: secret(),
+        ingest: secret(),
+        signing: None,
+    };
+    let pipeline = house.pipeline.clone();
+    let parts = hopline_server::Parts {
+        store: house.store.clone(),
+        processor: house.processor.as_ref().unwrap().handle(),
+        traces: house.traces.clone(),
+        tracer: hopline_telemetry::Tracer::new(pipeline, "test", "1"),
+        metrics: hopline_telemetry::metrics::Metrics::default(),
+    };
+    let options = hopline_server::Options::new(address, secrets);
+    let error = hopline_server::Server::start(options, parts)
+        .await
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}

@@ -1,0 +1,13 @@
+//! The server over a real listener: on a real store, processor and trace store, with a broker of the test's
+//! own on the other side.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod access;
+mod bad_input;
+mod builds;
+mod commands;
+mod live;
+mod projects;
+mod spans;
+mod support;

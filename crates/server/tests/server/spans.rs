@@ -1,0 +1,145 @@
+//! Spans in over OTLP/HTTP, and who may send which.
+
+use axum::http::StatusCode;
+use hopline_wire::otlp::{encode, encode_json, to_request};
+use hopline_wire::span::{Span, SpanName};
+use hopline_wire::{SpanId, Timestamp};
+use prost::Message;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::builds::start;
+use crate::support::{Answer, House, INGEST, answer, broker, event, house};
+
+const TRACE: &str = "771a43a4192642f0b136d5159a501700";
+
+fn span(trace_id: &str, number: u64) -> Span {
+    let pipeline = hopline_telemetry::Pipeline::start(Vec::new(), 0).unwrap().0;
+    let tracer = hopline_telemetry::Tracer::new(pipeline, "tool", "1");
+    let header = format!("{trace_id}-b7ad6b7169203331-1");
+    let context = hopline_telemetry::TraceContext::from_headers(|name| {
+        (name == "sentry-trace").then_some(header.as_str())
+    });
+    let context = context.unwrap().unwrap();
+    Span {
+        span_id: SpanId::from_bytes(number.to_be_bytes()).unwrap(),
+        name: SpanName::from("compile".to_owned()),
+        ..tracer.begin(
+            hopline_telemetry::Hop::Build,
+            "",
+            &context,
+            Timestamp::now(),
+        )
+    }
+}
+
+async fn send(house: &House, key: &str, content_type: &str, body: Vec<u8>) -> Answer {
+    let request = house
+        .bare(Method::POST, "/v1/traces")
+        .bearer_auth(key)
+        .header("content-type", content_type);
+    answer(request.body(body)).await
+}
+
+#[tokio::test]
+async fn spans_come_in_by_either_encoding_and_are_found() {
+    let house = house().await;
+    let protobuf = encode(&to_request(&[span(TRACE, 1)]));
+    let json = encode_json(&to_request(&[span(TRACE, 2)]));
+    let (status, _) = send(&house, INGEST, "application/x-protobuf", protobuf).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, body) = send(&house, INGEST, "application/json", json).await;
+    assert_eq!((status, body), (StatusCode::OK, json!({})));
+    assert_eq!(house.spans(TRACE).len(), 2);
+}
+
+#[tokio::test]
+async fn malformed_spans_are_refused_in_the_senders_own_format() {
+    let house = house().await;
+    for (content_type, body, status) in [
+        ("application/json", "nonsense", 400),
+        ("application/json", "{\"resourceSpans\":5}", 400),
+        ("text/plain", "x", 415),
+    ] {
+        let (got, answer) = send(&house, INGEST, content_type, body.into()).await;
+        assert_eq!(got.as_u16(), status, "{content_type}: {answer}");
+        assert!(answer["error"].is_string() && answer["code"].is_string());
+    }
+    let response = house
+        .bare(Method::POST, "/v1/traces")
+        .bearer_auth(INGEST)
+        .header("content-type", "application/x-protobuf")
+        .body("nonsense")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status().as_u16(), 400);
+    assert_eq!(response.headers()["content-type"], "application/x-protobuf");
+}
+
+#[tokio::test]
+async fn a_builds_key_is_for_its_own_trace_and_ends_with_the_build() {
+    let house = house().await;
+    let broker = broker().await;
+    let project = house.project("p").await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let (started, command) = start(&house, &broker, &project).await;
+    let key = command["payload"]["otlp"]["key"].as_str().unwrap();
+    let own = started["traceId"].as_str().unwrap();
+    let both = || encode(&to_request(&[span(own, 1), span(TRACE, 2)]));
+    let response = house
+        .bare(Method::POST, "/v1/traces")
+        .bearer_auth(key)
+        .header("content-type", "application/x-protobuf")
+        .body(both())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    let bytes = response.bytes().await.unwrap();
+    let reply = opentelemetry_response(&bytes);
+    assert_eq!(reply, 1, "the span of the other trace was refused");
+    assert!(
+        house
+            .spans(own)
+            .iter()
+            .any(|span| span.name.to_string() == "runner.build"
+                || span.name.to_string() == "compile")
+    );
+    assert!(house.spans(TRACE).is_empty());
+
+    let (status, _) = answer(house.bare(Method::GET, "/api/projects").bearer_auth(key)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "it is write-only");
+
+    let done = event(
+        "build-completed",
+        &command,
+        1,
+        json!({"payload": {"todos": []}, "exitCode": 0}),
+    );
+    house.ingest(done.to_string()).await;
+    let (status, body) = send(&house, key, "application/x-protobuf", both()).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::FORBIDDEN, &json!("build_ended"))
+    );
+    let forged = format!("{key}x");
+    let (status, body): (_, Value) = send(&house, &forged, "application/x-protobuf", both()).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::FORBIDDEN, &json!("forbidden"))
+    );
+}
+
+/// How many spans an answer in protobuf says were refused.
+fn opentelemetry_response(bytes: &[u8]) -> i64 {
+    // partial_success is field 1 of the response.
+    let mut bytes = bytes;
+    let (tag, wire) = prost::encoding::decode_key(&mut bytes).unwrap();
+    assert_eq!((tag, wire), (1, prost::encoding::WireType::LengthDelimited));
+    let length = prost::encoding::decode_varint(&mut bytes).unwrap();
+    let partial = &bytes[..usize::try_from(length).unwrap()];
+    hopline_wire::otlp::ExportTracePartialSuccess::decode(partial)
+        .unwrap()
+        .rejected_spans
+}
