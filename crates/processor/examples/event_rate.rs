@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         );
         processor.stop().await;
         store.close().await;
-        thread.stop(Duration::from_secs(5));
+        let _ = thread.stop(Instant::now() + Duration::from_secs(5));
     }
     std::fs::remove_dir_all(folder)?;
     Ok(())
@@ -110,7 +110,7 @@ fn event(project: Uuid, command: &str, seq: u64) -> String {
     let part = match seq % 100 {
         0 => {
             let todo = r#"{\"content\":\"a todo of a plan\",\"activeForm\":\"doing it\",\"status\":\"pending\"}"#;
-            let todos = vec![todo; 8].join(",");
+            let todos = [todo; 8].join(",");
             format!(
                 r#"{{\"type\":\"tool-input-available\",\"toolCallId\":\"plan-{seq}\",\"toolName\":\"TodoWrite\",\"input\":{{\"todos\":[{todos}]}}}}"#
             )

@@ -1,1 +1,53 @@
-//! The tests that every database behind [`Store`](crate::Store) must pass.
+//! The tests that every database behind [`Store`](crate::Store) must pass. A backend's test file makes an empty store
+//! and hands it to [`contract_tests!`](crate::contract_tests!), which makes one test of each.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's name says what holds; a test may panic"
+)]
+
+pub mod api;
+pub mod commits;
+pub mod fixtures;
+
+/// Makes a test of each function of the suite. `$store` is an expression that gives something that dereferences to a
+/// [`Store`](crate::Store) and lives as long as the test.
+#[macro_export]
+macro_rules! contract_tests {
+    ($store:expr) => {
+        $crate::contract_tests!($store, commits:
+            a_group_writes_the_rows_of_all_its_batches,
+            a_batch_folded_from_elsewhere_is_left_out_and_the_others_go_through,
+            a_group_that_fails_leaves_nothing_behind,
+            what_two_batches_say_of_a_tool_call_comes_together_in_either_order,
+            a_shrunken_plan_loses_its_last_todos_and_keeps_the_others_times,
+            texts_grow_part_by_part_and_tell_where_they_end,
+            an_unknown_command_gets_its_row_with_its_first_events,
+            each_kind_of_statement_is_timed_once_with_its_rows,
+            the_full_state_is_written_only_while_the_build_stands_as_it_was_read,
+        );
+        $crate::contract_tests!($store, api:
+            a_slug_is_taken_once,
+            a_project_has_one_running_build_at_a_time,
+            a_deleted_project_takes_everything_with_it,
+            a_project_changes_where_the_change_says_so,
+            builds_are_listed_newest_first_page_by_page,
+            a_build_is_found_by_each_of_its_names,
+            a_command_only_moves_forward,
+            rows_are_read_in_pages_that_leave_nothing_out,
+            only_builds_whose_runner_is_gone_are_silent,
+            what_is_known_of_a_runner_stays_until_something_newer_is_said,
+        );
+    };
+    ($store:expr, $module:ident: $($test:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let store = $store;
+                $crate::contract_tests::$module::$test(&*store).await;
+            }
+        )+
+    };
+}

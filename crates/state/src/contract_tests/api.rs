@@ -1,0 +1,304 @@
+//! What the server's API asks of the rows.
+
+use uuid::Uuid;
+
+use super::fixtures::{ALL, at, build, call, command, commit, of, project, session};
+use crate::error::{Conflict, StateError};
+use crate::group::{NoteAppend, ProjectChange};
+use crate::rows::{CommandStatus, LinkState, Project, ProjectStatus, Runner, SessionStatus};
+use crate::store::{Page, SessionFilter, SessionKey, Store};
+use hopline_wire::part::TextKind;
+
+fn conflict<T: std::fmt::Debug>(result: Result<T, StateError>) -> Conflict {
+    match result {
+        Err(StateError::Conflict { conflict, .. }) => conflict,
+        other => panic!("expected a conflict, got {other:?}"),
+    }
+}
+
+pub async fn a_slug_is_taken_once(store: &dyn Store) {
+    let first = project("same");
+    store.create_project(first.clone()).await.unwrap();
+    let second = store.create_project(project("same")).await;
+    assert_eq!(conflict(second), Conflict::SlugTaken);
+    assert_eq!(
+        store.projects().await.unwrap(),
+        std::slice::from_ref(&first)
+    );
+    let found = store.project_by_slug("same").await.unwrap();
+    assert_eq!(found, Some(first));
+    assert_eq!(store.project_by_slug("other").await.unwrap(), None);
+}
+
+pub async fn a_project_has_one_running_build_at_a_time(store: &dyn Store) {
+    let first = build(store, "a").await;
+    let id = first.project.id;
+    let started = store.project(id).await.unwrap().unwrap();
+    assert_eq!(started.status, ProjectStatus::InProgress);
+    let next = || {
+        let command = command(id);
+        let session = session(id, &command.id);
+        store.create_build(command, session)
+    };
+    assert_eq!(conflict(next().await), Conflict::BuildRunning);
+    let filter = SessionFilter {
+        limit: 10,
+        ..SessionFilter::default()
+    };
+    assert_eq!(store.sessions(filter).await.unwrap().len(), 1);
+    assert_eq!(store.unanswered_commands().await.unwrap().len(), 1);
+    let mut batch = first.batch(1, 1);
+    of(&mut batch).row.status = SessionStatus::Completed;
+    commit(store, batch).await;
+    next().await.unwrap();
+}
+
+pub async fn a_deleted_project_takes_everything_with_it(store: &dyn Store) {
+    let (gone, kept) = (build(store, "a").await, build(store, "b").await);
+    for build in [&gone, &kept] {
+        let mut batch = build.batch(1, 2);
+        of(&mut batch).tool_calls = vec![call("c", 1)];
+        commit(store, batch).await;
+    }
+    let deleted = store.delete_project(gone.project.id).await.unwrap();
+    assert_eq!(deleted, Some(vec![gone.command.id.clone()]));
+    assert_eq!(store.delete_project(gone.project.id).await.unwrap(), None);
+    let rows = |build: &super::fixtures::Build| {
+        let (command, session) = (build.command.id.clone(), build.session.id);
+        async move {
+            let loaded = store.load_command(&command).await.unwrap();
+            let events = store.events(&command, 0, ALL).await.unwrap();
+            let calls = store.tool_calls(session, 0, ALL).await.unwrap();
+            (loaded.is_some(), events.len(), calls.len())
+        }
+    };
+    assert_eq!(rows(&gone).await, (false, 0, 0));
+    assert_eq!(rows(&kept).await, (true, 2, 1));
+}
+
+pub async fn a_project_changes_where_the_change_says_so(store: &dyn Store) {
+    let first = Project {
+        error_message: Some("broke".into()),
+        dev_server_port: Some(5173),
+        path: Some("/here".into()),
+        ..project("a")
+    };
+    store.create_project(first.clone()).await.unwrap();
+    let change = |project_id| ProjectChange {
+        project_id,
+        error_message: Some(None),
+        dev_server_port: Some(None),
+        port: Some(3000),
+        ..ProjectChange::default()
+    };
+    let update = |id| store.update_project(change(id), Some("r".into()), at(9));
+    assert!(update(first.id).await.unwrap());
+    assert!(!update(Uuid::new_v4()).await.unwrap());
+    let expected = Project {
+        error_message: None,
+        dev_server_port: None,
+        port: Some(3000),
+        runner_id: Some("r".into()),
+        updated_at: at(9),
+        ..first
+    };
+    assert_eq!(store.project(expected.id).await.unwrap(), Some(expected));
+}
+
+pub async fn builds_are_listed_newest_first_page_by_page(store: &dyn Store) {
+    let project = project("a");
+    store.create_project(project.clone()).await.unwrap();
+    let mut expected = Vec::new();
+    for age in 0..7u64 {
+        let command = command(project.id);
+        let mut session = session(project.id, &command.id);
+        // Two of them were made at the same time.
+        session.created_at = at(age.saturating_sub(1));
+        session.status = SessionStatus::Failed;
+        expected.push((session.created_at, session.id));
+        store.create_build(command, session).await.unwrap();
+    }
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    let other = build(store, "b").await;
+    let mut found = Vec::new();
+    loop {
+        let filter = SessionFilter {
+            status: Some(SessionStatus::Failed),
+            project_id: Some(project.id),
+            before: found.last().copied(),
+            limit: 3,
+        };
+        let page = store.sessions(filter).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page.iter().map(|session| (session.created_at, session.id)));
+    }
+    assert_eq!(found, expected);
+    let filter = SessionFilter {
+        status: Some(SessionStatus::Active),
+        limit: 3,
+        ..SessionFilter::default()
+    };
+    assert_eq!(store.sessions(filter).await.unwrap(), [other.session]);
+}
+
+pub async fn a_build_is_found_by_each_of_its_names(store: &dyn Store) {
+    let build = build(store, "a").await;
+    let session = &build.session;
+    for key in [
+        SessionKey::Id(session.id),
+        SessionKey::Build(session.build_id.clone()),
+        SessionKey::Command(session.command_id.clone()),
+        SessionKey::Trace(session.trace_id.unwrap()),
+    ] {
+        assert_eq!(store.session(key).await.unwrap().as_ref(), Some(session));
+    }
+    let nobody = SessionKey::Build("nobody's".into());
+    assert_eq!(store.session(nobody).await.unwrap(), None);
+    let whole = store.whole_session(session.id, ALL).await.unwrap().unwrap();
+    assert_eq!(
+        (&whole.session, whole.project_name),
+        (session, build.project.name)
+    );
+    assert_eq!(whole.raw_state, None);
+}
+
+pub async fn a_command_only_moves_forward(store: &dyn Store) {
+    let build = build(store, "a").await;
+    let set = |status| store.set_command_status(&build.command.id, status, at(5));
+    let told = || async {
+        let loaded = store
+            .load_command(&build.command.id)
+            .await
+            .unwrap()
+            .unwrap();
+        (loaded.command.status, loaded.command.ended_at)
+    };
+    assert!(set(CommandStatus::Sent).await.unwrap());
+    assert!(set(CommandStatus::Acked).await.unwrap());
+    assert!(!set(CommandStatus::Sent).await.unwrap());
+    assert_eq!(told().await, (CommandStatus::Acked, None));
+    assert!(set(CommandStatus::Failed).await.unwrap());
+    assert!(!set(CommandStatus::Ended).await.unwrap());
+    assert_eq!(told().await, (CommandStatus::Failed, Some(at(5))));
+    assert!(store.unanswered_commands().await.unwrap().is_empty());
+}
+
+pub async fn rows_are_read_in_pages_that_leave_nothing_out(store: &dyn Store) {
+    let build = build(store, "a").await;
+    let mut batch = build.batch(1, 40);
+    let session = of(&mut batch);
+    session.tool_calls = (1..=40).map(|seq| call(&format!("c{seq}"), seq)).collect();
+    let note = |part| NoteAppend {
+        kind: TextKind::Reasoning,
+        text_id: "t".into(),
+        part,
+        todo_index: -1,
+        content: "x".repeat(100),
+        first_seq: u64::from(part) / 4 + 1,
+        created_at: at(1),
+    };
+    session.notes = (0..40).map(note).collect();
+    commit(store, batch).await;
+    for page in [
+        Page {
+            rows: 7,
+            bytes: 1 << 20,
+        },
+        Page {
+            rows: 100,
+            bytes: 350,
+        },
+        Page { rows: 1, bytes: 0 },
+    ] {
+        let id = build.session.id;
+        let (mut calls, mut notes, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        while let more @ [_, ..] = &store
+            .tool_calls(id, calls.last().copied().unwrap_or(0), page)
+            .await
+            .unwrap()[..]
+        {
+            calls.extend(more.iter().map(|call| call.first_seq));
+        }
+        while let more @ [_, ..] = &store.notes(id, notes.last().copied(), page).await.unwrap()[..]
+        {
+            notes.extend(more.iter().map(|note| (note.first_seq, note.part)));
+        }
+        let after = |events: &Vec<u64>| events.last().copied().unwrap_or(0);
+        while let more @ [_, ..] = &store
+            .events(&build.command.id, after(&events), page)
+            .await
+            .unwrap()[..]
+        {
+            events.extend(more.iter().map(|event| event.seq));
+        }
+        assert_eq!(calls, (1..=40).collect::<Vec<_>>());
+        assert_eq!(
+            notes,
+            (0..40)
+                .map(|part| (u64::from(part) / 4 + 1, part))
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(events, calls);
+    }
+}
+
+pub async fn only_builds_whose_runner_is_gone_are_silent(store: &dyn Store) {
+    let build = build(store, "a").await;
+    let seen = |link, millis| Runner {
+        id: "runner".into(),
+        broker_url: None,
+        link,
+        payload: None,
+        last_seen_at: at(millis),
+    };
+    let quiet = |quiet_since, runner_since| store.quiet_builds(at(quiet_since), at(runner_since));
+    // Never heard of, its runner is gone; the build itself was made at 0.
+    assert_eq!(quiet(1, 0).await.unwrap().len(), 1);
+    assert!(quiet(0, 0).await.unwrap().is_empty());
+    commit(store, build.batch(1, 9)).await;
+    assert!(quiet(9, 0).await.unwrap().is_empty());
+    let silent = quiet(10, 0).await.unwrap();
+    assert_eq!(
+        (silent[0].command_id.as_str(), silent[0].heard_at),
+        (build.command.id.as_str(), at(9))
+    );
+    store.upsert_runner(seen(LinkState::Up, 50)).await.unwrap();
+    assert!(quiet(10, 50).await.unwrap().is_empty());
+    assert_eq!(quiet(10, 51).await.unwrap().len(), 1);
+    store
+        .upsert_runner(seen(LinkState::Down, 60))
+        .await
+        .unwrap();
+    assert_eq!(quiet(10, 50).await.unwrap().len(), 1);
+    let mut batch = build.batch(10, 10);
+    of(&mut batch).row.status = SessionStatus::Failed;
+    commit(store, batch).await;
+    assert!(quiet(100, 100).await.unwrap().is_empty());
+}
+
+pub async fn what_is_known_of_a_runner_stays_until_something_newer_is_said(store: &dyn Store) {
+    let runner = Runner {
+        id: "r".into(),
+        broker_url: Some("http://broker".into()),
+        link: LinkState::Up,
+        payload: Some("{\"status\":\"ok\"}".into()),
+        last_seen_at: at(1),
+    };
+    store.upsert_runner(runner.clone()).await.unwrap();
+    let down = Runner {
+        broker_url: None,
+        link: LinkState::Down,
+        payload: None,
+        last_seen_at: at(2),
+        ..runner.clone()
+    };
+    store.upsert_runner(down).await.unwrap();
+    let expected = Runner {
+        link: LinkState::Down,
+        last_seen_at: at(2),
+        ..runner
+    };
+    assert_eq!(store.runners().await.unwrap(), [expected]);
+}
