@@ -51,10 +51,6 @@ pub(crate) struct BuildRequest {
 pub(crate) struct Started {
     /// The build's row.
     pub(crate) session_id: String,
-    /// The build.
-    pub(crate) build_id: String,
-    /// The command that asks a runner for it.
-    pub(crate) command_id: String,
     /// Its trace.
     pub(crate) trace_id: TraceId,
 }

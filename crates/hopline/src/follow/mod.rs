@@ -50,11 +50,7 @@ pub(crate) async fn follow(
     loop {
         let ended_for_now = picture.has_ended();
         tokio::select! {
-            updates = live.next() => {
-                for update in updates? {
-                    picture.apply(update, progress);
-                }
-            }
+            updates = live.next() => picture.apply(updates?, progress),
             wish = wishes.recv(), if wishing => match wish {
                 Some(Wish::Cancel) => {
                     progress.note("cancelling the build; once more to stop at once");

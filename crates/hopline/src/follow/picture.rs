@@ -1,8 +1,8 @@
 //! A build as its follower knows it: what was shown already, so that nothing is shown twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use hopline_wire::part::TodoStatus;
+use hopline_wire::part::{PLAN_TOOL, TodoStatus};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,11 +16,19 @@ const TOOL_OUTPUT: usize = 240;
 #[derive(Debug, Default)]
 pub(super) struct Picture {
     todos: Vec<Todo>,
-    tools: HashMap<String, String>,
+    tools: HashMap<String, KnownTool>,
     /// How much of each text was shown, in bytes.
     texts: HashMap<(i64, String, String), usize>,
     active: bool,
     seen: bool,
+}
+
+/// What is known of a tool call. An update may tell only what is new of it.
+#[derive(Debug, Default)]
+struct KnownTool {
+    name: String,
+    todo_index: i64,
+    state: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -72,30 +80,47 @@ impl Picture {
         self.seen && !self.active
     }
 
-    /// Takes note of an update and shows what is new in it. One that is not understood shows nothing.
-    pub(super) fn apply(&mut self, update: Update, progress: &mut Progress) {
-        match update {
-            Update::Snapshot(state) => self.snapshot(read(state), progress),
-            Update::Todos(data) => {
-                #[derive(Default, Deserialize)]
-                struct Todos {
-                    todos: Vec<Todo>,
+    /// Takes note of updates that came together, and shows what is new in them. One that is not understood
+    /// shows nothing.
+    pub(super) fn apply(&mut self, updates: Vec<Update>, progress: &mut Progress) {
+        let mut todos = self.todos.clone();
+        let mut contents = Contents::default();
+        for update in updates {
+            match update {
+                Update::Snapshot(state) => {
+                    let state: Snapshot = read(state);
+                    self.seen = true;
+                    self.active = state.is_active;
+                    todos.clone_from(&state.todos);
+                    contents = self.contents_of(state);
                 }
-                self.plan(read::<Todos>(data).todos, progress);
-            }
-            Update::ToolCall(data) => self.tool(read(data), progress),
-            Update::Text(data) => {
-                let text: Text = read(data);
-                progress.text(stream_of(&text), &text.delta);
-                let key = (text.todo_index, text.kind, text.id);
-                *self.texts.entry(key).or_default() += text.delta.len();
-            }
-            Update::Session(data) => {
-                let session: Session = read(data);
-                self.seen = true;
-                self.active = session.is_active;
+                Update::Todos(data) => {
+                    #[derive(Default, Deserialize)]
+                    struct Plan {
+                        todos: Vec<Todo>,
+                    }
+                    todos = read::<Plan>(data).todos;
+                }
+                Update::ToolCall(data) => {
+                    let tool: Tool = read(data);
+                    contents.add(tool.todo_index, Content::Tool(tool));
+                }
+                Update::Text(data) => {
+                    let text: Text = read(data);
+                    let stream = stream_of(&text);
+                    let content = Content::Text(stream, text.id.clone(), text.delta.clone());
+                    contents.add(text.todo_index, content);
+                    let key = (text.todo_index, text.kind, text.id);
+                    *self.texts.entry(key).or_default() += text.delta.len();
+                }
+                Update::Session(data) => {
+                    let session: Session = read(data);
+                    self.seen = true;
+                    self.active = session.is_active;
+                }
             }
         }
+        self.show(todos, contents, progress);
     }
 
     /// Shows how the build ended: the todo that it ended in, if it failed.
@@ -110,70 +135,122 @@ impl Picture {
         progress.finish();
     }
 
-    fn snapshot(&mut self, state: Snapshot, progress: &mut Progress) {
-        self.seen = true;
-        self.active = state.is_active;
-        self.plan(state.todos, progress);
-        let mut tools: Vec<_> = state.tools_by_todo.into_iter().collect();
-        tools.sort_by_key(|(index, _)| index.parse::<i64>().unwrap_or(-1));
-        for (index, tools) in tools {
+    /// What of a whole state was not shown yet.
+    fn contents_of(&mut self, state: Snapshot) -> Contents {
+        let mut contents = Contents::default();
+        for (index, tools) in state.tools_by_todo {
             let todo_index = index.parse().unwrap_or(-1);
             for tool in tools {
-                self.tool(Tool { todo_index, ..tool }, progress);
+                contents.add(todo_index, Content::Tool(Tool { todo_index, ..tool }));
             }
         }
-        let mut texts: Vec<_> = state.text_by_todo.into_iter().collect();
-        texts.sort_by_key(|(index, _)| index.parse::<i64>().unwrap_or(-1));
-        for (index, texts) in texts {
+        for (index, texts) in state.text_by_todo {
+            let todo_index = index.parse().unwrap_or(-1);
             for text in texts {
                 let stream = stream_of(&text);
-                let key = (index.parse().unwrap_or(-1), text.kind, text.id);
+                let key = (todo_index, text.kind, text.id.clone());
                 let shown = self.texts.entry(key).or_default();
-                if let Some(new) = text.text.get(*shown..).filter(|new| !new.is_empty()) {
-                    progress.text(stream, new);
+                if let Some(new) = text.text.get(*shown..) {
+                    contents.add(todo_index, Content::Text(stream, text.id, new.to_owned()));
                     *shown = text.text.len();
                 }
             }
         }
+        contents
     }
 
-    fn plan(&mut self, todos: Vec<Todo>, progress: &mut Progress) {
-        for (index, todo) in todos.iter().enumerate() {
-            let before = self.todos.get(index).filter(|old| old.content == todo.content);
-            let before = before.map(|old| old.status);
-            match todo.status {
-                status if before == Some(status) => {}
-                TodoStatus::Pending => {}
-                TodoStatus::InProgress => progress.todo_started(&todo.content),
-                TodoStatus::Completed => progress.todo_completed(&todo.content),
+    /// Shows what is new, todo by todo: begun, its tools and texts, done. The updates of one flush say first
+    /// how the plan stands after all of them.
+    fn show(&mut self, todos: Vec<Todo>, mut contents: Contents, progress: &mut Progress) {
+        let before = std::mem::replace(&mut self.todos, todos.clone());
+        for content in contents.take(-1) {
+            self.content(content, progress);
+        }
+        for (index, todo) in (0..).zip(&todos) {
+            let old = usize::try_from(index).ok().and_then(|index| before.get(index));
+            let old = old.filter(|old| old.content == todo.content);
+            let old = old.map_or(TodoStatus::Pending, |old| old.status);
+            if old == TodoStatus::Pending && todo.status != TodoStatus::Pending {
+                progress.todo_started(&todo.content);
+            }
+            for content in contents.take(index) {
+                self.content(content, progress);
+            }
+            if old != TodoStatus::Completed && todo.status == TodoStatus::Completed {
+                progress.todo_completed(&todo.content);
             }
         }
-        let done = todos.iter();
-        let done = done.filter(|todo| todo.status == TodoStatus::Completed).count();
-        progress.done(done, todos.len());
-        self.todos = todos;
+        for content in contents.rest() {
+            self.content(content, progress);
+        }
+        self.count(progress);
+    }
+
+    fn content(&mut self, content: Content, progress: &mut Progress) {
+        match content {
+            Content::Text(_, _, new) if new.is_empty() => {}
+            Content::Text(stream, id, new) => progress.text(stream, &id, &new),
+            Content::Tool(tool) => self.tool(tool, progress),
+        }
+    }
+
+    fn count(&self, progress: &mut Progress) {
+        let done = self.todos.iter();
+        let done = done.filter(|todo| todo.status == TodoStatus::Completed);
+        progress.done(done.count(), self.todos.len());
     }
 
     fn tool(&mut self, tool: Tool, progress: &mut Progress) {
-        let before = self.tools.insert(tool.id.clone(), tool.state.clone());
-        if before.as_deref() == Some(&tool.state) {
+        let known = self.tools.entry(tool.id).or_default();
+        if known.state == tool.state {
             return;
         }
-        let todo = usize::try_from(tool.todo_index).ok();
+        if !tool.name.is_empty() {
+            known.name = tool.name;
+            known.todo_index = tool.todo_index;
+        }
+        known.state = tool.state;
+        let tool_name = &known.name;
+        let todo = usize::try_from(known.todo_index).ok();
         let todo = todo.and_then(|index| self.todos.get(index));
         // A step is a todo and a call of the tool of its name: the todo's line says that it ran, and its output
-        // was shown as text while it did.
-        let is_step = todo.is_some_and(|todo| todo.content == tool.name);
-        let failed = tool.state == "output-error";
-        if !tool.state.starts_with("output") || (is_step && !failed) {
+        // was shown as text while it did. The plan's own tool says nothing that the plan does not.
+        let is_step = todo.is_some_and(|todo| todo.content == *tool_name);
+        let failed = known.state == "output-error";
+        let is_plan = tool_name == PLAN_TOOL;
+        if !known.state.starts_with("output") || is_plan || (is_step && !failed) {
             return;
         }
         if !is_step {
-            progress.tool(&tool.name, failed);
+            progress.tool(tool_name, failed);
         }
         for (stream, text) in output(&tool.output) {
             progress.output(stream, &text, TOOL_OUTPUT);
         }
+    }
+}
+
+/// What is new under each todo, in the order in which it came.
+#[derive(Default)]
+struct Contents(BTreeMap<i64, Vec<Content>>);
+
+enum Content {
+    Tool(Tool),
+    /// From this stream, of the text of this id.
+    Text(&'static str, String, String),
+}
+
+impl Contents {
+    fn add(&mut self, todo_index: i64, content: Content) {
+        self.0.entry(todo_index).or_default().push(content);
+    }
+
+    fn take(&mut self, todo_index: i64) -> Vec<Content> {
+        self.0.remove(&todo_index).unwrap_or_default()
+    }
+
+    fn rest(self) -> impl Iterator<Item = Content> {
+        self.0.into_values().flatten()
     }
 }
 
@@ -216,11 +293,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(updates: Vec<Update>) -> (Picture, String) {
+    fn shown(updates: Vec<Vec<Update>>) -> (Picture, String) {
         let (mut progress, lines) = Progress::to_memory();
         let mut picture = Picture::default();
-        for update in updates {
-            picture.apply(update, &mut progress);
+        for together in updates {
+            picture.apply(together, &mut progress);
         }
         progress.finish();
         let text = lines.lock().unwrap().clone();
@@ -231,14 +308,14 @@ mod tests {
     fn a_snapshot_after_updates_shows_only_what_is_new() {
         let plan = |status: &str| json!({"todos": [{"content": "compile", "activeForm": "", "status": status}]});
         let (picture, text) = shown(vec![
-            Update::Todos(plan("in_progress")),
-            Update::Text(json!({"todoIndex": 0, "kind": "text", "id": "t", "part": 0, "delta": "one\n"})),
-            Update::Snapshot(json!({
+            vec![Update::Todos(plan("in_progress"))],
+            vec![Update::Text(json!({"todoIndex": 0, "kind": "text", "id": "t", "part": 0, "delta": "one\n"}))],
+            vec![Update::Snapshot(json!({
                 "todos": [{"content": "compile", "status": "in_progress"}],
                 "textByTodo": {"0": [{"id": "t", "kind": "text", "text": "one\ntwo\n"}]},
                 "isActive": true,
-            })),
-            Update::Todos(plan("completed")),
+            }))],
+            vec![Update::Todos(plan("completed"))],
         ]);
         assert!(!picture.has_ended());
         let count = |what: &str| text.matches(what).count();
@@ -247,16 +324,38 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_together_is_shown_under_its_todo() {
+        let text = |index: i64, delta: &str| {
+            Update::Text(json!({"todoIndex": index, "kind": "text", "id": "t", "part": 0, "delta": delta}))
+        };
+        let (_, text) = shown(vec![vec![
+            Update::Todos(json!({"todos": [
+                {"content": "first", "status": "completed"},
+                {"content": "second", "status": "in_progress"},
+            ]})),
+            text(0, "one\n"),
+            text(1, "two\n"),
+        ]]);
+        let order = ["▶ first", "one", "✔ first", "▶ second", "two"];
+        assert!(order.map(|what| text.find(what).unwrap()).is_sorted(), "{text}");
+    }
+
+    #[test]
     fn output_is_shown_once_as_text_of_a_step_and_as_answer_of_a_tool() {
         let call = |name: &str| {
-            Update::ToolCall(json!({"todoIndex": 0, "id": name, "name": name, "state": "output-available",
-                "output": {"stdout": "fine\n", "stderr": "careful\n", "exitCode": 0}}))
+            vec![Update::ToolCall(json!({"todoIndex": 0, "id": name, "name": name, "state": "output-available",
+                "output": {"stdout": "fine\n", "stderr": "careful\n", "exitCode": 0}}))]
         };
         let (_, text) = shown(vec![
-            Update::Todos(json!({"todos": [{"content": "test", "status": "in_progress"}]})),
+            vec![Update::Todos(json!({"todos": [{"content": "test", "status": "in_progress"}]}))],
             call("test"),
             call("Bash"),
             call("Bash"),
+            vec![
+                Update::ToolCall(json!({"todoIndex": 0, "id": "t2", "name": "test", "state": "input-available"})),
+                Update::ToolCall(json!({"todoIndex": 1, "id": "t2", "name": "", "state": "output-available",
+                    "output": {"stdout": "fine\n"}})),
+            ],
         ]);
         assert_eq!(text.matches("fine").count(), 1, "{text}");
         assert_eq!(text.matches("careful").count(), 1, "{text}");
@@ -264,7 +363,7 @@ mod tests {
 
     #[test]
     fn an_update_that_is_not_understood_shows_nothing() {
-        let (picture, text) = shown(vec![Update::Todos(json!(5)), Update::ToolCall(json!([]))]);
+        let (picture, text) = shown(vec![vec![Update::Todos(json!(5)), Update::ToolCall(json!([]))]]);
         assert!(!picture.has_ended());
         assert_eq!(text, "");
     }

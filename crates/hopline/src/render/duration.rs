@@ -21,11 +21,6 @@ pub(crate) fn nanos(nanos: u64) -> String {
     }
 }
 
-/// A duration in milliseconds.
-pub(crate) fn millis(millis: u64) -> String {
-    nanos(millis.saturating_mul(1_000_000))
-}
-
 fn long(seconds: u64) -> String {
     let (minutes, rest) = (seconds / 60, seconds % 60);
     match (minutes / 60, minutes % 60) {
@@ -75,7 +70,6 @@ mod tests {
         for (value, text) in shown {
             assert_eq!(nanos(value), text);
         }
-        assert_eq!(millis(12), "12.0 ms");
     }
 
     #[test]

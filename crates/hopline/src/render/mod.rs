@@ -33,6 +33,7 @@ impl Style {
     }
 
     /// No decoration, no width: what a pipe gets.
+    #[cfg(test)]
     pub(crate) const fn plain() -> Self {
         Self {
             colour: false,

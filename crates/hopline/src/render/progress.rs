@@ -3,7 +3,7 @@
 //! The lines are the same in a pipe, but for colours. Text comes in pieces that end anywhere; a line is
 //! shown when it is whole, and what is left at the end is shown then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ pub(crate) struct Progress {
     sink: Sink,
     bars: Option<Bars>,
     started: HashMap<String, Instant>,
-    /// The beginnings of lines that have not ended, by the kind of text.
-    pending: HashMap<&'static str, String>,
+    /// The beginnings of lines that have not ended, by stream and text.
+    pending: BTreeMap<(&'static str, String), String>,
 }
 
 enum Sink {
@@ -60,7 +60,7 @@ impl Progress {
             sink,
             bars,
             started: HashMap::new(),
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
         }
     }
 
@@ -136,17 +136,18 @@ impl Progress {
         self.line(&line);
     }
 
-    /// More text of this kind: `text`, `stderr`, `reasoning`.
-    pub(crate) fn text(&mut self, kind: &'static str, delta: &str) {
-        let mut pending = self.pending.remove(kind).unwrap_or_default();
+    /// More of the text `id` from this stream: `text`, `stderr`, `reasoning`.
+    pub(crate) fn text(&mut self, stream: &'static str, id: &str, delta: &str) {
+        let key = (stream, id.to_owned());
+        let mut pending = self.pending.remove(&key).unwrap_or_default();
         pending.push_str(delta);
         let whole = pending.rfind('\n').map_or(0, |end| end + 1);
         let rest = pending.split_off(whole);
         for line in pending.lines() {
-            self.text_line(kind, line);
+            self.text_line(stream, line);
         }
         if !rest.is_empty() {
-            self.pending.insert(kind, rest);
+            self.pending.insert(key, rest);
         }
     }
 
@@ -158,9 +159,9 @@ impl Progress {
         }
     }
 
-    fn text_line(&mut self, kind: &str, line: &str) {
+    fn text_line(&mut self, stream: &str, line: &str) {
         let text = plain(line);
-        let (bar, text) = match kind {
+        let (bar, text) = match stream {
             "stderr" => (self.style.warn("│"), text.into_owned()),
             "reasoning" => (self.style.dim("│"), self.style.dim(&text)),
             _ => (self.style.dim("│"), text.into_owned()),
@@ -181,10 +182,8 @@ impl Progress {
     }
 
     fn flush_text(&mut self) {
-        let mut pending: Vec<_> = self.pending.drain().collect();
-        pending.sort();
-        for (kind, text) in pending {
-            self.text_line(kind, &text);
+        for ((stream, _), text) in std::mem::take(&mut self.pending) {
+            self.text_line(stream, &text);
         }
     }
 
@@ -263,10 +262,11 @@ mod tests {
     fn a_line_is_shown_when_it_is_whole_and_the_rest_at_the_end() {
         let (mut progress, lines) = Progress::to_memory();
         let shown = || lines.lock().unwrap().clone();
-        progress.text("text", "one\ntw");
-        assert_eq!(shown(), "  │ one\n");
-        progress.text("text", "o\n\nthree");
-        assert_eq!(shown(), "  │ one\n  │ two\n  │\n");
+        progress.text("text", "t", "one\ntw");
+        progress.text("text", "another", "four\n");
+        assert_eq!(shown(), "  │ one\n  │ four\n");
+        progress.text("text", "t", "o\n\nthree");
+        assert_eq!(shown(), "  │ one\n  │ four\n  │ two\n  │\n");
         progress.finish();
         assert!(shown().ends_with("  │ three\n"));
     }

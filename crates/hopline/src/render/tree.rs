@@ -7,9 +7,10 @@
 //!   5.0 ms   2.1 ms     ├─ runner.sendEvent.build-stream #2
 //! ```
 //!
-//! Runs of like siblings are folded into one line that counts and sums them; the first few are shown, and each
-//! that failed, has not finished or has lost its event ([`Folding`]). Statements that served several events
-//! stand under each of them, marked `⇢` where it is not their own place.
+//! Statements that served several events stand under each of them: in a line of their own where their own
+//! place is, in one line marked `⇢` elsewhere. In a trace of many events, runs of like siblings are folded
+//! into one line that counts and sums them; the first few are shown, and each that failed, has not finished or
+//! has lost its event. [`Folding::Full`] shows everything by itself.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ use std::fmt::Write as _;
 use hopline_telemetry::contract::keys;
 use hopline_traces::path::Gap;
 use hopline_traces::tree::{Entry, Place, Tree};
-use hopline_wire::Timestamp;
+use hopline_wire::{Timestamp, ops};
 use hopline_wire::span::{Span, SpanName, SpanStatus, Value};
 
 use super::{Style, cut, duration, plain};
@@ -25,12 +26,14 @@ use super::{Style, cut, duration, plain};
 /// How runs of like siblings are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Folding {
-    /// Each sibling by itself.
+    /// Each by itself.
     Full,
-    /// The first few, those that need looking at, and a line for the rest.
+    /// Only as many as a person looks at.
     Folded,
 }
 
+/// Runs are folded in traces of more events than these.
+const EVENTS: usize = 200;
 /// A run is folded from this many siblings on.
 const RUN: usize = 6;
 /// How many of a run are shown first.
@@ -57,6 +60,7 @@ struct Printer<'t> {
     notable: Vec<bool>,
     lost: HashMap<(&'t str, u64), &'t Gap>,
     folding: Folding,
+    fold_runs: bool,
     style: Style,
     start: Timestamp,
 }
@@ -72,6 +76,8 @@ enum Item {
     Entry(usize),
     /// A folded run: like this entry, and how they sum up.
     Run(usize, Sum),
+    /// Statements whose own place is elsewhere, in one line.
+    Linked(Vec<usize>),
 }
 
 #[derive(Default)]
@@ -91,6 +97,7 @@ impl<'t> Printer<'t> {
             notable: vec![false; entries.len()],
             lost,
             folding,
+            fold_runs: folding == Folding::Folded && events(tree) > EVENTS,
             style,
             start: tree.summary().start,
         };
@@ -141,6 +148,7 @@ impl<'t> Printer<'t> {
         while let Some((item, prefix, is_last)) = open.pop() {
             let top = match &item {
                 Item::Entry(at) | Item::Run(at, _) => self.entries[*at].depth == 0,
+                Item::Linked(_) => false,
             };
             let (own, below) = match (top, is_last) {
                 (true, _) => ("", ""),
@@ -150,6 +158,7 @@ impl<'t> Printer<'t> {
             let drawn = format!("{}{own}", prefix.below);
             match item {
                 Item::Run(at, sum) => self.run_line(&mut out, at, &sum, &drawn),
+                Item::Linked(linked) => self.linked_line(&mut out, &linked, &drawn),
                 Item::Entry(at) => {
                     self.entry_line(&mut out, at, &drawn);
                     let below = Prefix {
@@ -181,29 +190,62 @@ impl<'t> Printer<'t> {
     }
 
     fn fold(&self, siblings: &[usize]) -> Vec<Item> {
-        let name = |at: &usize| -> &SpanName { &self.tree.span(&self.entries[*at]).name };
+        let entry = |at: &usize| &self.entries[*at];
+        let name = |at: &usize| -> &SpanName { &self.tree.span(entry(at)).name };
+        let linked = |at: &usize| entry(at).place == Place::Linked;
+        let like = |a: &usize, b: &usize| {
+            linked(a) == linked(b) && (linked(a) || (self.fold_runs && name(a) == name(b)))
+        };
         let mut items = Vec::new();
-        for run in siblings.chunk_by(|a, b| name(a) == name(b)) {
-            if run.len() < RUN {
+        for run in siblings.chunk_by(like) {
+            if run.iter().all(linked) {
+                items.push(Item::Linked(run.to_vec()));
+            } else if run.len() < RUN {
                 items.extend(run.iter().copied().map(Item::Entry));
-                continue;
+            } else {
+                self.fold_run(run, &mut items);
             }
-            let mut notable = 0;
-            let mut rest: Option<(usize, Sum)> = None;
-            for (index, at) in run.iter().enumerate() {
-                let shown = index < FIRST || (self.notable[*at] && notable < NOTABLE);
-                if shown {
-                    notable += usize::from(index >= FIRST);
-                    items.extend(rest.take().map(|(like, sum)| Item::Run(like, sum)));
-                    items.push(Item::Entry(*at));
-                } else {
-                    let (_, sum) = rest.get_or_insert_with(|| (*at, Sum::default()));
-                    sum.durations.push(self.tree.span(&self.entries[*at]).duration_nanos());
-                }
-            }
-            items.extend(rest.map(|(like, sum)| Item::Run(like, sum)));
         }
         items
+    }
+
+    fn fold_run(&self, run: &[usize], items: &mut Vec<Item>) {
+        let mut notable = 0;
+        let mut rest: Option<(usize, Sum)> = None;
+        for (index, at) in run.iter().enumerate() {
+            let shown = index < FIRST || (self.notable[*at] && notable < NOTABLE);
+            if shown {
+                notable += usize::from(index >= FIRST);
+                items.extend(rest.take().map(|(like, sum)| Item::Run(like, sum)));
+                items.push(Item::Entry(*at));
+            } else {
+                let (_, sum) = rest.get_or_insert_with(|| (*at, Sum::default()));
+                let span = self.tree.span(&self.entries[*at]);
+                sum.durations.push(span.duration_nanos());
+            }
+        }
+        items.extend(rest.map(|(like, sum)| Item::Run(like, sum)));
+    }
+
+    /// The longest first, so that a narrow terminal cuts what matters least.
+    fn linked_line(&self, out: &mut String, linked: &[usize], drawn: &str) {
+        let spans = linked.iter().map(|at| self.tree.span(&self.entries[*at]));
+        let mut spans: Vec<_> = spans.collect();
+        spans.sort_by_key(|span| std::cmp::Reverse(span.duration_nanos()));
+        let failed = spans.iter().any(|span| span.status.is_error());
+        let each = spans.iter().map(|span| {
+            let took = duration::nanos(span.duration_nanos());
+            format!("{} {took}", plain(&span.name.to_string()))
+        });
+        let blank = format!("{:>9} {:>9}", "", "");
+        let text = format!("{drawn}⇢ {}", each.collect::<Vec<_>>().join(", "));
+        let room = self.style.width().map_or(usize::MAX, |width| width.saturating_sub(21));
+        let text = cut(&text, room);
+        let text = match failed {
+            true => self.style.bad(&text),
+            false => self.style.dim(&text),
+        };
+        let _ = writeln!(out, "{blank}  {text}");
     }
 
     fn run_line(&self, out: &mut String, like: usize, sum: &Sum, drawn: &str) {
@@ -260,15 +302,20 @@ impl<'t> Printer<'t> {
         let entry = &self.entries[at];
         let span = self.tree.span(entry);
         let style = self.style;
-        let seq = span.event.as_ref().map_or(0, |keys| keys.seq);
-        if seq > 0 && entry.place != Place::Linked {
+        let seq = seq_of(span);
+        let parent = self.parents[at].map(|parent| self.tree.span(&self.entries[parent]));
+        if seq > 0 && parent.is_none_or(|parent| seq_of(parent) != seq) {
             let _ = write!(line, " {}", style.name(&format!("#{seq}")));
         }
         let mut quiet = Vec::new();
         if self.is_new_service(at) {
             quiet.push(plain(&span.resource.service()).into_owned());
         }
-        quiet.extend(number(span, keys::BATCH_SIZE).map(|rows| format!("{rows:.0} rows")));
+        let rows = number(span, keys::BATCH_SIZE).filter(|rows| *rows >= 1.0);
+        quiet.extend(rows.map(|rows| match rows {
+            1.0 => "1 row".to_owned(),
+            rows => format!("{rows:.0} rows"),
+        }));
         let shared = number(span, keys::SHARED_BY).filter(|by| *by > 1.0);
         quiet.extend(shared.map(|by| format!("shared by {by:.0} traces")));
         let waited = number(span, keys::QUEUE_WAIT_MS).filter(|ms| *ms >= 0.1);
@@ -319,6 +366,18 @@ impl<'t> Printer<'t> {
         let service = |entry: &Entry| self.tree.span(entry).resource.service();
         parent.is_none_or(|parent| service(parent) != service(entry))
     }
+}
+
+/// How many events the trace has.
+fn events(tree: &Tree<'_>) -> usize {
+    let entries = tree.entries().iter();
+    let spans = entries.map(|entry| tree.span(entry));
+    spans.filter(|span| &*span.op == ops::EVENT_SEND).count()
+}
+
+/// The number of the event that a span is a hop of; 0 if it is none.
+fn seq_of(span: &Span) -> u64 {
+    span.event.as_ref().map_or(0, |keys| keys.seq)
 }
 
 /// A numeric attribute.

@@ -67,16 +67,20 @@ fn a_statement_stands_under_each_event_that_it_served() {
         span(4, Some(2), "COMMIT", 3, 4),
     ];
     spans[3].links = Links::SameTrace(vec![id(3)].into());
-    let text = rendered(&spans, &[], Folding::Full);
-    assert_eq!(text.matches("COMMIT").count(), 2, "{text}");
-    assert_eq!(text.matches("⇢ COMMIT").count(), 1, "{text}");
+    for folding in [Folding::Full, Folding::Folded] {
+        let text = rendered(&spans, &[], folding);
+        assert_eq!(text.matches("COMMIT").count(), 2, "{text}");
+        assert_eq!(text.matches("⇢ COMMIT").count(), 1, "{text}");
+    }
 }
 
 #[test]
 fn a_run_of_likes_is_folded_but_for_the_first_and_those_to_look_at() {
     let mut spans = vec![span(1, None, "command", 0, 5_000)];
     for number in 0..1_000 {
-        spans.push(span(10 + number, Some(1), "event", number, number + 2));
+        let mut event = span(10 + number, Some(1), "event", number, number + 2);
+        event.op = ops::EVENT_SEND.into();
+        spans.push(event);
     }
     spans[600].status = SpanStatus::Error("refused\n\x1b[31m".into());
     spans[700].pending = true;
@@ -85,6 +89,8 @@ fn a_run_of_likes_is_folded_but_for_the_first_and_those_to_look_at() {
     assert!(text.contains("… 596 more event: total 1.19 s, p50 2.00 ms, max 2.00 ms"), "{text}");
     assert!(text.contains("✘ refused\u{fffd}\u{fffd}[31m") && text.contains("unfinished"), "{text}");
     assert_eq!(rendered(&spans, &[], Folding::Full).lines().count(), 1_002);
+    spans.truncate(101);
+    assert_eq!(rendered(&spans, &[], Folding::Folded).lines().count(), 102, "a person looks at so many");
 }
 
 #[test]

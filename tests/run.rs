@@ -1,0 +1,267 @@
+//! `hopline run`: one build over the whole path in one process, as its user sees it.
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::spans::Trace;
+use support::{Place, eventually, finish, is_alive, signal};
+
+#[test]
+fn a_command_that_ends_well_ends_the_run_well() {
+    let place = Place::new();
+    let ended = place.run(&["run", "--", "true"]).expect(0);
+    assert!(ended.stdout.contains("completed"), "{ended}");
+    assert!(ended.stdout.contains("POST /api/projects/{id}/build"), "{ended}");
+    assert_eq!(ended.stderr, "", "nothing is said on standard error: {ended}");
+}
+
+#[test]
+fn the_commands_exit_code_is_passed_on() {
+    let place = Place::new();
+    for code in [1, 3, 77, 255] {
+        let script = format!("exit {code}");
+        place.run(&["run", "--", "sh", "-c", &script]).expect(code);
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_fails_the_run_and_says_so() {
+    let place = Place::new();
+    let ended = place.run(&["run", "--", "no-such-program-anywhere"]);
+    assert_ne!(ended.code(), 0, "{ended}");
+    assert!(ended.stdout.contains("no-such-program-anywhere"), "{ended}");
+}
+
+#[test]
+fn with_json_the_last_line_tells_the_outcome() {
+    let place = Place::new();
+    let ended = place.run(&["run", "--json", "--", "sh", "-c", "echo out; exit 4"]).expect(4);
+    assert_eq!(ended.stdout.lines().count(), 1, "{ended}");
+    let line = ended.last_json();
+    let fields: HashSet<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "status", "exitCode", "traceId", "sessionId", "buildId", "commandId", "projectId", "durationMs", "events",
+        "spans",
+    ];
+    assert_eq!(fields, HashSet::from(expected));
+    assert_eq!(line["status"], "failed");
+    assert_eq!(line["exitCode"], 4);
+    assert_eq!(line["traceId"].as_str().map(str::len), Some(32));
+    assert!(line["events"].as_u64() > Some(3) && line["spans"].as_u64() > Some(10), "{line}");
+    assert!(ended.stderr.contains("out"), "progress goes to standard error: {ended}");
+}
+
+#[test]
+fn steps_run_in_order_with_their_output_and_stderr() {
+    let place = Place::new();
+    place.write(
+        "steps.toml",
+        r#"
+        prompt = "two steps"
+        [[steps]]
+        name = "first"
+        run = "echo one; echo careful >&2"
+        [[steps]]
+        name = "second"
+        run = ["sh", "-c", "echo $WHAT"]
+        env = { WHAT = "two" }
+        "#,
+    );
+    let ended = place.run(&["run", "--file", "steps.toml"]).expect(0);
+    let at = |what: &str| ended.stdout.find(what).unwrap_or_else(|| panic!("no {what}: {ended}"));
+    let order = ["▶ first", "one", "✔ first", "▶ second", "two", "✔ second", "completed"];
+    assert!(order.map(at).is_sorted(), "{ended}");
+    assert!(at("careful") < at("✔ first"), "{ended}");
+    let tree = ["runner.step.first", "runner.step.second", "runner.build", "handleCommand.start-build"];
+    tree.map(at);
+}
+
+#[test]
+fn a_step_that_fails_ends_the_build_with_its_exit_code() {
+    let place = Place::new();
+    let steps = "[[steps]]\nname = \"breaks\"\nrun = \"exit 9\"\n[[steps]]\nname = \"never\"\nrun = \"touch never\"\n";
+    place.write("hopline-steps.toml", steps);
+    let ended = place.run(&["run"]).expect(9);
+    assert!(ended.stdout.contains("✘ breaks"), "{ended}");
+    assert!(!place.project().join("never").exists());
+}
+
+#[test]
+fn a_mistake_in_a_file_of_steps_is_told_with_its_place_before_anything_starts() {
+    let place = Place::new();
+    place.write("steps.toml", "[[steps]]\nname = \"a\"\nrun = 5\n");
+    let ended = place.run(&["run", "--file", "steps.toml"]).expect(2);
+    assert!(ended.stderr.contains("line 3, column 7"), "{ended}");
+    assert!(ended.stderr.contains("steps.toml"), "{ended}");
+    assert!(!place.data().exists(), "nothing was started");
+}
+
+#[test]
+fn a_program_that_streams_parts_is_followed() {
+    let place = Place::new();
+    let script = r#"
+        printf '%s\n' '{"type":"tool-input-available","toolCallId":"p","toolName":"TodoWrite","input":{"todos":[{"content":"think","activeForm":"thinking","status":"in_progress"}]}}' \
+            'data: {"type":"text-delta","id":"t","delta":"hello "}' \
+            '{"type":"text-delta","id":"t","delta":"world\n"}' \
+            '{"type":"tool-input-available","toolCallId":"b","toolName":"Bash","input":{"command":"ls"}}' \
+            '{"type":"tool-output-available","toolCallId":"b","output":"a file"}' \
+            'plain words'
+    "#;
+    let ended = place.run(&["run", "--agent", "stream", "--", "sh", "-c", script]).expect(0);
+    for what in ["▶ think", "hello world", "Bash", "a file", "plain words"] {
+        assert!(ended.stdout.contains(what), "no {what}: {ended}");
+    }
+}
+
+#[test]
+fn builds_of_one_folder_are_of_one_project_and_can_be_looked_at_afterwards() {
+    let place = Place::new();
+    let first = place.run(&["run", "--json", "--", "true"]).expect(0).last_json();
+    let second = place.run(&["run", "--json", "--", "false"]).expect(1).last_json();
+    assert_eq!(first["projectId"], second["projectId"]);
+    let listed = place.run(&["builds", "--json"]).expect(0);
+    let lines: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert_eq!(lines[0]["sessionId"], second["sessionId"], "the newest first: {listed}");
+    assert_eq!(lines[1]["status"], "completed");
+    assert_eq!(lines[1]["project"], "shop");
+    let table = place.run(&["builds", "--status", "failed"]).expect(0);
+    assert!(table.stdout.contains(second["traceId"].as_str().unwrap()), "{table}");
+    assert!(!table.stdout.contains(first["traceId"].as_str().unwrap()), "{table}");
+
+    let shown = place.run(&["trace", "--json", first["traceId"].as_str().unwrap()]).expect(0);
+    let trace = Trace::read(&shown.stdout);
+    assert_eq!(Some(trace.spans.len() as u64), first["spans"].as_u64(), "all spans are there: {}", trace.outline());
+    let last = place.run(&["trace", "last"]).expect(0);
+    assert!(last.stdout.contains(second["traceId"].as_str().unwrap()), "{last}");
+    place.run(&["trace", &"0123456789abcdef".repeat(2)]).expect(66);
+    place.run(&["trace", "no such build"]).expect(66);
+}
+
+#[test]
+fn a_trace_that_is_sampled_out_has_no_spans_and_the_build_runs_all_the_same() {
+    let place = Place::new();
+    let line = place.run(&["run", "--json", "--sample-rate", "0", "--", "true"]).expect(0).last_json();
+    assert_eq!(line["spans"], 0);
+    assert_eq!(line["status"], "completed");
+}
+
+#[test]
+fn ctrl_c_cancels_the_build_and_leaves_no_child() {
+    let place = Place::new();
+    let mut command = place.hopline(&["run", "--", "sh", "-c", "echo $$ > pid; sleep 300"]);
+    command.env("HOPLINE_LOG", "error");
+    let run = std::thread::spawn(move || finish(command));
+    let child = eventually("the command runs", || {
+        let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
+        text.trim().parse::<u32>().ok()
+    });
+    signal(parent_of_data(&place), "INT");
+    let ended = run.join().unwrap();
+    assert_ne!(ended.code(), 0, "{ended}");
+    assert!(ended.stdout.contains("cancelled"), "{ended}");
+    eventually("the child has ended", || (!is_alive(child)).then_some(()));
+}
+
+/// The process that holds the data folder.
+fn parent_of_data(place: &Place) -> u32 {
+    place.holder()["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap()
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_child() {
+    let place = Place::new();
+    let mut command = place.hopline(&["run", "--", "sh", "-c", "sleep 301 & echo $! > pid2; echo $$ > pid; wait"]);
+    let mut run = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let children = ["pid", "pid2"].map(|name| {
+        eventually("the command runs", || {
+            let text = std::fs::read_to_string(place.project().join(name)).ok()?;
+            text.trim().parse::<u32>().ok()
+        })
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    for child in children {
+        eventually("the child has ended", || (!is_alive(child)).then_some(()));
+    }
+    // The folder is free again, and what the run left unfinished does not keep the next one.
+    place.run(&["run", "--project", "another", "--", "true"]).expect(0);
+}
+
+#[test]
+fn a_run_goes_through_the_hopline_that_holds_the_folder() {
+    let place = Place::new();
+    let up = place.service(&["up", "--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0"]);
+    let line = place.run(&["run", "--json", "--", "sh", "-c", "pwd > where; exit 5"]).expect(5).last_json();
+    assert_eq!(line["exitCode"], 5);
+    let there = std::fs::read_to_string(place.project().join("where")).unwrap();
+    assert_eq!(std::path::Path::new(there.trim()), place.project().canonicalize().unwrap());
+    let shown = place.run(&["trace", "--json", line["traceId"].as_str().unwrap()]).expect(0);
+    support::spans::assert_whole(&Trace::read(&shown.stdout));
+    let listed = place.run(&["builds", "--json", "--server", &up.url("server")]).expect(0);
+    assert!(listed.stdout.contains(line["sessionId"].as_str().unwrap()), "{listed}");
+    let (status, log) = up.terminate();
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+fn two_runs_at_once_share_one_server() {
+    let place = Place::new();
+    let slow = place.hopline(&["run", "--project", "one", "--", "sh", "-c", "while ! [ -e go ]; do sleep 0.02; done"]);
+    let first = std::thread::spawn(move || finish(slow));
+    place.holder();
+    let second = place.run(&["run", "--project", "two", "--", "true"]).expect(0);
+    assert!(second.stdout.contains("completed"), "{second}");
+    place.write("go", "");
+    first.join().unwrap().expect(0);
+}
+
+#[test]
+fn the_tree_of_a_long_build_is_folded_unless_asked_for_in_full() {
+    let place = Place::new();
+    let script = r#"i=0; while [ $i -lt 400 ]; do echo "{\"type\":\"text-delta\",\"id\":\"t\",\"delta\":\"$i\"}"; i=$((i+1)); done"#;
+    let ended = place.run(&["run", "--agent", "stream", "--", "sh", "-c", script]).expect(0);
+    assert!(ended.stdout.contains("more runner.sendEvent.build-stream: total"), "{ended}");
+    assert!(ended.stdout.lines().count() < 300, "{} lines", ended.stdout.lines().count());
+    let full = place.run(&["trace", "last", "--full"]).expect(0);
+    assert!(full.stdout.lines().count() > 1_600, "{} lines", full.stdout.lines().count());
+}
+
+#[test]
+fn nothing_to_run_is_a_mistake_of_the_caller() {
+    let place = Place::new();
+    let ended = place.run(&["run"]).expect(2);
+    assert!(ended.stderr.contains("nothing to run"), "{ended}");
+    place.run(&["run", "--agent", "steps", "--", "true"]).expect(2);
+    place.run(&["no-such-command"]).expect(2);
+    let ended = place.run(&["builds"]).expect(66);
+    assert!(ended.stderr.contains("nothing to look at"), "{ended}");
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait() {
+    let place = Place::new();
+    // A child that takes no notice of being asked to end.
+    let script = "trap '' TERM; echo $$ > pid; while :; do sleep 1; done";
+    let mut service = place.hopline(&["run", "--", "sh", "-c", script]);
+    service.env("HOPLINE_LOG", "error");
+    let run = std::thread::spawn(move || finish(service));
+    let child = eventually("the command runs", || {
+        let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
+        text.trim().parse::<u32>().ok()
+    });
+    let pid = parent_of_data(&place);
+    signal(pid, "INT");
+    std::thread::sleep(Duration::from_millis(50));
+    signal(pid, "INT");
+    let ended = run.join().unwrap();
+    assert_eq!(ended.code(), 130, "{ended}");
+    eventually("the child has ended", || (!is_alive(child)).then_some(()));
+}
