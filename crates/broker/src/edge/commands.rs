@@ -11,6 +11,7 @@ use hopline_telemetry::context::BaggageCache;
 use hopline_telemetry::{Hop, OpenSpan, TraceContext};
 use hopline_wire::Timestamp;
 use hopline_wire::carrier::{BadCarrier, CarrierRef};
+use hopline_wire::link::SUBPROTOCOL;
 use hopline_wire::span::{EventKeys, Span, Text};
 use hopline_wire::splice;
 use serde::Deserialize;
@@ -77,7 +78,10 @@ pub(super) async fn route(
         None => command.to_owned(),
     };
     let sent = match edge.hub.link(&runner) {
-        Some(link) => link.send(frame, PATIENCE).await,
+        Some(link) => {
+            let sent = link.send(frame, PATIENCE).await;
+            sent.map(|()| if link.acks { SUBPROTOCOL } else { "legacy" })
+        }
         None => Err(NotWritten::Gone),
     };
     edge.answer(sent, span)
@@ -149,16 +153,18 @@ impl Edge {
 
     fn answer(
         &self,
-        sent: Result<(), NotWritten>,
+        sent: Result<&'static str, NotWritten>,
         span: Option<OpenSpan>,
     ) -> Result<Json<serde_json::Value>, Refusal> {
         let (code, error) = match sent {
-            Ok(()) => {
+            Ok(protocol) => {
                 if let Some(span) = span {
                     span.end();
                 }
                 self.counters.commands.inc();
-                return Ok(Json(serde_json::json!({"ok": true})));
+                // The server sends a command again only to a runner that executes it once all the same.
+                let answer = serde_json::json!({"ok": true, "protocol": protocol});
+                return Ok(Json(answer));
             }
             Err(NotWritten::Gone) => ("runner_not_connected", "the runner is not connected"),
             Err(NotWritten::Busy) => ("runner_busy", "the runner does not read what is sent to it"),

@@ -91,7 +91,7 @@ async fn commands_reach_their_runner_or_say_why_not() {
     let mut runner = Runner::legacy(&broker.handle, "r").await;
     let command = r#"{"id":"c","type":"read-file","slug":"s"}"#;
     let (status, body) = post(&format!(r#"{{"runnerId":"r","command":{command}}}"#)).await;
-    assert_eq!((status, body), (200, json!({"ok": true})));
+    assert_eq!((status, &body["ok"]), (200, &json!(true)));
     assert_eq!(runner.next().await["slug"], "s");
     for bad in [
         "nonsense",
