@@ -244,7 +244,8 @@ pub(crate) async fn fetch_logs(
     .await
 }
 
-/// Takes chunks until there are enough, an empty one marks the end, or no more come.
+/// Takes chunks until there are enough, one says that it is the last, or, from a runner that does not say
+/// so, no more come.
 async fn gather(asked: &Asked, limit: usize, cursor: Option<u64>) -> ApiResult<Logs> {
     let mut logs = Logs {
         chunks: Vec::new(),
@@ -254,14 +255,14 @@ async fn gather(asked: &Asked, limit: usize, cursor: Option<u64>) -> ApiResult<L
     loop {
         let chunk: LogChunk = Asked::read(&event)?;
         logs.cursor = chunk.cursor.or(logs.cursor);
-        if chunk.data.is_empty() {
-            return Ok(logs);
+        let is_last = event.fields.get("last") == Some(&Value::Bool(true));
+        if !chunk.data.is_empty() {
+            logs.chunks.push(Chunk {
+                stream: chunk.stream,
+                data: chunk.data,
+            });
         }
-        logs.chunks.push(Chunk {
-            stream: chunk.stream,
-            data: chunk.data,
-        });
-        if logs.chunks.len() >= limit {
+        if is_last || logs.chunks.len() >= limit {
             return Ok(logs);
         }
         event = match tokio::time::timeout(LAST_CHUNK_AFTER, asked.next()).await {

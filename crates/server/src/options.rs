@@ -86,6 +86,8 @@ pub struct Options {
     pub answer_timeout: Duration,
     /// How long a command is sent again before its runner counts as unreachable.
     pub command_timeout: Duration,
+    /// How long a command that was written may stay unanswered before it is sent again.
+    pub send_again_after: Duration,
     /// For how long after its last status a runner counts as linked; brokers post one every 15 s.
     pub runner_timeout: Duration,
     /// How many bytes of events may be on their way through the server; beyond, senders are held off.
@@ -111,6 +113,7 @@ impl Options {
             broker_url: None,
             answer_timeout: Duration::from_secs(30),
             command_timeout: Duration::from_secs(60),
+            send_again_after: Duration::from_secs(5),
             runner_timeout: Duration::from_secs(60),
             ingest_bytes: 64 << 20,
             live: LiveOptions::default(),

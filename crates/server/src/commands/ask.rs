@@ -112,7 +112,7 @@ fn answer_error(event: &Event) -> ApiError {
         "not_found" => (StatusCode::NOT_FOUND, "not_found"),
         "invalid_path" => (StatusCode::BAD_REQUEST, "invalid_path"),
         "invalid_content" => (StatusCode::BAD_REQUEST, "invalid_content"),
-        "invalid_payload" => (StatusCode::BAD_REQUEST, "invalid_payload"),
+        "bad_command" => (StatusCode::BAD_REQUEST, "bad_command"),
         "outside_project" => (StatusCode::BAD_REQUEST, "outside_project"),
         "is_a_directory" => (StatusCode::BAD_REQUEST, "is_a_directory"),
         "not_a_directory" => (StatusCode::BAD_REQUEST, "not_a_directory"),
@@ -122,6 +122,7 @@ fn answer_error(event: &Event) -> ApiError {
         "too_large" => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         "already_ended" => (StatusCode::CONFLICT, "already_ended"),
         "already_running" => (StatusCode::CONFLICT, "already_running"),
+        "busy" => (StatusCode::SERVICE_UNAVAILABLE, "runner_busy"),
         "not_running" => (StatusCode::CONFLICT, "not_running"),
         _ => (StatusCode::BAD_GATEWAY, "runner_error"),
     };

@@ -22,9 +22,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// How long a command that was written may stay unanswered before it is sent again.
-const SEND_AGAIN_AFTER: Duration = Duration::from_secs(5);
-
 /// Posts the command until an event of it is committed. After `timeout` without one it has failed:
 /// `runner_unreachable`.
 pub(super) async fn deliver(
@@ -67,7 +64,7 @@ async fn attempts(app: &App, outgoing: &Outgoing) {
                 if !executes_once && !outgoing.target.executes_once {
                     std::future::pending::<()>().await;
                 }
-                tokio::time::sleep(SEND_AGAIN_AFTER).await;
+                tokio::time::sleep(app.options.send_again_after).await;
             }
             Said::NotNow => {
                 tokio::time::sleep(pause).await;

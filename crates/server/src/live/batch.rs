@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use hopline_processor::feed::{Change, Update};
+use hopline_processor::feed::{Change, Update, UpdateKind};
 use hopline_telemetry::TraceContext;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -47,7 +47,8 @@ impl Batch {
         let last = changes.last()?;
         let (session_id, seq) = (last.session_id, last.seq);
         let carrier = context.and_then(carrier_json);
-        let text = write(&changes, carrier.as_deref())?;
+        let updates = changes.iter().flat_map(|change| &change.updates);
+        let text = write(last, updates.collect(), carrier.as_deref())?;
         Some(Self {
             session_id,
             after,
@@ -59,20 +60,30 @@ impl Batch {
     }
 
     /// The text for a client that has everything up to `position`; none if it has all of this.
+    ///
+    /// What the server decides about a build has no event of its own, so it comes under the number of the
+    /// event before it. That alone is told to a client that stands there already: told twice, it harms nobody.
     pub(super) fn text_after(&self, position: u64) -> Option<Utf8Bytes> {
-        if self.seq <= position {
-            return None;
-        }
         if self.changes.iter().all(|change| change.seq > position) {
             return Some(self.text.clone());
         }
-        let rest: Vec<_> = self
-            .changes
-            .iter()
-            .filter(|change| change.seq > position)
-            .map(Arc::clone)
-            .collect();
-        write(&rest, self.carrier.as_deref())
+        let updates = self.changes.iter().flat_map(|change| {
+            let at_position = change.seq == position;
+            let is_new = move |update: &&Update| {
+                change.seq > position || (at_position && update.kind == UpdateKind::Session)
+            };
+            change.updates.iter().filter(is_new)
+        });
+        let updates: Vec<_> = updates.collect();
+        if updates.is_empty() {
+            return None;
+        }
+        write(self.changes.last()?, updates, self.carrier.as_deref())
+    }
+
+    /// Whether it holds nothing but what was decided after the event `seq`.
+    pub(super) fn is_decided_after(&self, seq: u64) -> bool {
+        self.seq == seq && self.after == Some(seq)
     }
 
     /// How many bytes a client's queue counts for it.
@@ -87,14 +98,13 @@ fn carrier_json(context: &TraceContext) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(json).ok()?).ok()
 }
 
-fn write(changes: &[Arc<Change>], carrier: Option<&RawValue>) -> Option<Utf8Bytes> {
-    let last = changes.last()?;
+fn write(last: &Change, updates: Vec<&Update>, carrier: Option<&RawValue>) -> Option<Utf8Bytes> {
     let update = BatchUpdate {
         kind: "batch-update",
         project_id: last.project_id,
         session_id: last.session_id,
         seq: last.seq,
-        updates: changes.iter().flat_map(|change| &change.updates).collect(),
+        updates,
         carrier,
     };
     // Strings and JSON that is there already serialise without fail.
@@ -124,5 +134,17 @@ mod tests {
         assert_eq!(seqs_and_updates(&batch.text_after(2).unwrap()), (9, 3));
         assert_eq!(seqs_and_updates(&batch.text_after(5).unwrap()), (9, 1));
         assert!(batch.text_after(9).is_none() && batch.text_after(12).is_none());
+    }
+
+    #[test]
+    fn a_decision_is_told_to_a_client_that_has_the_event_before_it() {
+        let session = Uuid::from_u128(1);
+        let mut decided = change(session, 5, "x");
+        decided.updates[0].kind = UpdateKind::Session;
+        let changes = vec![Arc::new(change(session, 5, "x")), Arc::new(decided)];
+        let batch = Batch::new(changes, Some(4), None).unwrap();
+        assert_eq!(seqs_and_updates(&batch.text_after(4).unwrap()), (5, 2));
+        assert_eq!(seqs_and_updates(&batch.text_after(5).unwrap()), (5, 1));
+        assert!(batch.text_after(6).is_none());
     }
 }

@@ -197,7 +197,7 @@ impl Client {
                 self.positions.insert(session_id, seq);
                 Ok(())
             }
-            Some((session_id, seq)) => self.send_state(session_id, Some(seq)).await,
+            Some((session_id, _)) => self.send_state(session_id).await,
             None => self.send_states().await,
         }
     }
@@ -213,7 +213,7 @@ impl Client {
             }
         };
         match (session_id, project_id) {
-            (Some(session_id), _) => self.send_state(session_id, None).await,
+            (Some(session_id), _) => self.send_state(session_id).await,
             (None, Some(project_id)) => match nothing_yet(project_id) {
                 Some(text) => self.send(text).await,
                 None => Ok(()),
@@ -222,8 +222,8 @@ impl Client {
         }
     }
 
-    /// Sends a build's state, unless the client has exactly that.
-    async fn send_state(&mut self, session_id: Uuid, known: Option<u64>) -> Result<(), Ended> {
+    /// Sends a build's state.
+    async fn send_state(&mut self, session_id: Uuid) -> Result<(), Ended> {
         let app = Arc::clone(&self.app);
         let snapshot = app
             .snapshots
@@ -234,9 +234,6 @@ impl Client {
             return Err(Ended::Closed(close_code::POLICY, "the build is gone"));
         };
         self.positions.insert(session_id, snapshot.seq);
-        if known == Some(snapshot.seq) {
-            return Ok(());
-        }
         app.counters.live_snapshots.inc();
         self.send(snapshot.text).await
     }
@@ -250,7 +247,7 @@ impl Client {
             }
         };
         if !self.positions.contains_key(&batch.session_id) {
-            self.send_state(batch.session_id, None).await?;
+            self.send_state(batch.session_id).await?;
         }
         let position = self.positions.entry(batch.session_id).or_default();
         let text = batch.text_after(*position);

@@ -322,17 +322,19 @@ impl Recent {
 
     /// What came after an event of a build; none if that is not known for sure.
     fn after(&self, session_id: Uuid, seq: u64) -> Option<Vec<Arc<Batch>>> {
-        if self.last_seq(session_id) == Some(seq) {
-            return Some(Vec::new());
-        }
+        let is_missed = |batch: &&Arc<Batch>| batch.seq > seq || batch.is_decided_after(seq);
         let missed: Vec<_> = self
             .batches
             .iter()
-            .filter(|batch| batch.session_id == session_id && batch.seq > seq)
+            .filter(|batch| batch.session_id == session_id)
+            .filter(is_missed)
             .map(Arc::clone)
             .collect();
-        let begins_there = missed.first()?.after == Some(seq);
-        begins_there.then_some(missed)
+        let is_complete = match missed.first() {
+            Some(first) => first.after == Some(seq),
+            None => self.last_seq(session_id) == Some(seq),
+        };
+        is_complete.then_some(missed)
     }
 }
 
@@ -393,6 +395,9 @@ mod tests {
         assert_eq!(seqs(7), None, "no batch ends there");
         assert_eq!(seqs(2), None, "what came before is not known");
         assert!(recent.after(other, 2).is_none());
+        recent.keep(batch(1, 12, Some(12)));
+        let decided = recent.after(mine, 12).unwrap();
+        assert_eq!(decided.len(), 1, "a decision has no event of its own");
     }
 
     #[test]

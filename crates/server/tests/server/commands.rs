@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use hopline_state::rows::CommandStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -34,6 +35,16 @@ async fn a_command_is_sent_again_under_the_same_id_until_the_broker_takes_it() {
 }
 
 #[tokio::test]
+async fn a_command_that_was_written_and_not_answered_is_sent_again() {
+    let house = house_with(|options| options.send_again_after = Duration::from_millis(20)).await;
+    let broker = broker().await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let project = house.project("p").await;
+    let (_, first) = start(&house, &broker, &project).await;
+    assert_eq!(broker.next().await["command"], first);
+}
+
+#[tokio::test]
 async fn a_build_whose_runner_never_answers_fails_as_unreachable() {
     let house = house_with(|options| options.command_timeout = Duration::from_millis(300)).await;
     let broker = broker().await;
@@ -61,8 +72,14 @@ async fn a_legacy_runner_is_sent_a_command_once() {
     broker.answer_next(&[503]);
     house.link("r1", broker.address, "legacy").await;
     let project = house.project("p").await;
-    start(&house, &broker, &project).await;
+    let (_, command) = start(&house, &broker, &project).await;
     broker.next().await;
+    let id = command["id"].as_str().unwrap();
+    until(|| async {
+        let loaded = house.store.load_command(id).await.unwrap()?;
+        (loaded.command.status == CommandStatus::Sent).then_some(())
+    })
+    .await;
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(
@@ -215,10 +232,10 @@ async fn a_dev_server_is_started_watched_and_stopped() {
         ),
         (
             "log-chunk",
-            json!({"stream": "stderr", "data": "two", "cursor": 2}),
+            json!({"stream": "stderr", "data": "two", "cursor": 2, "last": true}),
         ),
     ];
-    let logs = path("logs?limit=2");
+    let logs = path("logs?cursor=0");
     let ((status, logs), _) = tokio::join!(
         house.get(&logs),
         play(&house, &broker, "fetch-logs", &answers)

@@ -399,11 +399,7 @@ async fn live_updates_ask_for_a_credential_and_for_our_own_page() {
     let refused = connect(house, &query, &[("sec-websocket-protocol", &wrong)])
         .await
         .err();
-    assert_eq!(
-        refused,
-        Some(403),
-        "the token is for another project"
-    );
+    assert_eq!(refused, Some(403), "the token is for another project");
     let (status, _) = answer(
         house
             .bare(Method::POST, "/api/ws-tokens")
