@@ -94,27 +94,28 @@ fn a_killed_runner_leaves_no_child_and_its_successor_goes_on() {
     for child in children {
         eventually("the child has ended", || (!is_alive(child)).then_some(()));
     }
-    let runner = start_runner(&place, &apart.broker);
-    eventually("the new runner builds", || {
-        let ended = place.run(&["build", "another", "--", "true"]);
-        (ended.code() == 0).then_some(())
-    });
-    // The follower of the lost build waits for its end, which is not this test's business.
+    // With no runner to ask, the server itself ends the build, and its project is free again.
     let session = place.run(&["builds", "--status", "active", "--json"]).expect(0).last_json();
-    let cancelled = cancel(&place, &apart.server, session["sessionId"].as_str().unwrap());
-    assert!(cancelled, "the lost build can be ended");
+    let session = session["sessionId"].as_str().unwrap();
+    eventually("the server knows that the runner is gone, and ends the build", || {
+        cancel(&place, &apart.server, session);
+        let failed = place.run(&["builds", "--status", "failed", "--json"]);
+        failed.stdout.contains(session).then_some(())
+    });
     assert_ne!(follower.join().unwrap().code(), 0);
+    let runner = start_runner(&place, &apart.broker);
+    build(&place, &["--", "true"]).expect(0);
     drop(runner);
 }
 
 /// Cancels a build, as the console does.
-fn cancel(place: &Place, server: &Service, session: &str) -> bool {
+fn cancel(place: &Place, server: &Service, session: &str) {
     let address = server.address("server");
     let secret = place.secret("admin_secret");
     let request = format!(
         "POST /api/builds/{session}/cancel HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {secret}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
     );
-    support::http(address, &request).starts_with("HTTP/1.1 202")
+    support::http(address, &request);
 }
 
 #[test]

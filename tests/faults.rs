@@ -64,7 +64,7 @@ fn a_database_from_a_newer_version_is_left_alone() {
     let database = rusqlite::Connection::open(&path).unwrap();
     database
         .execute(
-            "INSERT INTO migrations SELECT 999, name, checksum, applied_at FROM migrations LIMIT 1",
+            "INSERT INTO schema_migrations SELECT 999, name, checksum, applied_at FROM schema_migrations LIMIT 1",
             [],
         )
         .unwrap();

@@ -1,22 +1,29 @@
 //! The commands in README.md work as they are printed there.
 //!
-//! What is run are the lines of code blocks marked `sh` that begin with `hopline `; services in them (`up`, `server`,
-//! `broker`, `runner`) run until the block ends. Lines that begin with `make` are what this test is run by.
+//! What is run are the lines of code blocks marked `sh` that begin with `hopline `, in the folder of the example; services
+//! in them (`up`, `server`, `broker`, `runner`) run until the block ends. Only what a reader replaces is replaced:
+//! addresses by free ones on this machine, ids by the last build's.
 
 mod support;
 
-use support::{Place, Service, finish};
+use std::collections::HashMap;
+use std::path::Path;
 
+use support::{Place, Service, eventually, finish};
+
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/wordcount");
 const SERVICES: [&str; 4] = ["up", "server", "broker", "runner"];
+
+/// The exit code of a build whose runner the server has not heard of yet.
+const UNAVAILABLE: i32 = 69;
 
 #[test]
 fn the_readmes_commands_work() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let Ok(readme) = std::fs::read_to_string(readme) else {
-        // A checkout without its README has nothing to be held to.
-        return;
-    };
-    for block in blocks(&readme) {
+    let readme = std::fs::read_to_string(README).expect("the README");
+    let blocks = blocks(&readme);
+    assert!(blocks.iter().flatten().count() > 0, "the README shows how to use the program");
+    for block in blocks {
         run(&block);
     }
 }
@@ -42,30 +49,61 @@ fn blocks(readme: &str) -> Vec<Vec<String>> {
 
 fn run(lines: &[String]) {
     let place = Place::new();
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/wordcount");
-    copy(std::path::Path::new(example), &place.project());
-    let mut services = Vec::new();
+    let example = Path::new(EXAMPLE);
+    copy(example, &place.project());
+    copy(&example.join("hopline-steps.toml"), &place.project().join("steps.toml"));
+    let mut services = HashMap::new();
     for line in lines {
-        let words: Vec<&str> = line.trim_end_matches('&').split_whitespace().collect();
-        let command = place.hopline(&words);
-        if words.first().is_some_and(|word| SERVICES.contains(word)) {
-            services.push(Service::start(command));
-        } else {
-            let ended = finish(command);
-            assert_eq!(ended.code(), 0, "hopline {line}\n{ended}");
+        let words: Vec<String> = line
+            .trim_end_matches('&')
+            .split_whitespace()
+            .map(|word| replaced(word, &services))
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let Some(project) = words.iter().position(|word| *word == "build").and_then(|at| words.get(at + 1)) {
+            copy(example, &place.data().join("projects").join(project));
         }
+        let command = || {
+            let mut command = place.hopline(&words);
+            command.env("HOPLINE_LISTEN", "127.0.0.1:0").env("HOPLINE_BROKER_LISTEN", "127.0.0.1:0");
+            command
+        };
+        let first = words.first().copied().unwrap_or_default();
+        if SERVICES.contains(&first) {
+            services.insert(first.to_owned(), Service::start(command()));
+            continue;
+        }
+        let ended = eventually("there is a runner", || {
+            let ended = finish(command());
+            (ended.code() != UNAVAILABLE).then_some(ended)
+        });
+        assert_eq!(ended.code(), 0, "hopline {line}\n{ended}");
     }
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
+/// A word with the addresses and ids of this machine in place of the README's.
+fn replaced(word: &str, services: &HashMap<String, Service>) -> String {
+    let part = |name: &str| services.get(name).map(|service| service.url(name));
+    if word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return "last".to_owned();
+    }
+    match word {
+        _ if word.ends_with(":4700") && word.contains("://") => part("server").unwrap_or_else(|| word.to_owned()),
+        _ if word.ends_with(":4701") && word.contains("://") => part("broker").unwrap_or_else(|| word.to_owned()),
+        _ if word.ends_with(":4700") || word.ends_with(":4701") => "127.0.0.1:0".to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+/// Copies a file or a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        std::fs::copy(from, to).expect("a file of the example");
+        return;
+    }
+    std::fs::create_dir_all(to).expect("a folder for the example");
+    for entry in std::fs::read_dir(from).expect("the example") {
+        let entry = entry.expect("an entry");
+        copy(&entry.path(), &to.join(entry.file_name()));
     }
 }

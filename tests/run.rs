@@ -76,7 +76,7 @@ fn steps_run_in_order_with_their_output_and_stderr() {
     assert!(order.map(at).is_sorted(), "{ended}");
     assert!(at("careful") < at("✔ first"), "{ended}");
     let tree = ["runner.step.first", "runner.step.second", "runner.build", "handleCommand.start-build"];
-    tree.map(at);
+    let _ = tree.map(at);
 }
 
 #[test]
@@ -192,7 +192,9 @@ fn a_run_that_is_killed_leaves_no_child() {
         eventually("the child has ended", || (!is_alive(child)).then_some(()));
     }
     // The folder is free again, and what the run left unfinished does not keep the next one.
-    place.run(&["run", "--project", "another", "--", "true"]).expect(0);
+    place.run(&["run", "--", "true"]).expect(0);
+    let left = place.run(&["builds", "--status", "failed", "--json"]).expect(0);
+    assert_eq!(left.stdout.lines().count(), 1, "the build of the killed run has failed: {left}");
 }
 
 #[test]

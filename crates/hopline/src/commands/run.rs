@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hopline_runner::workspace::Workspace;
-use hopline_state::Store as _;
-use hopline_state::rows::LinkState;
+use hopline_state::rows::{DecisionKind, LinkState, SessionStatus};
+use hopline_state::{SessionFilter, Store as _};
 use hopline_wire::secret::Secret;
 use hopline_wire::span::Span;
 use tokio::sync::mpsc;
@@ -111,7 +111,10 @@ impl Job {
         let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
         let broker_url = house.broker_url().unwrap_or_default();
         let secret = house.secrets.runner.clone();
-        let done = self.build(&api, &broker_url, secret, &house.telemetry).await;
+        let mut done = self.build(&api, &broker_url, secret.clone(), &house.telemetry).await;
+        if done.as_ref().is_err_and(is_busy) && self.give_up_orphans(&house, &api).await? {
+            done = self.build(&api, &broker_url, secret, &house.telemetry).await;
+        }
         let deadlines = match &done {
             Ok(done) if matches!(done.followed, Followed::Ended(_)) => {
                 self.linger(&house).await;
@@ -129,6 +132,26 @@ impl Job {
         };
         remains.close().await;
         ended
+    }
+
+    /// Decides that the project's running build has fallen silent: this process has just started the server that
+    /// its events would have to reach, at a new address, so whoever ran it is gone. Should one of its events come
+    /// all the same, the decision is taken back. False if there is no such build.
+    async fn give_up_orphans(&self, house: &House, api: &ApiClient) -> anyhow::Result<bool> {
+        let project = api.find_or_create_project(&self.project).await?;
+        let running = SessionFilter {
+            status: Some(SessionStatus::Active),
+            project_id: project.id.parse().ok(),
+            before: None,
+            limit: 1,
+        };
+        let sessions = house.stores.rows.sessions(running).await?;
+        let processor = house.server_side.processor.handle();
+        for session in &sessions {
+            let reason = "its runner ended without a word".to_owned();
+            processor.decide(&session.command_id, DecisionKind::Silence, reason).await?;
+        }
+        Ok(!sessions.is_empty())
     }
 
     /// Runs the build by a runner in this process, and everything else at a server that runs.
@@ -243,6 +266,12 @@ impl Job {
         outcome.print(self.json, self.full, &self.context)?;
         Ok(outcome.exit_code())
     }
+}
+
+/// Whether a build was refused because the project has one that has not ended.
+fn is_busy(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<ApiError>();
+    refused.and_then(ApiError::code) == Some("build_running")
 }
 
 fn interrupted() -> anyhow::Error {
