@@ -111,7 +111,7 @@ pub enum RunnerError {
     /// The broker's address cannot be one.
     #[error("start the runner: {0}")]
     InvalidBrokerUrl(#[from] BadBrokerUrl),
-    /// No identity for this instance could be made.
+    /// It was not started within a tokio runtime.
     #[error("start the runner: no tokio runtime")]
     NoRuntime,
 }

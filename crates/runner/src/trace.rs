@@ -12,6 +12,27 @@ use crate::metrics::RunnerMetrics;
 /// The longest name of a span that comes from a command, in bytes.
 const MAX_NAME_BYTES: usize = 128;
 
+/// Keys of the attributes that only the runner sets: its own, and OpenTelemetry's of processes, tools and pipelines
+/// (semantic conventions, "Process", "Generative AI", "CICD").
+pub(crate) mod keys {
+    pub(crate) const AGENT: &str = "hopline.agent";
+    /// A step's place in its build, from 1.
+    pub(crate) const STEP_INDEX: &str = "hopline.step.index";
+    pub(crate) const PROCESS_PID: &str = "process.pid";
+    pub(crate) const PROCESS_COMMAND_LINE: &str = "process.command_line";
+    pub(crate) const PROCESS_DIRECTORY: &str = "process.working_directory";
+    pub(crate) const PROCESS_EXIT_CODE: &str = "process.exit.code";
+    pub(crate) const PROCESS_EXIT_SIGNAL: &str = "process.exit.signal";
+    pub(crate) const TOOL_OPERATION: &str = "gen_ai.operation.name";
+    pub(crate) const TOOL_NAME: &str = "gen_ai.tool.name";
+    pub(crate) const TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
+    pub(crate) const PIPELINE_NAME: &str = "cicd.pipeline.name";
+    pub(crate) const PIPELINE_ACTION: &str = "cicd.pipeline.action.name";
+    pub(crate) const PIPELINE_RUN_ID: &str = "cicd.pipeline.run.id";
+    pub(crate) const PIPELINE_RUN_STATE: &str = "cicd.pipeline.run.state";
+    pub(crate) const PIPELINE_RESULT: &str = "cicd.pipeline.result";
+}
+
 /// The trace of one command, standing at its `handleCommand` span. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct CommandTrace {

@@ -220,6 +220,19 @@ async fn a_broker_that_only_echoes_the_subprotocol_is_taken_for_a_legacy_one() {
 }
 
 #[tokio::test]
+async fn a_welcome_that_comes_too_late_starts_the_link_anew() {
+    let broker = Broker::start(Kind::Echo).await;
+    let runner = TestRunner::with(&broker, |options| {
+        options.welcome_timeout = Duration::from_millis(100);
+    });
+    runner.handle.connected().await;
+    let welcome = json!({"type": "welcome", "window": 9, "windowBytes": 9, "maxEventBytes": 9, "serverTime": "2026-01-01T00:00:00Z"});
+    broker.send(welcome).await;
+    broker.until("a second link", |_| broker.links() == 2).await;
+    runner.stop().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_shown_for_what_it_is() {
     let broker = Broker::start(V1).await;
     for (code, secret, refusal) in [
@@ -308,11 +321,7 @@ async fn while_events_cannot_be_settled_the_agent_is_held_and_others_are_still_a
         .await;
     let events = broker.until_event("x", "error").await;
     assert_eq!(events.last().unwrap()["code"], "not_found");
-    broker.acknowledges(true);
-    let seq = broker.events_of("b").last().unwrap()["seq"].clone();
-    broker
-        .send(json!({"type": "events-acked", "commandId": "b", "seq": seq}))
-        .await;
+    broker.settle_all().await;
     let events = broker.until_event("b", "build-completed").await;
     assert_in_order(&events);
     assert_eq!(text_of(&events, "stdout").len(), 2 << 20);

@@ -19,7 +19,7 @@ use crate::process::{
     CommandLine, Environment, Exit, InvalidVariable, ProcessError, ProcessSpec, RunningProcess,
     StopCause, TimeLimit, spawn,
 };
-use crate::trace::{CommandTrace, Scope};
+use crate::trace::{CommandTrace, Scope, keys};
 
 /// How long the pipes of a program that has ended may stay silent before they are let go. Only a process out of the
 /// guard's reach can hold them open.
@@ -113,9 +113,9 @@ impl Program<'_> {
             time_limit: self.time_limit.map(|after| TimeLimit { after, grace }),
         };
         let process = spawn(&run.core.guard, spec).await?;
-        span.set("process.pid", i64::from(process.pid()));
-        span.set("process.command_line", self.command.to_string());
-        span.set("process.working_directory", directory);
+        span.set(keys::PROCESS_PID, i64::from(process.pid()));
+        span.set(keys::PROCESS_COMMAND_LINE, self.command.to_string());
+        span.set(keys::PROCESS_DIRECTORY, directory);
         Ok(process)
     }
 }
@@ -192,10 +192,10 @@ pub(super) fn judge(name: &str, exit: &Exit, time_limit: Option<Duration>) -> Op
 /// Notes a program's end on its span.
 pub(super) fn note_exit(span: &Scope, exit: &Exit, failure: Option<&Failure>) {
     if let Some(code) = exit.code {
-        span.set("process.exit.code", i64::from(code));
+        span.set(keys::PROCESS_EXIT_CODE, i64::from(code));
     }
     if let Some(signal) = exit.signal {
-        span.set("process.exit.signal", signal_name(signal));
+        span.set(keys::PROCESS_EXIT_SIGNAL, signal_name(signal));
     }
     if let Some(failure) = failure {
         span.fail(failure.code, failure.error.clone());

@@ -13,9 +13,8 @@ use super::command::{Output, next_chunk, reader};
 use super::parts::{RunnersPlan, Texts, simple, tool_input, tool_output};
 use super::{Outcome, Run};
 use crate::events::Failure;
-use crate::output::OutputStream;
 use crate::process::Exit;
-use crate::trace::{Scope, short_name};
+use crate::trace::{Scope, keys, short_name};
 
 pub(super) async fn run(steps: &[Step], run: &Run<'_>) -> Outcome {
     let build = run.build.id();
@@ -64,7 +63,7 @@ async fn take_step(index: usize, step: &Step, run: &Run<'_>) -> Result<(), Failu
     let span = run
         .trace
         .open(Hop::Step, short_name(&step.name), run.build.id(), |span| {
-            set(span, "hopline.step.index", number as i64);
+            set(span, keys::STEP_INDEX, number as i64);
         });
     let mut batch = run.emitter.batch().await;
     let input = tool_input(&call, &step.name, Some(index), |input| {
@@ -97,15 +96,12 @@ async fn take_step(index: usize, step: &Step, run: &Run<'_>) -> Result<(), Failu
     result
 }
 
-/// Beginning and end of both outputs.
-type Captured = [Capture; 2];
-
 async fn execute(
     call: &str,
     step: &Step,
     run: &Run<'_>,
     span: &Scope,
-) -> Result<(Exit, Captured), Failure> {
+) -> Result<(Exit, Capture), Failure> {
     let directory = match step.cwd.as_deref() {
         None | Some("" | ".") => run.directory.clone(),
         Some(cwd) => run.core.workspace.cwd_within(&run.slug, cwd)?,
@@ -118,7 +114,7 @@ async fn execute(
     };
     let mut process = program.start(run, span).await?;
     let output = reader(&mut process);
-    let mut captured = Captured::default();
+    let mut captured = Capture::default();
     let exit = attend(&mut process, run.stop, run.core.grace, |ended| {
         pump(call, run, span, output, &mut captured, ended)
     })
@@ -131,12 +127,12 @@ async fn pump(
     run: &Run<'_>,
     span: &Scope,
     mut output: Output,
-    captured: &mut Captured,
+    captured: &mut Capture,
     ended: tokio_util::sync::CancellationToken,
 ) {
     let mut texts = Texts::new(&format!("{call}-"));
     while let Some(chunk) = next_chunk(&mut output, &ended).await {
-        captured[chunk.stream as usize].push(&chunk.text);
+        captured.push(&chunk);
         let mut batch = run.emitter.batch().await;
         texts.add(&mut batch, span.id(), &chunk);
         batch.flush().await;
@@ -146,7 +142,7 @@ async fn pump(
     batch.flush().await;
 }
 
-fn answer(call: &str, exit: &Exit, [stdout, stderr]: Captured) -> String {
+fn answer(call: &str, exit: &Exit, captured: Capture) -> String {
     tool_output(call, |output| {
         output.value("exitCode", &exit.code);
         if let Some(signal) = exit.signal {
@@ -154,7 +150,6 @@ fn answer(call: &str, exit: &Exit, [stdout, stderr]: Captured) -> String {
         }
         let millis = u64::try_from(exit.ran_for.as_millis()).unwrap_or(u64::MAX);
         output.value("durationMs", &millis);
-        stdout.write(OutputStream::Stdout.as_str(), output);
-        stderr.write(OutputStream::Stderr.as_str(), output);
+        captured.write(output);
     })
 }

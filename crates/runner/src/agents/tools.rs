@@ -12,7 +12,7 @@ use hopline_wire::part::{PLAN_TOOL, Part};
 use hopline_wire::span::{Span, Text};
 use hopline_wire::{SpanId, Timestamp};
 
-use crate::trace::{CommandTrace, short_name};
+use crate::trace::{CommandTrace, keys, short_name};
 
 /// The most calls without an answer that are kept; of further ones no span is made.
 const MAX_OPEN: usize = 1_024;
@@ -66,9 +66,9 @@ impl Tools {
         let mut span = self
             .trace
             .begin_child(Hop::Tool, name.clone(), self.build, now);
-        set(&mut span, "gen_ai.operation.name", "execute_tool");
-        set(&mut span, "gen_ai.tool.name", name);
-        set(&mut span, "gen_ai.tool.call.id", short_name(id));
+        set(&mut span, keys::TOOL_OPERATION, "execute_tool");
+        set(&mut span, keys::TOOL_NAME, name);
+        set(&mut span, keys::TOOL_CALL_ID, short_name(id));
         let cause = span.span_id;
         let call = OpenCall { span, shown: false };
         if let Some(before) = self.open.insert(id.to_owned(), call) {

@@ -13,6 +13,7 @@ use hopline_wire::span::Text;
 use super::{BuildControl, Context, StopReason, metadata};
 use crate::agents::{self, Agent, Outcome, Run};
 use crate::events::Failure;
+use crate::trace::keys;
 
 /// Runs a build to its end.
 ///
@@ -31,7 +32,7 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
     let build = context
         .trace
         .open(Hop::Build, Text::EMPTY, context.span(), |span| {
-            set(span, "hopline.agent", agent.name());
+            set(span, keys::AGENT, agent.name());
         });
     let run = Run {
         core: &context.core,
@@ -53,7 +54,7 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
     match &outcome.failure {
         Some(failure) => build.fail(failure.code, failure.error.clone()),
         None => build.set(
-            "process.exit.code",
+            keys::PROCESS_EXIT_CODE,
             i64::from(outcome.exit_code.unwrap_or(0)),
         ),
     }
@@ -70,11 +71,11 @@ fn describe(context: &Context, payload: &StartBuild, agent: &Agent) {
         "" => &payload.project_slug,
         name => name,
     };
-    span.set("cicd.pipeline.name", crate::trace::short_name(name));
-    span.set("cicd.pipeline.action.name", "BUILD");
-    span.set("cicd.pipeline.run.id", context.command.id.clone());
-    span.set("cicd.pipeline.run.state", "executing");
-    span.set("hopline.agent", agent.name());
+    span.set(keys::PIPELINE_NAME, crate::trace::short_name(name));
+    span.set(keys::PIPELINE_ACTION, "BUILD");
+    span.set(keys::PIPELINE_RUN_ID, context.command.id.clone());
+    span.set(keys::PIPELINE_RUN_STATE, "executing");
+    span.set(keys::AGENT, agent.name());
 }
 
 async fn project_folder(context: &Context, slug: &str) -> Result<PathBuf, Failure> {
@@ -104,8 +105,8 @@ async fn tell_metadata(context: &Context, directory: PathBuf) {
 
 async fn tell_end(context: &Context, outcome: Outcome) {
     let span = &context.handled;
-    span.set("cicd.pipeline.run.state", "finalizing");
-    span.set("cicd.pipeline.result", result(outcome.failure.as_ref()));
+    span.set(keys::PIPELINE_RUN_STATE, "finalizing");
+    span.set(keys::PIPELINE_RESULT, result(outcome.failure.as_ref()));
     if let Some(failure) = &outcome.failure {
         span.fail(failure.code, failure.error.clone());
         tracing::info!(command = %context.command.id, code = failure.code, error = %failure.error, "build failed");

@@ -24,6 +24,7 @@ use crate::commands::Context;
 use crate::events::{Failure, Members};
 use crate::output::{ChunkLimits, OutputReader, OutputStream};
 use crate::process::{CommandLine, Exit, ProcessSpec, RunningProcess, spawn};
+use crate::trace::keys;
 use logs::Logs;
 use ports::PortFinder;
 
@@ -140,7 +141,9 @@ pub(crate) async fn start(context: &Context, payload: StartDevServer) -> Result<
     server.ended.send_replace(Some(told));
     let ended = ended?;
     if let Some(code) = ended.exit_code {
-        context.handled.set("process.exit.code", i64::from(code));
+        context
+            .handled
+            .set(keys::PROCESS_EXIT_CODE, i64::from(code));
     }
     tell_exit(context, &ended).await
 }
@@ -174,7 +177,9 @@ async fn serve(
         time_limit: None,
     };
     let mut process = spawn(&core.guard, spec).await?;
-    context.handled.set("process.pid", i64::from(process.pid()));
+    context
+        .handled
+        .set(keys::PROCESS_PID, i64::from(process.pid()));
     let output = OutputReader::new(
         process.stdout.take(),
         process.stderr.take(),

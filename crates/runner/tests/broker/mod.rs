@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -128,6 +129,25 @@ impl Broker {
                 .is_some_and(|link| link.send(Message::text(text.clone())).is_ok())
         })
         .await;
+    }
+
+    /// Acknowledges everything received so far, and from now on what comes.
+    pub(crate) async fn settle_all(&self) {
+        self.acknowledges(true);
+        let last: BTreeMap<String, u64> = self
+            .events()
+            .iter()
+            .filter_map(|event| {
+                Some((
+                    event["commandId"].as_str()?.to_owned(),
+                    event["seq"].as_u64()?,
+                ))
+            })
+            .collect();
+        for (command, seq) in last {
+            self.send(json!({"type": "events-acked", "commandId": command, "seq": seq}))
+                .await;
+        }
     }
 
     /// Breaks the link off.
