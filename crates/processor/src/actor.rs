@@ -288,6 +288,7 @@ impl Actor {
         verdicts: &mut [Verdicts],
         care: Care,
     ) -> Result<(), Failure> {
+        let from_memory = self.state.is_some();
         self.load().await?;
         let Some(mut state) = self.state.take() else {
             return Err(Failure::Moved);
@@ -306,6 +307,10 @@ impl Actor {
                 let end = shared.store.last_note_part(build.id(), kind, &id).await?;
                 round.remember_text(kind, &id, end);
             }
+        }
+        if from_memory && round.met_gap() {
+            // Another server may have settled what seems to be missing.
+            return Err(Failure::Moved);
         }
         self.finish(round, care).await
     }

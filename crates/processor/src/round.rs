@@ -151,6 +151,11 @@ impl<'a> Round<'a> {
         self.state.fold.decide(decision, &mut self.changes)
     }
 
+    /// Whether events were left out because others before them are missing.
+    pub(crate) const fn met_gap(&self) -> bool {
+        self.met_gap
+    }
+
     /// The command as it is at this point of the round.
     pub(crate) const fn state(&self) -> &CommandState {
         &self.state

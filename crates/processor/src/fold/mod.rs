@@ -329,6 +329,8 @@ impl Build {
             DecisionKind::Silence | DecisionKind::Unreachable | DecisionKind::Cancelled if runs => {
                 let ended = End {
                     status: SessionStatus::Failed,
+                    // Silence may be broken by a later event. The others are an end that somebody waits for.
+                    is_final: decision.kind != DecisionKind::Silence,
                     error_message: Some(decision.reason.clone()),
                     ..End::default()
                 };

@@ -80,6 +80,14 @@ impl World {
         Self::start(self.options, self.folder, tracer()).await
     }
 
+    /// A second processor on the same store, which ends with the test.
+    pub async fn beside(&self) -> Handle {
+        let store = Arc::clone(&self.store);
+        let processor =
+            Processor::start(self.options.clone(), store, tracer(), &Metrics::default());
+        processor.handle()
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

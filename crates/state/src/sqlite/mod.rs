@@ -13,6 +13,8 @@
 
 mod commit;
 mod convert;
+#[cfg(test)]
+mod cost_tests;
 mod migrate;
 mod projects;
 mod sessions;

@@ -136,7 +136,7 @@ fn checkpoint(connection: &Connection) {
     }
 }
 
-fn open_for_writing(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
