@@ -441,3 +441,26 @@ async fn children_end_with_their_runner_and_their_build_is_told_of_it() {
         (&json!("build-failed"), &json!("runner_stopped"))
     );
 }
+
+#[tokio::test]
+async fn a_shutdown_keeps_its_deadline_whatever_children_and_broker_do() {
+    let broker = Broker::start(V1).await;
+    broker.acknowledges(false);
+    let runner = TestRunner::with(&broker, |options| {
+        options.grace = std::time::Duration::from_secs(600);
+    });
+    let pid_file = runner.project().join("pid");
+    let run = json!({"command": "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done"});
+    broker.send(build("b", "command", run)).await;
+    let pid = pid_in(&pid_file).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(500);
+    let report = runner.handle.shutdown(deadline).await;
+    assert!(!report.commands_ended);
+    assert!(report.events_lost > 0);
+    eventually("the child's end", || !exists(pid)).await;
+    let spans = runner.spans();
+    let build = spans
+        .iter()
+        .find(|span| span.name.to_string() == "runner.build");
+    assert!(build.unwrap().status.is_error());
+}
