@@ -9,6 +9,7 @@ use hopline_traces::TraceStore;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use utoipa::openapi::OpenApi;
 
 use crate::access::Access;
 use crate::commands::BrokerClient;
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub(crate) tracer: Tracer,
     pub(crate) metrics: Metrics,
     pub(crate) counters: Counters,
+    /// The API's description.
+    pub(crate) description: OpenApi,
     /// Who waits for the answers to commands.
     pub(crate) answers: Arc<Answers>,
     pub(crate) broker: BrokerClient,

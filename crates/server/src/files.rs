@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use hopline_state::rows::Project;
-use hopline_telemetry::TraceContext;
 use hopline_wire::Timestamp;
 use hopline_wire::command::{CommandType, ListFiles, ReadFile, WriteFile};
 use hopline_wire::event::{Encoding, EventType, FileContent, FileEntry, FileList, FileWritten};
@@ -21,7 +20,7 @@ use crate::commands::{Asked, Outgoing};
 use crate::errors::ApiResult;
 use crate::extract::{InPath, JsonBody, Params};
 use crate::openapi::Problem;
-use crate::requests::{Arrival, traced};
+use crate::requests::{Arrival, RequestTrace, traced};
 
 /// Which folder.
 #[derive(Deserialize, IntoParams)]
@@ -104,7 +103,7 @@ pub(crate) async fn list_files(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, |context| async {
+    traced(&app, arrival, None, async |trace| {
         let project = app.project(id).await?;
         let payload = ListFiles {
             slug: project.slug.clone(),
@@ -117,7 +116,7 @@ pub(crate) async fn list_files(
             CommandType::ListFiles,
             &payload,
             wanted,
-            context,
+            trace,
         )
         .await?;
         let list: FileList = asked.answer().await?;
@@ -150,7 +149,7 @@ pub(crate) async fn read_file(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, |context| async {
+    traced(&app, arrival, None, async |trace| {
         let project = app.project(id).await?;
         let payload = ReadFile {
             slug: project.slug.clone(),
@@ -163,7 +162,7 @@ pub(crate) async fn read_file(
             CommandType::ReadFile,
             &payload,
             wanted,
-            context,
+            trace,
         )
         .await?;
         let file: FileContent = asked.answer().await?;
@@ -195,7 +194,7 @@ pub(crate) async fn write_file(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, |context| async {
+    traced(&app, arrival, None, async |trace| {
         let project = app.project(id).await?;
         let payload = WriteFile {
             slug: project.slug.clone(),
@@ -210,7 +209,7 @@ pub(crate) async fn write_file(
             CommandType::WriteFile,
             &payload,
             wanted,
-            context,
+            trace,
         )
         .await?;
         let written: FileWritten = asked.answer().await?;
@@ -229,9 +228,9 @@ pub(crate) async fn ask<T: Serialize>(
     kind: CommandType,
     payload: &T,
     wanted: &'static [EventType],
-    context: TraceContext,
+    trace: &RequestTrace,
 ) -> ApiResult<Asked> {
     let target = app.choose_runner(None, project).await?;
-    let outgoing = Outgoing::new(kind, payload, project.id, target, context)?;
+    let outgoing = Outgoing::new(kind, payload, project.id, target, trace)?;
     app.ask(outgoing, project.id, wanted).await
 }

@@ -1,13 +1,13 @@
 //! Hopline's edge: everything that comes in over HTTP and WebSocket, and nothing else.
 //!
-//! - [`hosts`] and [`access`] ask every request under which name it came, from which page, and with which
+//! - `hosts` and `access` ask every request under which name it came, from which page, and with which
 //!   credential, before anything else happens;
-//! - [`ingest`] takes events from brokers, and settles them through the processor;
-//! - [`projects`], [`builds`], [`files`] and [`devserver`] turn requests into [`commands`], which are sent to
+//! - `ingest` takes events from brokers, and settles them through the processor;
+//! - `projects`, `builds`, `files` and `devserver` turn requests into `commands`, which are sent to
 //!   runners through their brokers;
-//! - [`live`] carries committed changes to browsers;
-//! - [`traces`] takes spans in and gives traces out;
-//! - [`openapi`] holds the routes and their description, [`metrics`] what is counted, [`errors`] what a
+//! - `live` carries committed changes to browsers;
+//! - `traces` takes spans in and gives traces out;
+//! - `openapi` holds the routes and their description, `metrics` what is counted, `errors` what a
 //!   request gets that cannot be served.
 //!
 //! The server keeps no rows of its own: what is true is in the store, what is settled comes from the

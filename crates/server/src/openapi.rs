@@ -6,7 +6,7 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
@@ -114,8 +114,8 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> ApiResult<Json<Health
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "operation",
     responses((status = 200, content_type = "application/json")))]
-pub(crate) async fn describe(_: access::Admin) -> Json<OpenApi> {
-    Json(routes().1)
+pub(crate) async fn describe(_: access::Admin, State(app): State<Arc<App>>) -> Response {
+    Json(&app.description).into_response()
 }
 
 /// A page that says where the API is.

@@ -3,13 +3,13 @@
 //! Such a request begins a new trace, linked to the caller's span, or goes on with the caller's if it
 //! says so. The trace is decided here, once, and travels with the command.
 
-use std::future::Future;
-
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use hopline_telemetry::{Hop, OpenSpan, TraceContext};
 use hopline_wire::Timestamp;
+use hopline_wire::command::CommandType;
 use hopline_wire::span::{Attribute, Links};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::errors::ApiResult;
@@ -25,23 +25,41 @@ pub(crate) struct Arrival<'r> {
     pub(crate) at: Timestamp,
 }
 
-/// Does `work` within the request's span, and answers with what it gives. `work` is handed the trace as the
-/// command is to carry it.
-pub(crate) async fn traced<R: IntoResponse, F: Future<Output = ApiResult<R>>>(
+/// The trace of a request that is being worked on.
+pub(crate) struct RequestTrace {
+    /// The trace as the command is to carry it.
+    pub(crate) context: TraceContext,
+    span: Option<OpenSpan>,
+}
+
+impl RequestTrace {
+    /// Notes which command the request has come to.
+    pub(crate) fn about(&self, kind: CommandType, project_id: Uuid, command_id: &str) {
+        if let Some(span) = &self.span {
+            span.set("event.type", kind.as_str());
+            span.set("event.projectId", project_id.to_string());
+            span.set("event.commandId", command_id.to_owned());
+        }
+    }
+}
+
+/// Does `work` within the request's span, and answers with what it gives.
+pub(crate) async fn traced<R: IntoResponse>(
     app: &App,
     arrival: Arrival<'_>,
     mode: Option<TraceMode>,
-    work: impl FnOnce(TraceContext) -> F,
+    work: impl AsyncFnOnce(&RequestTrace) -> ApiResult<R>,
 ) -> Response {
     let (context, span) = begin(app, &arrival, mode.unwrap_or(app.options.trace_mode));
-    let outcome = work(context).await;
-    if let (Some(span), Err(error)) = (&span, &outcome)
+    let trace = RequestTrace { context, span };
+    let outcome = work(&trace).await;
+    if let (Some(span), Err(error)) = (&trace.span, &outcome)
         && error.status().is_server_error()
     {
         span.fail(error.code(), error.message().to_owned());
     }
     let response = outcome.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
-    if let Some(span) = span {
+    if let Some(span) = trace.span {
         span.set(
             "http.response.status_code",
             i64::from(response.status().as_u16()),

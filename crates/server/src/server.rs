@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use utoipa::openapi::OpenApi;
 
 use crate::access::Access;
 use crate::app::App;
@@ -72,9 +73,9 @@ impl Server {
         };
         let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let app = app(options, parts, address).map_err(ServerError::Client)?;
+        let (routes, description) = openapi::routes();
+        let app = app(options, parts, address, description).map_err(ServerError::Client)?;
         fail_unanswered(&app).await.map_err(ServerError::State)?;
-        let (routes, _) = openapi::routes();
         let router = routes
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(from_fn_with_state(Arc::clone(&app), guard))
@@ -96,7 +97,12 @@ impl Server {
     }
 }
 
-fn app(options: Options, parts: Parts, address: SocketAddr) -> Result<Arc<App>, reqwest::Error> {
+fn app(
+    options: Options,
+    parts: Parts,
+    address: SocketAddr,
+    description: OpenApi,
+) -> Result<Arc<App>, reqwest::Error> {
     let counters = Counters::register(&parts.metrics);
     let tasks = TaskTracker::new();
     let stopping = CancellationToken::new();
@@ -121,6 +127,7 @@ fn app(options: Options, parts: Parts, address: SocketAddr) -> Result<Arc<App>, 
         tracer: parts.tracer,
         metrics: parts.metrics,
         counters,
+        description,
         answers: Arc::new(Answers::default()),
         broker: BrokerClient::new(options.secrets.runner.clone())?,
         live,

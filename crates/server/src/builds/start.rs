@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hopline_state::group::ProjectChange;
 use hopline_state::rows::{DecisionKind, Project, Session, SessionStatus};
-use hopline_telemetry::TraceContext;
 use hopline_wire::command::{CancelBuild, CommandType, StartBuild};
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
@@ -23,7 +22,7 @@ use crate::errors::{ApiError, ApiResult};
 use crate::extract::{InPath, JsonBody, NoBody};
 use crate::openapi::Problem;
 use crate::options::TraceMode;
-use crate::requests::{Arrival, traced};
+use crate::requests::{Arrival, RequestTrace, traced};
 
 /// A build that is asked for.
 #[derive(Deserialize)]
@@ -112,8 +111,8 @@ pub(crate) async fn start_build(
         at: Timestamp::now(),
     };
     let mode = request.trace.map(TraceMode::from);
-    traced(&app, arrival, mode, |context| async {
-        let started = begin(&app, id, request, context).await?;
+    traced(&app, arrival, mode, async |trace| {
+        let started = begin(&app, id, request, trace).await?;
         Ok((StatusCode::ACCEPTED, Json(started)))
     })
     .await
@@ -123,21 +122,15 @@ async fn begin(
     app: &Arc<App>,
     project_id: Uuid,
     request: BuildRequest,
-    context: TraceContext,
+    trace: &RequestTrace,
 ) -> ApiResult<BuildStarted> {
     let project = app.project(project_id).await?;
-    let payload = complete(app, request.payload, &project, &context)?;
+    let payload = complete(app, request.payload, &project, trace)?;
     let target = app
         .choose_runner(request.runner_id.as_deref(), &project)
         .await?;
-    let trace_id = context.trace_id;
-    let outgoing = Outgoing::new(
-        CommandType::StartBuild,
-        &payload,
-        project_id,
-        target,
-        context,
-    )?;
+    let trace_id = trace.context.trace_id;
+    let outgoing = Outgoing::new(CommandType::StartBuild, &payload, project_id, target, trace)?;
     let command = outgoing.row(project_id);
     let now = command.created_at;
     let session = Session {
@@ -179,7 +172,7 @@ fn complete(
     app: &App,
     mut payload: StartBuild,
     project: &Project,
-    context: &TraceContext,
+    trace: &RequestTrace,
 ) -> ApiResult<StartBuild> {
     let bad = |message: &str| Err(ApiError::bad_request("bad_request", message));
     if payload.agent.is_empty() {
@@ -200,8 +193,8 @@ fn complete(
     }
     payload.project_slug.clone_from(&project.slug);
     payload.project_name.clone_from(&project.name);
-    if context.is_recorded() {
-        let key = app.access.key_of_build(context.trace_id);
+    if trace.context.is_recorded() {
+        let key = app.access.key_of_build(trace.context.trace_id);
         payload.more.insert("otlp".into(), json!({ "key": key }));
     }
     Ok(payload)
@@ -248,14 +241,14 @@ pub(crate) async fn cancel_build(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, |context| async {
-        let cancelled = cancel(&app, id, context).await?;
+    traced(&app, arrival, None, async |trace| {
+        let cancelled = cancel(&app, id, trace).await?;
         Ok((StatusCode::ACCEPTED, Json(cancelled)))
     })
     .await
 }
 
-async fn cancel(app: &Arc<App>, id: Uuid, context: TraceContext) -> ApiResult<BuildCancelled> {
+async fn cancel(app: &Arc<App>, id: Uuid, trace: &RequestTrace) -> ApiResult<BuildCancelled> {
     let session = app.session(id).await?;
     if session.status != SessionStatus::Active {
         return Err(ApiError::conflict(
@@ -290,7 +283,7 @@ async fn cancel(app: &Arc<App>, id: Uuid, context: TraceContext) -> ApiResult<Bu
         &payload,
         session.project_id,
         target,
-        context,
+        trace,
     )?;
     app.store
         .create_command(outgoing.row(session.project_id))

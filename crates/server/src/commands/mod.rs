@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
+use crate::requests::RequestTrace;
 use crate::runners::Target;
 
 /// A command with all that its way needs.
@@ -47,18 +48,19 @@ impl Outgoing {
         payload: &T,
         project_id: Uuid,
         target: Target,
-        context: TraceContext,
+        trace: &RequestTrace,
     ) -> ApiResult<Self> {
         let id = Uuid::new_v4().to_string();
+        trace.about(kind, project_id, &id);
         let mut command = Command::new(id, kind, payload)
             .map_err(|error| ApiError::internal("write the command", &error))?;
         command.project_id = Some(project_id.to_string());
         command.timestamp = Some(Timestamp::now().to_string());
-        command.carrier = Some(carrier(&context));
+        command.carrier = Some(carrier(&trace.context));
         Ok(Self {
             command,
             target,
-            context,
+            context: trace.context.clone(),
             is_build: kind == CommandType::StartBuild,
         })
     }

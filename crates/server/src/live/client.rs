@@ -310,9 +310,16 @@ impl Client {
     }
 
     async fn put(&mut self, message: Message) -> Result<(), Ended> {
-        match timeout(SEND_TIMEOUT, self.sink.send(message)).await {
-            Ok(sent) => Ok(sent?),
-            Err(_) => Err(Ended::Gone),
+        let stopping = self.app.stopping.clone();
+        tokio::select! {
+            sent = timeout(SEND_TIMEOUT, self.sink.send(message)) => match sent {
+                Ok(sent) => Ok(sent?),
+                Err(_) => Err(Ended::Gone),
+            },
+            // A socket that takes nothing must not hold the server's end up.
+            () = stopping.cancelled() => {
+                Err(Ended::Closed(close_code::AWAY, "the server is stopping"))
+            }
         }
     }
 }

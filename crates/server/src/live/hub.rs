@@ -4,7 +4,7 @@
 //! has gathered to its clients. It outlives its last client for a while, so that one that comes back is
 //! given what it missed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +20,12 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::flush::Flush;
 use super::queue::Queue;
+use super::recent::Recent;
 use crate::metrics::Counters;
 use crate::options::LiveOptions;
 
-/// How long a room outlives its last client.
+/// How long a room outlives its last client, at least; twice that at most.
 const LINGER: Duration = Duration::from_secs(60);
-
-/// How many bytes of what was sent a room keeps for those who come back.
-const RECENT_BYTES: usize = 256 << 10;
 
 /// How many requests of clients may wait for a room.
 const WAITING_JOINS: usize = 64;
@@ -54,7 +52,7 @@ struct Join {
     joined: oneshot::Sender<Joined>,
 }
 
-/// A client's place in a room; dropping it is leaving.
+/// What a client learns when it has joined a room.
 pub(super) struct Joined {
     /// Whether everything after `since` is on its way; else the client is to take a snapshot.
     pub(super) caught_up: bool,
@@ -129,7 +127,8 @@ impl Hub {
             gathered: Vec::new(),
             flush_at: None,
             recent: Recent::default(),
-            empty_since: Instant::now(),
+            looked_at: Instant::now(),
+            is_empty: false,
         };
         self.shared.tasks.spawn(room.run(joins));
         Some(sender)
@@ -144,14 +143,16 @@ struct Room {
     gathered: Vec<Arc<Change>>,
     flush_at: Option<Instant>,
     recent: Recent,
-    empty_since: Instant,
+    /// When it was last looked whether anybody is here, and whether nobody was.
+    looked_at: Instant,
+    is_empty: bool,
 }
 
 impl Room {
     async fn run(mut self, mut joins: mpsc::Receiver<Join>) {
         let stopping = self.shared.stopping.clone();
         loop {
-            let flush_at = self.flush_at.unwrap_or_else(|| self.empty_since + LINGER);
+            let flush_at = self.flush_at.unwrap_or_else(|| self.looked_at + LINGER);
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => break,
@@ -199,10 +200,13 @@ impl Room {
             Delivery::Change(change) => {
                 let urgent = change.urgent;
                 self.gathered.push(change);
-                if urgent {
+                let now = Instant::now();
+                let flush_at = *self
+                    .flush_at
+                    .get_or_insert(now + self.shared.options.flush_interval);
+                // Looked at here too, since a feed that never pauses leaves the timer no turn.
+                if urgent || now >= flush_at {
                     self.flush();
-                } else if self.flush_at.is_none() {
-                    self.flush_at = Some(Instant::now() + self.shared.options.flush_interval);
                 }
             }
             Delivery::Lagged => {
@@ -269,14 +273,12 @@ impl Room {
         present
     }
 
-    /// Whether nobody has been here for long enough.
+    /// Looks whether anybody is here; true if nobody was the last time either.
     fn is_deserted(&mut self) -> bool {
-        let now = Instant::now();
-        if !self.present().is_empty() {
-            self.empty_since = now;
-            return false;
-        }
-        now >= self.empty_since + LINGER
+        let was_empty = self.is_empty;
+        self.is_empty = self.present().is_empty();
+        self.looked_at = Instant::now();
+        was_empty && self.is_empty
     }
 }
 
@@ -293,49 +295,6 @@ fn by_session(changes: Vec<Arc<Change>>) -> Vec<Vec<Arc<Change>>> {
         }
     }
     sessions
-}
-
-/// What was sent last, for those who come back.
-#[derive(Default)]
-struct Recent {
-    batches: VecDeque<Arc<Batch>>,
-    bytes: usize,
-    last: HashMap<Uuid, u64>,
-}
-
-impl Recent {
-    fn keep(&mut self, batch: Arc<Batch>) {
-        self.last.insert(batch.session_id, batch.seq);
-        self.bytes += batch.bytes();
-        self.batches.push_back(batch);
-        while self.bytes > RECENT_BYTES {
-            let Some(oldest) = self.batches.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.bytes();
-        }
-    }
-
-    fn last_seq(&self, session_id: Uuid) -> Option<u64> {
-        self.last.get(&session_id).copied()
-    }
-
-    /// What came after an event of a build; none if that is not known for sure.
-    fn after(&self, session_id: Uuid, seq: u64) -> Option<Vec<Arc<Batch>>> {
-        let is_missed = |batch: &&Arc<Batch>| batch.seq > seq || batch.is_decided_after(seq);
-        let missed: Vec<_> = self
-            .batches
-            .iter()
-            .filter(|batch| batch.session_id == session_id)
-            .filter(is_missed)
-            .map(Arc::clone)
-            .collect();
-        let is_complete = match missed.first() {
-            Some(first) => first.after == Some(seq),
-            None => self.last_seq(session_id) == Some(seq),
-        };
-        is_complete.then_some(missed)
-    }
 }
 
 #[cfg(test)]
@@ -366,39 +325,6 @@ pub(super) mod testing {
 mod tests {
     use super::testing::change;
     use super::*;
-
-    fn batch(session: u128, seq: u64, after: Option<u64>) -> Arc<Batch> {
-        let change = Arc::new(change(Uuid::from_u128(session), seq, "x"));
-        Arc::new(Batch::new(vec![change], after, None).unwrap())
-    }
-
-    #[test]
-    fn what_was_missed_is_given_only_if_it_is_known_for_sure() {
-        let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mut recent = Recent::default();
-        assert!(recent.after(mine, 0).is_none());
-        for (session, seq, after) in [
-            (1, 5, None),
-            (2, 3, None),
-            (1, 9, Some(5)),
-            (1, 12, Some(9)),
-        ] {
-            recent.keep(batch(session, seq, after));
-        }
-        let seqs = |seq| {
-            let missed = recent.after(mine, seq)?;
-            Some(missed.iter().map(|batch| batch.seq).collect::<Vec<_>>())
-        };
-        assert_eq!(seqs(5), Some(vec![9, 12]));
-        assert_eq!(seqs(9), Some(vec![12]));
-        assert_eq!(seqs(12), Some(vec![]));
-        assert_eq!(seqs(7), None, "no batch ends there");
-        assert_eq!(seqs(2), None, "what came before is not known");
-        assert!(recent.after(other, 2).is_none());
-        recent.keep(batch(1, 12, Some(12)));
-        let decided = recent.after(mine, 12).unwrap();
-        assert_eq!(decided.len(), 1, "a decision has no event of its own");
-    }
 
     #[test]
     fn changes_are_gathered_by_build_in_their_order() {

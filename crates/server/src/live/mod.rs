@@ -19,6 +19,7 @@ mod client;
 mod flush;
 mod hub;
 mod queue;
+mod recent;
 mod snapshot;
 mod socket;
 

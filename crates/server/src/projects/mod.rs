@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hopline_state::rows::{Project, ProjectStatus, SessionStatus};
 use hopline_state::{Conflict, SessionFilter, StateError};
-use hopline_telemetry::TraceContext;
 use hopline_wire::Timestamp;
 use hopline_wire::command::{CommandType, DeleteProjectFiles};
 use hopline_wire::event::{EventType, FilesDeleted};
@@ -24,7 +23,7 @@ use crate::commands::Outgoing;
 use crate::errors::{ApiError, ApiResult};
 use crate::extract::{InPath, JsonBody, NoBody, Params};
 use crate::openapi::Problem;
-use crate::requests::{Arrival, traced};
+use crate::requests::{Arrival, RequestTrace, traced};
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 200;
@@ -238,7 +237,7 @@ pub(crate) async fn delete_project(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, |context| async {
+    traced(&app, arrival, None, async |trace| {
         let project = app.project(id).await?;
         let running = SessionFilter {
             status: Some(SessionStatus::Active),
@@ -252,7 +251,7 @@ pub(crate) async fn delete_project(
                 "the project has a build that is still running; cancel it first",
             ));
         }
-        let files = delete_files(&app, &project, context).await;
+        let files = delete_files(&app, &project, trace).await;
         app.store.delete_project(id).await?;
         Ok(Json(ProjectDeleted {
             ok: true,
@@ -264,7 +263,7 @@ pub(crate) async fn delete_project(
 }
 
 /// Has the project's runner delete its files; false if there is no runner to do so.
-async fn delete_files(app: &Arc<App>, project: &Project, context: TraceContext) -> ApiResult<bool> {
+async fn delete_files(app: &Arc<App>, project: &Project, trace: &RequestTrace) -> ApiResult<bool> {
     let Some(runner_id) = &project.runner_id else {
         return Ok(false);
     };
@@ -279,7 +278,7 @@ async fn delete_files(app: &Arc<App>, project: &Project, context: TraceContext) 
         &payload,
         project.id,
         target,
-        context,
+        trace,
     )?;
     let asked = app
         .ask(command, project.id, &[EventType::FilesDeleted])

@@ -141,6 +141,13 @@ async fn a_builds_trace_has_the_request_at_its_head_and_every_event_in_it() {
     };
     let request = named("POST /api/projects/{id}/build");
     assert_eq!(request.parent_id, None);
+    for (key, value) in [
+        ("event.type", "start-build"),
+        ("event.commandId", command["id"].as_str().unwrap()),
+    ] {
+        let found = request.attribute(key);
+        assert_eq!(found, Some(value.to_owned().into()), "{key}");
+    }
     let taken = named("api.runner.events.build-stream");
     assert_eq!(taken.parent_id, Some(request.span_id));
     let persisted = named("persistent-processor.persistEvent.text-delta");

@@ -59,10 +59,11 @@ async fn a_build_whose_runner_never_answers_fails_as_unreachable() {
     .await;
     let message = failed["errorMessage"].as_str().unwrap();
     assert!(message.contains("runner_unreachable"), "{message}");
-    // An event that comes after all takes it back.
+    assert_eq!(failed["final"], true);
+    // What comes after all is taken, and changes nothing of that.
     let ack = event("ack", &command, 1, json!({}));
-    house.ingest(ack.to_string()).await;
-    assert_eq!(house.get(&path).await.1["status"], "active");
+    assert_eq!(house.ingest(ack.to_string()).await.0, StatusCode::OK);
+    assert_eq!(house.get(&path).await.1["status"], "failed");
 }
 
 #[tokio::test]
@@ -281,4 +282,25 @@ async fn a_request_does_not_wait_for_ever() {
         (status, &body["code"]),
         (StatusCode::GATEWAY_TIMEOUT, &json!("no_answer"))
     );
+}
+
+#[tokio::test]
+async fn a_command_that_a_stopped_server_left_unanswered_fails_under_the_next() {
+    let house = house().await;
+    let broker = broker().await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let (project, other) = (house.project("p").await, house.project("q").await);
+    let (left, _) = start(&house, &broker, &project).await;
+    let (answered, command) = start(&house, &broker, &other).await;
+    let house = house
+        .restart(|options| options.command_timeout = Duration::from_secs(1))
+        .await;
+    let ack = event("ack", &command, 1, json!({}));
+    house.ingest(ack.to_string()).await;
+    let build = async |started: &Value| {
+        let session = started["sessionId"].as_str().unwrap();
+        house.get(&format!("/api/builds/{session}")).await.1
+    };
+    until(|| async { (build(&left).await["status"] == "failed").then_some(()) }).await;
+    assert_eq!(build(&answered).await["status"], "active");
 }

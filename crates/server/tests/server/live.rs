@@ -219,6 +219,17 @@ async fn the_end_of_a_build_is_told() {
 }
 
 #[tokio::test]
+async fn what_the_server_decides_is_told_though_no_event_came() {
+    let house = house_with(|options| options.command_timeout = Duration::from_millis(300)).await;
+    let build = build_in(house).await;
+    let mut browser = browser(&build.house, &build.query()).await;
+    assert_eq!(browser.next().await["state"]["isActive"], true);
+    let batch = browser.next().await;
+    assert_eq!(batch["seq"], 0);
+    assert_eq!(batch["updates"][0]["data"]["status"], "failed", "{batch}");
+}
+
+#[tokio::test]
 async fn a_client_that_comes_back_gets_what_it_missed_or_a_snapshot() {
     let mut build = build().await;
     let mut first = browser(&build.house, &build.query()).await;

@@ -62,13 +62,7 @@ pub(crate) async fn house_with(set: impl FnOnce(&mut Options)) -> House {
         tracer("hopline-processor"),
         &metrics,
     );
-    let secrets = Secrets {
-        runner: Secret::new(RUNNER),
-        admin: Secret::new(ADMIN),
-        ingest: Secret::new(INGEST),
-        signing: Some(Secret::new("the-signing-secret")),
-    };
-    let mut options = Options::new("127.0.0.1:0".parse().unwrap(), secrets);
+    let mut options = options();
     set(&mut options);
     let parts = Parts {
         store: Arc::clone(&store),
@@ -88,7 +82,34 @@ pub(crate) async fn house_with(set: impl FnOnce(&mut Options)) -> House {
     }
 }
 
+fn options() -> Options {
+    let secrets = Secrets {
+        runner: Secret::new(RUNNER),
+        admin: Secret::new(ADMIN),
+        ingest: Secret::new(INGEST),
+        signing: Some(Secret::new("the-signing-secret")),
+    };
+    Options::new("127.0.0.1:0".parse().unwrap(), secrets)
+}
+
 impl House {
+    /// Ends the server and starts another on the same rows.
+    pub(crate) async fn restart(self, set: impl FnOnce(&mut Options)) -> House {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        assert!(self.server.shutdown(deadline).await);
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            processor: self.processor.as_ref().unwrap().handle(),
+            traces: Arc::clone(&self.traces) as Arc<dyn TraceStore>,
+            tracer: Tracer::new(self.pipeline.clone(), "hopline-server", "test"),
+            metrics: Metrics::default(),
+        };
+        let mut options = options();
+        set(&mut options);
+        let server = Server::start(options, parts).await.unwrap();
+        House { server, ..self }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.address())
     }
