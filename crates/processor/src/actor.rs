@@ -140,6 +140,9 @@ pub(crate) async fn run(
             }
         }
     }
+    if actor.state.as_ref().is_some_and(|state| state.state_due) {
+        actor.refresh().await;
+    }
     shared.metrics.active_commands.dec();
 }
 

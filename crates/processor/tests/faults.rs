@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Build, World, naive};
-use hopline_processor::SubmitError;
+use hopline_processor::{Options, SubmitError};
 use hopline_wire::ingest::RejectCode;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -56,13 +58,22 @@ async fn an_event_that_the_database_never_takes_is_refused_and_the_others_go_thr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_the_database_could_not_take_are_handed_back_and_taken_once_later() {
-    let world = World::new().await;
-    let build = world.build().await;
+    let options = Options {
+        max_bytes_under_way: 8 << 10,
+        patience: Duration::from_millis(100),
+        ..common::quick_options()
+    };
+    let world = World::with(options).await;
+    let (build, other) = (world.build().await, world.build().await);
     world.submit(&[delta(&build, 1, "a")]).await;
     let blocker = database(&world);
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     let events = [delta(&build, 2, "b"), delta(&build, 3, "c")];
-    let error = world.try_submit(&events).await.unwrap_err();
+    // Meanwhile what is too much is handed back at once, and not kept waiting with the rest.
+    let long = [delta(&other, 1, &"x".repeat(20_000))];
+    let (waiting, long) = tokio::join!(world.try_submit(&events), world.try_submit(&long));
+    assert!(matches!(long, Err(SubmitError::Overloaded)));
+    let error = waiting.unwrap_err();
     assert!(matches!(error, SubmitError::Unavailable(_)), "{error}");
     blocker.execute_batch("ROLLBACK").unwrap();
     assert_eq!(world.submit(&events).await.acked[&build.command], 3);

@@ -530,3 +530,19 @@ async fn many_requests_at_once_are_settled_each_by_itself() {
         assert_eq!(text(&world, build).await, "x".repeat(100));
     }
 }
+
+#[tokio::test]
+async fn a_command_that_was_idle_for_long_goes_on() {
+    let options = Options {
+        idle_after: std::time::Duration::from_millis(1),
+        ..common::quick_options()
+    };
+    let world = World::with(options).await;
+    let build = world.build().await;
+    for seq in 1..=30 {
+        let reply = world.submit(&[delta(&build, seq, "x")]).await;
+        assert_eq!(reply.acked[&build.command], seq);
+        tokio::time::sleep(std::time::Duration::from_millis(seq % 4)).await;
+    }
+    assert_eq!(text(&world, &build).await, "x".repeat(30));
+}

@@ -115,11 +115,13 @@ impl Build {
     /// A build as its row tells it.
     pub(crate) fn load(session: Session, fold: Option<&str>) -> Self {
         let is_new = fold.is_none();
-        // A state that cannot be read is that of an unknown version; the texts' rows tell where they end.
+        // A state that cannot be read is that of another version. The texts' rows tell where they end, and
+        // the next plan removes whatever todos there are beyond it.
         let fold = fold.map_or_else(Fold::default, |json| {
             serde_json::from_str(json).unwrap_or_else(|error| {
                 tracing::warn!(session = %session.id, %error, "the stored fold cannot be read");
                 Fold {
+                    todo_count: i32::MAX,
                     texts: Texts::forgotten(),
                     ..Fold::default()
                 }
