@@ -29,8 +29,9 @@ use crate::openapi::Problem;
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 500;
 
-/// How many builds `messages` gives.
+/// How many builds `messages` gives, and about how many bytes of their states.
 const MESSAGES: u32 = 20;
+const MESSAGES_BYTES: usize = 32 << 20;
 
 /// Which builds to list.
 #[derive(Deserialize, IntoParams)]
@@ -276,12 +277,17 @@ pub(crate) async fn project_messages(
         ..SessionFilter::default()
     };
     let mut sessions = Vec::new();
+    let mut room = MESSAGES_BYTES;
     for session in app.store.sessions(latest).await? {
         if let Some((session, state)) = whole_build(&*app.store, session.id).await? {
+            room = room.saturating_sub(state.get().len());
             sessions.push(MessageSession {
                 build: session.into(),
                 hydrated_state: state,
             });
+        }
+        if room == 0 {
+            break;
         }
     }
     Ok(Json(Messages { sessions }))

@@ -79,6 +79,10 @@ impl BrokerClient {
         };
         match response.map(|response| response.status()) {
             Ok(status) if is_final(status) => Said::Never(status),
+            Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                tracing::warn!(broker = target.broker_url, %status, "a broker does not take the runner secret");
+                Said::NotNow
+            }
             Ok(status) => {
                 tracing::debug!(command = outgoing.command.id, %status, "a broker did not take a command");
                 Said::NotNow

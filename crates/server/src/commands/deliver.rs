@@ -7,6 +7,7 @@ use hopline_state::StateError;
 use hopline_state::rows::{self, CommandStatus, DecisionKind};
 use hopline_wire::Timestamp;
 use hopline_wire::command::CommandType;
+use reqwest::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
 use super::answers::Expected;
@@ -32,26 +33,18 @@ pub(super) async fn deliver(
 ) {
     let deadline = Instant::now() + timeout;
     let attempts = attempts(app, outgoing);
-    let answered = tokio::select! {
-        () = expected.heard() => true,
-        refused = attempts => { let () = refused; false }
-        () = sleep_until(deadline) => false,
+    let reason = tokio::select! {
+        () = expected.heard() => return,
         () = app.stopping.cancelled() => return,
+        status = attempts => format!("the runner's broker refuses the command with {status}"),
+        () = sleep_until(deadline) => "the runner did not answer the command".to_owned(),
     };
-    if !answered {
-        expected.give_up();
-        fail(
-            app,
-            &outgoing.command.id,
-            outgoing.is_build,
-            "the runner did not answer the command",
-        )
-        .await;
-    }
+    expected.give_up();
+    fail(app, &outgoing.command.id, outgoing.is_build, &reason).await;
 }
 
-/// Sends the command again and again; returns only if the broker refuses it for good.
-async fn attempts(app: &App, outgoing: &Outgoing) {
+/// Sends the command again and again; returns only if the broker refuses it for good, with its answer.
+async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
     let mut pause = FIRST_PAUSE;
     let mut was_written = false;
     loop {
@@ -70,10 +63,7 @@ async fn attempts(app: &App, outgoing: &Outgoing) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            Said::Never(status) => {
-                tracing::warn!(command = outgoing.command.id, %status, "a broker refuses a command for good");
-                return;
-            }
+            Said::Never(status) => return status,
         }
     }
 }
@@ -91,7 +81,7 @@ async fn note_sent(app: &App, command_id: &str) {
 
 /// Ends a command that its runner does not get. A build fails with it.
 async fn fail(app: &App, command_id: &str, is_build: bool, reason: &str) {
-    tracing::warn!(command = command_id, "a runner is unreachable");
+    tracing::warn!(command = command_id, reason, "a command has failed");
     let ended = if is_build {
         let reason = format!("runner_unreachable: {reason}");
         app.processor

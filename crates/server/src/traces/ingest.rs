@@ -5,8 +5,9 @@
 //! ends with the build; spans of other traces are refused, the others taken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,9 @@ use hopline_wire::otlp::{Refused, RefusedReason};
 use crate::access::SpanRight;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
+
+/// How long a sender may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why spans were not taken, and how to say so.
 enum Refusal {
@@ -44,7 +48,7 @@ impl From<ApiError> for Refusal {
 pub(crate) async fn take_spans(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: ApiResult<SpanBody>,
+    body: Body,
 ) -> Response {
     let taken = async {
         let right = app.access.spans(&headers)?;
@@ -58,7 +62,8 @@ pub(crate) async fn take_spans(
         let permit = Arc::clone(&app.span_requests)
             .try_acquire_owned()
             .map_err(|_| ApiError::overloaded("too many requests with spans are under way"))?;
-        let SpanBody(body) = body?;
+        // Only now, so that nobody without a key has us hold a body.
+        let body = receive(body).await?;
         let app = Arc::clone(&app);
         let work = move || {
             let _permit = permit;
@@ -156,21 +161,18 @@ fn with_retry(status: StatusCode, mut response: Response) -> Response {
     response
 }
 
-/// A body with spans.
-pub(crate) struct SpanBody(Bytes);
-
-impl<S: Send + Sync> axum::extract::FromRequest<S> for SpanBody {
-    type Rejection = ApiError;
-
-    async fn from_request(request: axum::extract::Request, _: &S) -> ApiResult<Self> {
-        let limit = Limits::default().compressed_bytes;
-        axum::body::to_bytes(request.into_body(), limit)
-            .await
-            .map(Self)
-            .map_err(|_| {
-                ApiError::too_large(format!(
-                    "the body broke off, or is larger than {limit} bytes"
-                ))
-            })
+async fn receive(body: Body) -> ApiResult<Bytes> {
+    let limit = Limits::default().compressed_bytes;
+    let received = axum::body::to_bytes(body, limit);
+    match tokio::time::timeout(BODY_TIMEOUT, received).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(ApiError::too_large(format!(
+            "the body broke off, or is larger than {limit} bytes"
+        ))),
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "the body took too long to arrive",
+        )),
     }
 }

@@ -67,6 +67,23 @@ async fn a_build_whose_runner_never_answers_fails_as_unreachable() {
 }
 
 #[tokio::test]
+async fn a_command_that_its_broker_refuses_for_good_is_not_waited_for() {
+    let house = house().await;
+    let broker = broker().await;
+    broker.answer_next(&[413]);
+    house.link("r1", broker.address, "hopline.v1").await;
+    let project = house.project("p").await;
+    let (started, _) = start(&house, &broker, &project).await;
+    let path = format!("/api/builds/{}", started["sessionId"].as_str().unwrap());
+    let failed = until(|| async {
+        let (_, build) = house.get(&path).await;
+        (build["status"] == "failed").then_some(build)
+    })
+    .await;
+    assert!(failed["errorMessage"].as_str().unwrap().contains("413"));
+}
+
+#[tokio::test]
 async fn a_legacy_runner_is_sent_a_command_once() {
     let house = house().await;
     let broker = broker().await;
