@@ -6,7 +6,7 @@
 //! API. The crate folds nothing and decides nothing: what a row says is the processor's business.
 //!
 //! [`sqlite::SqliteStore`] is the embedded database. The tables are described in `docs/wire.md`, and every backend
-//! has its migrations under `migrations/`. One suite of tests ([`contract_tests`]) is run by all.
+//! has its migrations under `migrations/`. One suite of tests (`contract_tests`) is run by all.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
