@@ -19,7 +19,11 @@ fn start(place: &Place) -> Apart {
     let server = place.service(&["server", "--listen", ANY]);
     let broker = place.service(&["broker", "--listen", ANY]);
     let runner = start_runner(place, &broker);
-    Apart { server, broker, runner }
+    Apart {
+        server,
+        broker,
+        runner,
+    }
 }
 
 fn start_runner(place: &Place, broker: &Service) -> Service {
@@ -40,9 +44,16 @@ fn build(place: &Place, args: &[&str]) -> support::Ended {
 fn a_build_through_three_processes_is_one_whole_trace() {
     let place = Place::new();
     let apart = start(&place);
-    let line = build(&place, &["--json", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]).expect(3).last_json();
+    let line = build(
+        &place,
+        &["--json", "--", "sh", "-c", "echo out; echo err >&2; exit 3"],
+    )
+    .expect(3)
+    .last_json();
     assert_eq!(line["status"], "failed");
-    let shown = place.run(&["trace", "--json", line["traceId"].as_str().unwrap()]).expect(0);
+    let shown = place
+        .run(&["trace", "--json", line["traceId"].as_str().unwrap()])
+        .expect(0);
     let trace = Trace::read(&shown.stdout);
     assert_whole(&trace);
     for (prefix, service) in [
@@ -51,14 +62,20 @@ fn a_build_through_three_processes_is_one_whole_trace() {
         ("api.runner.events.", "hopline-server"),
         ("persistent-processor.", "hopline-processor"),
     ] {
-        assert!(trace.named(prefix).all(|span| span.service == service), "{prefix}: {}", trace.outline());
+        assert!(
+            trace.named(prefix).all(|span| span.service == service),
+            "{prefix}: {}",
+            trace.outline()
+        );
     }
     for service in [apart.runner, apart.broker, apart.server] {
         let (status, log) = service.terminate();
         assert!(status.success(), "{log}");
     }
     // The folder can be looked at without any of them.
-    let shown = place.run(&["trace", line["traceId"].as_str().unwrap()]).expect(0);
+    let shown = place
+        .run(&["trace", line["traceId"].as_str().unwrap()])
+        .expect(0);
     assert!(shown.stdout.contains("events went all the way"), "{shown}");
 }
 
@@ -87,7 +104,10 @@ fn a_killed_runner_leaves_no_child_and_its_successor_goes_on() {
     let follower = std::thread::spawn(move || finish(waiting));
     let children: Vec<u32> = eventually("the command runs", || {
         let text = std::fs::read_to_string(&pids).ok()?;
-        let pids: Option<Vec<u32>> = text.split_whitespace().map(|pid| pid.parse().ok()).collect();
+        let pids: Option<Vec<u32>> = text
+            .split_whitespace()
+            .map(|pid| pid.parse().ok())
+            .collect();
         pids.filter(|pids| pids.len() == 2)
     });
     apart.runner.kill();
@@ -95,13 +115,19 @@ fn a_killed_runner_leaves_no_child_and_its_successor_goes_on() {
         eventually("the child has ended", || (!is_alive(child)).then_some(()));
     }
     // With no runner to ask, the server itself ends the build, and its project is free again.
-    let session = place.run(&["builds", "--status", "active", "--json"]).expect(0).last_json();
+    let session = place
+        .run(&["builds", "--status", "active", "--json"])
+        .expect(0)
+        .last_json();
     let session = session["sessionId"].as_str().unwrap();
-    eventually("the server knows that the runner is gone, and ends the build", || {
-        cancel(&place, &apart.server, session);
-        let failed = place.run(&["builds", "--status", "failed", "--json"]);
-        failed.stdout.contains(session).then_some(())
-    });
+    eventually(
+        "the server knows that the runner is gone, and ends the build",
+        || {
+            cancel(&place, &apart.server, session);
+            let failed = place.run(&["builds", "--status", "failed", "--json"]);
+            failed.stdout.contains(session).then_some(())
+        },
+    );
     assert_ne!(follower.join().unwrap().code(), 0);
     let runner = start_runner(&place, &apart.broker);
     build(&place, &["--", "true"]).expect(0);
@@ -123,7 +149,15 @@ fn parts_with_another_secret_are_told_so() {
     let place = Place::new();
     let server = place.service(&["server", "--listen", ANY]);
     let broker = place.service(&["broker", "--listen", ANY]);
-    let mut wrong = place.hopline(&["run", "--server", &server.url("server"), "--broker", &broker.url("broker"), "--", "true"]);
+    let mut wrong = place.hopline(&[
+        "run",
+        "--server",
+        &server.url("server"),
+        "--broker",
+        &broker.url("broker"),
+        "--",
+        "true",
+    ]);
     wrong.env("HOPLINE_ADMIN_SECRET", "not-this-one");
     let ended = finish(wrong);
     assert_eq!(ended.code(), 77, "{ended}");
@@ -137,7 +171,11 @@ fn parts_with_another_secret_are_told_so() {
 fn the_environment_of_the_original_is_understood() {
     let place = Place::new();
     let server = place.service(&["server", "--listen", ANY]);
-    let mut broker = place.hopline(&["broker", "--data", place.path().join("elsewhere").to_str().unwrap()]);
+    let mut broker = place.hopline(&[
+        "broker",
+        "--data",
+        place.path().join("elsewhere").to_str().unwrap(),
+    ]);
     broker
         .env_remove("HOPLINE_DATA")
         .env("RUNNER_SHARED_SECRET", place.secret("runner_secret"))

@@ -15,9 +15,17 @@ fn a_port_in_use_is_named() {
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (flag, other, part) in [("--listen", "--broker-listen", "server"), ("--broker-listen", "--listen", "broker")] {
-        let ended = place.run(&["up", flag, &address, other, "127.0.0.1:0"]).expect(75);
-        assert!(ended.stderr.contains(&address) && ended.stderr.contains(part), "{ended}");
+    for (flag, other, part) in [
+        ("--listen", "--broker-listen", "server"),
+        ("--broker-listen", "--listen", "broker"),
+    ] {
+        let ended = place
+            .run(&["up", flag, &address, other, "127.0.0.1:0"])
+            .expect(75);
+        assert!(
+            ended.stderr.contains(&address) && ended.stderr.contains(part),
+            "{ended}"
+        );
     }
     // Nothing is left that keeps the next one from starting.
     place.run(&["run", "--", "true"]).expect(0);
@@ -29,8 +37,14 @@ fn a_data_folder_that_cannot_be_written_is_named() {
     // A file in place of the folder cannot be written by anyone, not even root.
     fs::write(place.data(), "").unwrap();
     let ended = place.run(&["run", "--", "true"]).expect(73);
-    assert!(ended.stderr.contains(place.data().to_str().unwrap()), "{ended}");
-    assert!(ended.stderr.contains("--data"), "it says what to do: {ended}");
+    assert!(
+        ended.stderr.contains(place.data().to_str().unwrap()),
+        "{ended}"
+    );
+    assert!(
+        ended.stderr.contains("--data"),
+        "it says what to do: {ended}"
+    );
 }
 
 #[test]
@@ -51,7 +65,10 @@ fn a_data_folder_that_is_held_names_its_holder() {
     let place = Place::new();
     let up = place.service(&[&["up"][..], &ANY].concat());
     let ended = place.run(&[&["up"][..], &ANY].concat()).expect(75);
-    assert!(ended.stderr.contains("belongs to a running Hopline"), "{ended}");
+    assert!(
+        ended.stderr.contains("belongs to a running Hopline"),
+        "{ended}"
+    );
     assert!(ended.stderr.contains(&up.pid().to_string()), "{ended}");
     assert!(ended.stderr.contains(&up.url("server")), "{ended}");
 }
@@ -72,7 +89,10 @@ fn a_database_from_a_newer_version_is_left_alone() {
     let before = fs::read(&path).unwrap();
     let ended = place.run(&["run", "--", "true"]).expect(76);
     assert!(ended.stderr.contains("version 999"), "{ended}");
-    assert!(ended.stderr.contains("newer hopline"), "it says what to do: {ended}");
+    assert!(
+        ended.stderr.contains("newer hopline"),
+        "it says what to do: {ended}"
+    );
     assert_eq!(fs::read(&path).unwrap(), before, "nothing was written");
 }
 
@@ -80,10 +100,16 @@ fn a_database_from_a_newer_version_is_left_alone() {
 fn secrets_are_in_no_output_and_no_other_file() {
     let place = Place::new();
     let mut up = place.hopline(&[&["up"][..], &ANY].concat());
-    up.env("HOPLINE_LOG", "trace").env("HOPLINE_LOG_FORMAT", "json");
+    up.env("HOPLINE_LOG", "trace")
+        .env("HOPLINE_LOG_FORMAT", "json");
     let up = support::Service::start(up);
     let mut output = String::new();
-    for args in [&["run", "--", "env"][..], &["build", "shop", "--runner", "local", "--", "env"], &["builds"], &["trace", "last", "--json"]] {
+    for args in [
+        &["run", "--", "env"][..],
+        &["build", "shop", "--runner", "local", "--", "env"],
+        &["builds"],
+        &["trace", "last", "--json"],
+    ] {
         let mut command = place.hopline(args);
         command.env("HOPLINE_LOG", "trace");
         let ended = finish(command);
@@ -101,7 +127,9 @@ fn secrets_are_in_no_output_and_no_other_file() {
         assert!(!output.contains(&secret), "{name} is in the output");
         assert!(!log.contains(&secret), "{name} is in the log");
         for (path, content) in &files {
-            let there = content.windows(secret.len()).any(|window| window == secret.as_bytes());
+            let there = content
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
             assert!(!there, "{name} is in {path}");
         }
     }

@@ -22,7 +22,10 @@ const UNAVAILABLE: i32 = 69;
 fn the_readmes_commands_work() {
     let readme = std::fs::read_to_string(README).expect("the README");
     let blocks = blocks(&readme);
-    assert!(blocks.iter().flatten().count() > 0, "the README shows how to use the program");
+    assert!(
+        blocks.iter().flatten().count() > 0,
+        "the README shows how to use the program"
+    );
     for block in blocks {
         run(&block);
     }
@@ -51,7 +54,10 @@ fn run(lines: &[String]) {
     let place = Place::new();
     let example = Path::new(EXAMPLE);
     copy(example, &place.project());
-    copy(&example.join("hopline-steps.toml"), &place.project().join("steps.toml"));
+    copy(
+        &example.join("hopline-steps.toml"),
+        &place.project().join("steps.toml"),
+    );
     let mut services = HashMap::new();
     for line in lines {
         let words: Vec<String> = line
@@ -60,12 +66,18 @@ fn run(lines: &[String]) {
             .map(|word| replaced(word, &services))
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if let Some(project) = words.iter().position(|word| *word == "build").and_then(|at| words.get(at + 1)) {
+        if let Some(project) = words
+            .iter()
+            .position(|word| *word == "build")
+            .and_then(|at| words.get(at + 1))
+        {
             copy(example, &place.data().join("projects").join(project));
         }
         let command = || {
             let mut command = place.hopline(&words);
-            command.env("HOPLINE_LISTEN", "127.0.0.1:0").env("HOPLINE_BROKER_LISTEN", "127.0.0.1:0");
+            command
+                .env("HOPLINE_LISTEN", "127.0.0.1:0")
+                .env("HOPLINE_BROKER_LISTEN", "127.0.0.1:0");
             command
         };
         let first = words.first().copied().unwrap_or_default();
@@ -88,8 +100,12 @@ fn replaced(word: &str, services: &HashMap<String, Service>) -> String {
         return "last".to_owned();
     }
     match word {
-        _ if word.ends_with(":4700") && word.contains("://") => part("server").unwrap_or_else(|| word.to_owned()),
-        _ if word.ends_with(":4701") && word.contains("://") => part("broker").unwrap_or_else(|| word.to_owned()),
+        _ if word.ends_with(":4700") && word.contains("://") => {
+            part("server").unwrap_or_else(|| word.to_owned())
+        }
+        _ if word.ends_with(":4701") && word.contains("://") => {
+            part("broker").unwrap_or_else(|| word.to_owned())
+        }
         _ if word.ends_with(":4700") || word.ends_with(":4701") => "127.0.0.1:0".to_owned(),
         _ => word.to_owned(),
     }

@@ -14,8 +14,14 @@ fn a_command_that_ends_well_ends_the_run_well() {
     let place = Place::new();
     let ended = place.run(&["run", "--", "true"]).expect(0);
     assert!(ended.stdout.contains("completed"), "{ended}");
-    assert!(ended.stdout.contains("POST /api/projects/{id}/build"), "{ended}");
-    assert_eq!(ended.stderr, "", "nothing is said on standard error: {ended}");
+    assert!(
+        ended.stdout.contains("POST /api/projects/{id}/build"),
+        "{ended}"
+    );
+    assert_eq!(
+        ended.stderr, "",
+        "nothing is said on standard error: {ended}"
+    );
 }
 
 #[test]
@@ -38,20 +44,41 @@ fn a_command_that_is_not_there_fails_the_run_and_says_so() {
 #[test]
 fn with_json_the_last_line_tells_the_outcome() {
     let place = Place::new();
-    let ended = place.run(&["run", "--json", "--", "sh", "-c", "echo out; exit 4"]).expect(4);
+    let ended = place
+        .run(&["run", "--json", "--", "sh", "-c", "echo out; exit 4"])
+        .expect(4);
     assert_eq!(ended.stdout.lines().count(), 1, "{ended}");
     let line = ended.last_json();
-    let fields: HashSet<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    let fields: HashSet<_> = line
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let expected = [
-        "status", "exitCode", "traceId", "sessionId", "buildId", "commandId", "projectId", "durationMs", "events",
+        "status",
+        "exitCode",
+        "traceId",
+        "sessionId",
+        "buildId",
+        "commandId",
+        "projectId",
+        "durationMs",
+        "events",
         "spans",
     ];
     assert_eq!(fields, HashSet::from(expected));
     assert_eq!(line["status"], "failed");
     assert_eq!(line["exitCode"], 4);
     assert_eq!(line["traceId"].as_str().map(str::len), Some(32));
-    assert!(line["events"].as_u64() > Some(3) && line["spans"].as_u64() > Some(10), "{line}");
-    assert!(ended.stderr.contains("out"), "progress goes to standard error: {ended}");
+    assert!(
+        line["events"].as_u64() > Some(3) && line["spans"].as_u64() > Some(10),
+        "{line}"
+    );
+    assert!(
+        ended.stderr.contains("out"),
+        "progress goes to standard error: {ended}"
+    );
 }
 
 #[test]
@@ -71,11 +98,29 @@ fn steps_run_in_order_with_their_output_and_stderr() {
         "#,
     );
     let ended = place.run(&["run", "--file", "steps.toml"]).expect(0);
-    let at = |what: &str| ended.stdout.find(what).unwrap_or_else(|| panic!("no {what}: {ended}"));
-    let order = ["▶ first", "one", "✔ first", "▶ second", "two", "✔ second", "completed"];
+    let at = |what: &str| {
+        ended
+            .stdout
+            .find(what)
+            .unwrap_or_else(|| panic!("no {what}: {ended}"))
+    };
+    let order = [
+        "▶ first",
+        "one",
+        "✔ first",
+        "▶ second",
+        "two",
+        "✔ second",
+        "completed",
+    ];
     assert!(order.map(at).is_sorted(), "{ended}");
     assert!(at("careful") < at("✔ first"), "{ended}");
-    let tree = ["runner.step.first", "runner.step.second", "runner.build", "handleCommand.start-build"];
+    let tree = [
+        "runner.step.first",
+        "runner.step.second",
+        "runner.build",
+        "handleCommand.start-build",
+    ];
     let _ = tree.map(at);
 }
 
@@ -110,7 +155,9 @@ fn a_program_that_streams_parts_is_followed() {
             '{"type":"tool-output-available","toolCallId":"b","output":"a file"}' \
             'plain words'
     "#;
-    let ended = place.run(&["run", "--agent", "stream", "--", "sh", "-c", script]).expect(0);
+    let ended = place
+        .run(&["run", "--agent", "stream", "--", "sh", "-c", script])
+        .expect(0);
     for what in ["▶ think", "hello world", "Bash", "a file", "plain words"] {
         assert!(ended.stdout.contains(what), "no {what}: {ended}");
     }
@@ -119,32 +166,66 @@ fn a_program_that_streams_parts_is_followed() {
 #[test]
 fn builds_of_one_folder_are_of_one_project_and_can_be_looked_at_afterwards() {
     let place = Place::new();
-    let first = place.run(&["run", "--json", "--", "true"]).expect(0).last_json();
-    let second = place.run(&["run", "--json", "--", "false"]).expect(1).last_json();
+    let first = place
+        .run(&["run", "--json", "--", "true"])
+        .expect(0)
+        .last_json();
+    let second = place
+        .run(&["run", "--json", "--", "false"])
+        .expect(1)
+        .last_json();
     assert_eq!(first["projectId"], second["projectId"]);
     let listed = place.run(&["builds", "--json"]).expect(0);
-    let lines: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = listed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 2, "{listed}");
-    assert_eq!(lines[0]["sessionId"], second["sessionId"], "the newest first: {listed}");
+    assert_eq!(
+        lines[0]["sessionId"], second["sessionId"],
+        "the newest first: {listed}"
+    );
     assert_eq!(lines[1]["status"], "completed");
     assert_eq!(lines[1]["project"], "shop");
     let table = place.run(&["builds", "--status", "failed"]).expect(0);
-    assert!(table.stdout.contains(second["traceId"].as_str().unwrap()), "{table}");
-    assert!(!table.stdout.contains(first["traceId"].as_str().unwrap()), "{table}");
+    assert!(
+        table.stdout.contains(second["traceId"].as_str().unwrap()),
+        "{table}"
+    );
+    assert!(
+        !table.stdout.contains(first["traceId"].as_str().unwrap()),
+        "{table}"
+    );
 
-    let shown = place.run(&["trace", "--json", first["traceId"].as_str().unwrap()]).expect(0);
+    let shown = place
+        .run(&["trace", "--json", first["traceId"].as_str().unwrap()])
+        .expect(0);
     let trace = Trace::read(&shown.stdout);
-    assert_eq!(Some(trace.spans.len() as u64), first["spans"].as_u64(), "all spans are there: {}", trace.outline());
+    assert_eq!(
+        Some(trace.spans.len() as u64),
+        first["spans"].as_u64(),
+        "all spans are there: {}",
+        trace.outline()
+    );
     let last = place.run(&["trace", "last"]).expect(0);
-    assert!(last.stdout.contains(second["traceId"].as_str().unwrap()), "{last}");
-    place.run(&["trace", &"0123456789abcdef".repeat(2)]).expect(66);
+    assert!(
+        last.stdout.contains(second["traceId"].as_str().unwrap()),
+        "{last}"
+    );
+    place
+        .run(&["trace", &"0123456789abcdef".repeat(2)])
+        .expect(66);
     place.run(&["trace", "no such build"]).expect(66);
 }
 
 #[test]
 fn a_trace_that_is_sampled_out_has_no_spans_and_the_build_runs_all_the_same() {
     let place = Place::new();
-    let line = place.run(&["run", "--json", "--sample-rate", "0", "--", "true"]).expect(0).last_json();
+    let line = place
+        .run(&["run", "--json", "--sample-rate", "0", "--", "true"])
+        .expect(0)
+        .last_json();
     assert_eq!(line["spans"], 0);
     assert_eq!(line["status"], "completed");
 }
@@ -168,13 +249,22 @@ fn ctrl_c_cancels_the_build_and_leaves_no_child() {
 
 /// The process that holds the data folder.
 fn parent_of_data(place: &Place) -> u32 {
-    place.holder()["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap()
+    place.holder()["pid"]
+        .as_u64()
+        .and_then(|pid| u32::try_from(pid).ok())
+        .unwrap()
 }
 
 #[test]
 fn a_run_that_is_killed_leaves_no_child() {
     let place = Place::new();
-    let mut command = place.hopline(&["run", "--", "sh", "-c", "sleep 301 & echo $! > pid2; echo $$ > pid; wait"]);
+    let mut command = place.hopline(&[
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "sleep 301 & echo $! > pid2; echo $$ > pid; wait",
+    ]);
     let mut run = command
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
@@ -193,22 +283,47 @@ fn a_run_that_is_killed_leaves_no_child() {
     }
     // The folder is free again, and what the run left unfinished does not keep the next one.
     place.run(&["run", "--", "true"]).expect(0);
-    let left = place.run(&["builds", "--status", "failed", "--json"]).expect(0);
-    assert_eq!(left.stdout.lines().count(), 1, "the build of the killed run has failed: {left}");
+    let left = place
+        .run(&["builds", "--status", "failed", "--json"])
+        .expect(0);
+    assert_eq!(
+        left.stdout.lines().count(),
+        1,
+        "the build of the killed run has failed: {left}"
+    );
 }
 
 #[test]
 fn a_run_goes_through_the_hopline_that_holds_the_folder() {
     let place = Place::new();
-    let up = place.service(&["up", "--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0"]);
-    let line = place.run(&["run", "--json", "--", "sh", "-c", "pwd > where; exit 5"]).expect(5).last_json();
+    let up = place.service(&[
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--broker-listen",
+        "127.0.0.1:0",
+    ]);
+    let line = place
+        .run(&["run", "--json", "--", "sh", "-c", "pwd > where; exit 5"])
+        .expect(5)
+        .last_json();
     assert_eq!(line["exitCode"], 5);
     let there = std::fs::read_to_string(place.project().join("where")).unwrap();
-    assert_eq!(std::path::Path::new(there.trim()), place.project().canonicalize().unwrap());
-    let shown = place.run(&["trace", "--json", line["traceId"].as_str().unwrap()]).expect(0);
+    assert_eq!(
+        std::path::Path::new(there.trim()),
+        place.project().canonicalize().unwrap()
+    );
+    let shown = place
+        .run(&["trace", "--json", line["traceId"].as_str().unwrap()])
+        .expect(0);
     support::spans::assert_whole(&Trace::read(&shown.stdout));
-    let listed = place.run(&["builds", "--json", "--server", &up.url("server")]).expect(0);
-    assert!(listed.stdout.contains(line["sessionId"].as_str().unwrap()), "{listed}");
+    let listed = place
+        .run(&["builds", "--json", "--server", &up.url("server")])
+        .expect(0);
+    assert!(
+        listed.stdout.contains(line["sessionId"].as_str().unwrap()),
+        "{listed}"
+    );
     let (status, log) = up.terminate();
     assert!(status.success(), "{log}");
 }
@@ -216,10 +331,20 @@ fn a_run_goes_through_the_hopline_that_holds_the_folder() {
 #[test]
 fn two_runs_at_once_share_one_server() {
     let place = Place::new();
-    let slow = place.hopline(&["run", "--project", "one", "--", "sh", "-c", "while ! [ -e go ]; do sleep 0.02; done"]);
+    let slow = place.hopline(&[
+        "run",
+        "--project",
+        "one",
+        "--",
+        "sh",
+        "-c",
+        "while ! [ -e go ]; do sleep 0.02; done",
+    ]);
     let first = std::thread::spawn(move || finish(slow));
     place.holder();
-    let second = place.run(&["run", "--project", "two", "--", "true"]).expect(0);
+    let second = place
+        .run(&["run", "--project", "two", "--", "true"])
+        .expect(0);
     assert!(second.stdout.contains("completed"), "{second}");
     place.write("go", "");
     first.join().unwrap().expect(0);
@@ -229,11 +354,26 @@ fn two_runs_at_once_share_one_server() {
 fn the_tree_of_a_long_build_is_folded_unless_asked_for_in_full() {
     let place = Place::new();
     let script = r#"i=0; while [ $i -lt 400 ]; do echo "{\"type\":\"text-delta\",\"id\":\"t\",\"delta\":\"$i\"}"; i=$((i+1)); done"#;
-    let ended = place.run(&["run", "--agent", "stream", "--", "sh", "-c", script]).expect(0);
-    assert!(ended.stdout.contains("more runner.sendEvent.build-stream: total"), "{ended}");
-    assert!(ended.stdout.lines().count() < 300, "{} lines", ended.stdout.lines().count());
+    let ended = place
+        .run(&["run", "--agent", "stream", "--", "sh", "-c", script])
+        .expect(0);
+    assert!(
+        ended
+            .stdout
+            .contains("more runner.sendEvent.build-stream: total"),
+        "{ended}"
+    );
+    assert!(
+        ended.stdout.lines().count() < 300,
+        "{} lines",
+        ended.stdout.lines().count()
+    );
     let full = place.run(&["trace", "last", "--full"]).expect(0);
-    assert!(full.stdout.lines().count() > 1_600, "{} lines", full.stdout.lines().count());
+    assert!(
+        full.stdout.lines().count() > 1_600,
+        "{} lines",
+        full.stdout.lines().count()
+    );
 }
 
 #[test]
@@ -241,7 +381,9 @@ fn nothing_to_run_is_a_mistake_of_the_caller() {
     let place = Place::new();
     let ended = place.run(&["run"]).expect(2);
     assert!(ended.stderr.contains("nothing to run"), "{ended}");
-    place.run(&["run", "--agent", "steps", "--", "true"]).expect(2);
+    place
+        .run(&["run", "--agent", "steps", "--", "true"])
+        .expect(2);
     place.run(&["no-such-command"]).expect(2);
     let ended = place.run(&["builds"]).expect(66);
     assert!(ended.stderr.contains("nothing to look at"), "{ended}");

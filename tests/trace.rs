@@ -12,7 +12,9 @@ fn traced(args: &[&str]) -> Trace {
     let mut whole = vec!["run", "--json", "--"];
     whole.extend(args);
     let line = place.run(&whole).last_json();
-    let shown = place.run(&["trace", "--json", line["traceId"].as_str().unwrap()]).expect(0);
+    let shown = place
+        .run(&["trace", "--json", line["traceId"].as_str().unwrap()])
+        .expect(0);
     Trace::read(&shown.stdout)
 }
 
@@ -32,28 +34,56 @@ fn spans_have_the_kinds_ops_and_attributes_that_the_contract_names() {
         ("handleCommand.start-build", "runner.command", 5),
         ("runner.build", "build", 1),
         ("runner.sendEvent.build-failed", "runner.event.send", 4),
-        ("broker.forwardEvent.build-failed", "broker.event.forward", 4),
-        ("api.runner.events.build-failed", "api.runner.event.process", 2),
-        ("persistent-processor.finalizeSession.failed", "db.persist.finalize", 1),
+        (
+            "broker.forwardEvent.build-failed",
+            "broker.event.forward",
+            4,
+        ),
+        (
+            "api.runner.events.build-failed",
+            "api.runner.event.process",
+            2,
+        ),
+        (
+            "persistent-processor.finalizeSession.failed",
+            "db.persist.finalize",
+            1,
+        ),
     ];
     for (name, op, kind) in expected {
         let span = trace.only(name);
         assert_eq!((span.op(), span.kind), (op, kind), "{name}");
     }
     for span in trace.named("runner.sendEvent.") {
-        assert_eq!(span.text("event.type"), span.name.strip_prefix("runner.sendEvent."));
+        assert_eq!(
+            span.text("event.type"),
+            span.name.strip_prefix("runner.sendEvent.")
+        );
         assert!(span.text("event.projectId").is_some() && span.text("event.commandId").is_some());
     }
     for span in trace.named("persistent-processor.") {
-        assert!(span.text("event.sessionId").is_some(), "{} has no session", span.name);
+        assert!(
+            span.text("event.sessionId").is_some(),
+            "{} has no session",
+            span.name
+        );
     }
-    assert_eq!(trace.only("persistent-processor.finalizeSession").text("session.status"), Some("failed"));
+    assert_eq!(
+        trace
+            .only("persistent-processor.finalizeSession")
+            .text("session.status"),
+        Some("failed")
+    );
     for span in trace.spans.iter().filter(|span| span.op() == "db.query") {
         assert_eq!(span.text("db.system.name"), Some("sqlite"), "{}", span.name);
         assert_eq!(span.kind, 3, "{}", span.name);
         assert!(span.end >= span.start);
     }
-    assert!(trace.only("runner.step.sh").is_error, "a failed step is marked: {}", trace.outline());
+    assert!(
+        trace.only("runner.step.sh").is_error,
+        "a failed step is marked: {}",
+        trace.outline()
+    );
 }
 
 #[test]
@@ -61,7 +91,12 @@ fn a_hop_begins_within_the_hop_before_it() {
     let trace = traced(&["true"]);
     for span in &trace.spans {
         if let Some(parent) = trace.parent(span) {
-            assert!(span.start >= parent.start, "{} begins before {}", span.name, parent.name);
+            assert!(
+                span.start >= parent.start,
+                "{} begins before {}",
+                span.name,
+                parent.name
+            );
         }
     }
     let ids: HashSet<_> = trace.spans.iter().map(|span| &span.id).collect();

@@ -57,7 +57,11 @@ impl Ended {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { status, stdout, stderr } = self;
+        let Self {
+            status,
+            stdout,
+            stderr,
+        } = self;
         write!(f, "{status}\n-- stdout\n{stdout}\n-- stderr\n{stderr}")
     }
 }
@@ -128,8 +132,12 @@ impl Place {
     /// One of the secrets in the data folder.
     pub(crate) fn secret(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.data().join("secrets")).expect("the secrets");
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")));
-        line.expect("a secret of this name").trim_matches('"').to_owned()
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} = ")));
+        line.expect("a secret of this name")
+            .trim_matches('"')
+            .to_owned()
     }
 }
 
@@ -141,7 +149,10 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         if let Some(found) = condition() {
             return found;
         }
-        assert!(Instant::now() < deadline, "it did not come to pass that {what}");
+        assert!(
+            Instant::now() < deadline,
+            "it did not come to pass that {what}"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -167,7 +178,10 @@ pub(crate) fn finish(mut command: Command) -> Ended {
         None => {
             let _ = child.kill();
             let status = child.wait().expect("the killed program ends");
-            panic!("the program did not end in time: {command:?}\n{}", ended(status));
+            panic!(
+                "the program did not end in time: {command:?}\n{}",
+                ended(status)
+            );
         }
     }
 }
@@ -226,7 +240,10 @@ impl Service {
                 self.ended = true;
                 panic!("the service ended: {status}\n{}", self.log());
             }
-            self.lines().iter().any(|line| line.starts_with("ready")).then_some(())
+            self.lines()
+                .iter()
+                .any(|line| line.starts_with("ready"))
+                .then_some(())
         });
     }
 
@@ -249,7 +266,8 @@ impl Service {
         let lines = self.lines();
         let line = lines.iter().find_map(|line| line.trim().strip_prefix(part));
         let url = line.and_then(|rest| rest.split_whitespace().next());
-        url.unwrap_or_else(|| panic!("the service names no {part}:\n{}", self.log())).to_owned()
+        url.unwrap_or_else(|| panic!("the service names no {part}:\n{}", self.log()))
+            .to_owned()
     }
 
     #[track_caller]
@@ -263,7 +281,8 @@ impl Service {
     #[track_caller]
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         signal(self.pid(), "TERM");
-        let status = wait(&mut self.child).unwrap_or_else(|| panic!("it did not end:\n{}", self.log()));
+        let status =
+            wait(&mut self.child).unwrap_or_else(|| panic!("it did not end:\n{}", self.log()));
         self.ended = true;
         (status, self.log())
     }
@@ -288,27 +307,43 @@ impl Drop for Service {
     }
 }
 
-fn collect(stream: Option<impl Read + Send + 'static>, mark: &'static str, lines: &Arc<Mutex<Vec<String>>>) {
+fn collect(
+    stream: Option<impl Read + Send + 'static>,
+    mark: &'static str,
+    lines: &Arc<Mutex<Vec<String>>>,
+) {
     let lines = Arc::clone(lines);
     let stream = stream.expect("the stream is piped");
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            lines.lock().expect("no reader panics").push(format!("{mark}{line}"));
+            lines
+                .lock()
+                .expect("no reader panics")
+                .push(format!("{mark}{line}"));
         }
     });
 }
 
 /// Sends a signal to one process.
 pub(crate) fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()), "kill -{name} {pid}");
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "kill -{name} {pid}"
+    );
 }
 
 /// Whether a process is there and no zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| {
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
         !matches!(state, Some('Z' | 'X'))
     })
 }
@@ -316,8 +351,12 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 /// Sends a request as it stands, and gives the whole answer.
 pub(crate) fn http(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
-    stream.write_all(request.as_bytes()).expect("the request is taken");
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a deadline can be set");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the request is taken");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer ends");
     String::from_utf8_lossy(&answer).into_owned()

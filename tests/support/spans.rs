@@ -48,7 +48,10 @@ impl Trace {
         let mut spans = Vec::new();
         for resource in list(&request["resourceSpans"]) {
             let attributes = attributes(&resource["resource"]["attributes"]);
-            let service = attributes.get("service.name").and_then(Value::as_str).unwrap_or_default();
+            let service = attributes
+                .get("service.name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             for scope in list(&resource["scopeSpans"]) {
                 spans.extend(list(&scope["spans"]).map(|span| read(span, service)));
             }
@@ -65,12 +68,18 @@ impl Trace {
     }
 
     pub(crate) fn named<'t>(&'t self, prefix: &'t str) -> impl Iterator<Item = &'t Span> {
-        self.spans.iter().filter(move |span| span.name.starts_with(prefix))
+        self.spans
+            .iter()
+            .filter(move |span| span.name.starts_with(prefix))
     }
 
     #[track_caller]
     pub(crate) fn only(&self, prefix: &str) -> &Span {
-        let found: Vec<_> = self.spans.iter().filter(|span| span.name.starts_with(prefix)).collect();
+        let found: Vec<_> = self
+            .spans
+            .iter()
+            .filter(|span| span.name.starts_with(prefix))
+            .collect();
         assert_eq!(found.len(), 1, "spans named {prefix}*: {}", self.outline());
         found[0]
     }
@@ -101,7 +110,10 @@ fn read(span: &Value, service: &str) -> Span {
     let text = |member: &str| span[member].as_str().unwrap_or_default().to_owned();
     let nanos = |member: &str| {
         let value = &span[member];
-        value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok()).unwrap_or_default()
+        value
+            .as_str()
+            .map_or_else(|| value.as_u64(), |text| text.parse().ok())
+            .unwrap_or_default()
     };
     Span {
         trace_id: text("traceId"),
@@ -132,39 +144,95 @@ const HOPS: [&[&str]; 4] = [
 /// persisted by statements and told to live clients.
 #[track_caller]
 pub(crate) fn assert_whole(trace: &Trace) {
-    let roots: Vec<_> = trace.spans.iter().filter(|span| span.parent.is_none()).collect();
+    let roots: Vec<_> = trace
+        .spans
+        .iter()
+        .filter(|span| span.parent.is_none())
+        .collect();
     assert_eq!(roots.len(), 1, "roots: {}", trace.outline());
     assert_eq!(roots[0].name, "POST /api/projects/{id}/build");
     for span in &trace.spans {
         assert_eq!(span.trace_id, roots[0].trace_id);
-        assert!(span.parent.is_none() || trace.parent(span).is_some(), "{} misses its parent", span.name);
-        assert!(!span.attributes.contains_key("hopline.pending"), "{} has not finished", span.name);
+        assert!(
+            span.parent.is_none() || trace.parent(span).is_some(),
+            "{} misses its parent",
+            span.name
+        );
+        assert!(
+            !span.attributes.contains_key("hopline.pending"),
+            "{} has not finished",
+            span.name
+        );
     }
     let handle = trace.only("handleCommand.start-build");
     let route = trace.only("broker.routeCommand.start-build");
-    assert_eq!(trace.parent(route).map(|span| span.id.as_str()), Some(roots[0].id.as_str()));
-    assert_eq!(trace.parent(handle).map(|span| span.id.as_str()), Some(route.id.as_str()));
-    assert_eq!(trace.parent(trace.only("runner.build")).map(|span| &span.id), Some(&handle.id));
+    assert_eq!(
+        trace.parent(route).map(|span| span.id.as_str()),
+        Some(roots[0].id.as_str())
+    );
+    assert_eq!(
+        trace.parent(handle).map(|span| span.id.as_str()),
+        Some(route.id.as_str())
+    );
+    assert_eq!(
+        trace
+            .parent(trace.only("runner.build"))
+            .map(|span| &span.id),
+        Some(&handle.id)
+    );
 
-    let sent: Vec<_> = trace.spans.iter().filter(|span| span.op() == HOPS[0][0]).collect();
+    let sent: Vec<_> = trace
+        .spans
+        .iter()
+        .filter(|span| span.op() == HOPS[0][0])
+        .collect();
     assert!(sent.len() > 4, "events: {}", trace.outline());
     for sent in sent {
         let seq = sent.number("event.seq").expect("a number");
         let mut hop = sent;
         for ops in &HOPS[1..] {
-            let below = trace.spans.iter().find(|span| span.parent.as_ref() == Some(&hop.id) && ops.contains(&span.op()));
-            hop = below.unwrap_or_else(|| panic!("event {seq} has no {}: {}", ops[0], trace.outline()));
-            assert_eq!(hop.number("event.seq"), Some(seq), "{} is of event {seq}", hop.name);
+            let below = trace
+                .spans
+                .iter()
+                .find(|span| span.parent.as_ref() == Some(&hop.id) && ops.contains(&span.op()));
+            hop = below
+                .unwrap_or_else(|| panic!("event {seq} has no {}: {}", ops[0], trace.outline()));
+            assert_eq!(
+                hop.number("event.seq"),
+                Some(seq),
+                "{} is of event {seq}",
+                hop.name
+            );
         }
-        assert!(!statements(trace, hop, "COMMIT").is_empty(), "event {seq} was not committed: {}", trace.outline());
+        assert!(
+            !statements(trace, hop, "COMMIT").is_empty(),
+            "event {seq} was not committed: {}",
+            trace.outline()
+        );
         let inserted = statements(trace, hop, "INSERT runner_events");
-        assert_eq!(inserted.len(), 1, "event {seq} was logged once: {}", trace.outline());
+        assert_eq!(
+            inserted.len(),
+            1,
+            "event {seq} was logged once: {}",
+            trace.outline()
+        );
     }
-    assert!(trace.named("websocket.broadcast").count() > 0, "{}", trace.outline());
+    assert!(
+        trace.named("websocket.broadcast").count() > 0,
+        "{}",
+        trace.outline()
+    );
 }
 
 /// The statements of this name that served a persist span: its children, and those that link it.
 fn statements<'t>(trace: &'t Trace, persist: &Span, name: &str) -> Vec<&'t Span> {
-    let serves = |span: &&Span| span.parent.as_ref() == Some(&persist.id) || span.links.contains(&persist.id);
-    trace.spans.iter().filter(|span| span.name == name).filter(serves).collect()
+    let serves = |span: &&Span| {
+        span.parent.as_ref() == Some(&persist.id) || span.links.contains(&persist.id)
+    };
+    trace
+        .spans
+        .iter()
+        .filter(|span| span.name == name)
+        .filter(serves)
+        .collect()
 }

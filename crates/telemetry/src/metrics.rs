@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use prometheus_client;
+use prometheus_client::collector::Collector;
 use prometheus_client::registry::{Metric, Registry};
 
 /// The media type of [`Metrics::render`].
@@ -28,6 +29,11 @@ impl Metrics {
     pub fn register<M: Metric + Clone>(&self, name: &str, help: &str, metric: M) -> M {
         self.registry.lock().register(name, help, metric.clone());
         metric
+    }
+
+    /// Adds metrics that are asked for whenever all are rendered.
+    pub fn register_collector(&self, collector: Box<dyn Collector>) {
+        self.registry.lock().register_collector(collector);
     }
 
     /// All metrics as text.

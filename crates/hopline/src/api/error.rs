@@ -19,7 +19,9 @@ pub(crate) enum ApiError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It wants another credential.
-    #[error("{operation}: the server at {base} refuses the admin secret: give its own as HOPLINE_ADMIN_SECRET")]
+    #[error(
+        "{operation}: the server at {base} refuses the admin secret: give its own as HOPLINE_ADMIN_SECRET"
+    )]
     Forbidden {
         /// What was asked.
         operation: &'static str,
@@ -118,15 +120,29 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> ApiError {
         let status = StatusCode::from_u16(status).unwrap();
-        ApiError::refused("start a build", "http://127.0.0.1:1", status, body.as_bytes())
+        ApiError::refused(
+            "start a build",
+            "http://127.0.0.1:1",
+            status,
+            body.as_bytes(),
+        )
     }
 
     #[test]
     fn each_refusal_has_words_and_an_exit_code_of_its_own() {
-        let busy = refused(409, r#"{"error":"the project builds already","code":"build_running"}"#);
-        assert_eq!(busy.to_string(), "start a build: the project builds already");
+        let busy = refused(
+            409,
+            r#"{"error":"the project builds already","code":"build_running"}"#,
+        );
+        assert_eq!(
+            busy.to_string(),
+            "start a build: the project builds already"
+        );
         assert_eq!(busy.exit_code(), exit::TAKEN);
-        let away = refused(503, r#"{"error":"no runner is connected","code":"runner_unavailable"}"#);
+        let away = refused(
+            503,
+            r#"{"error":"no runner is connected","code":"runner_unavailable"}"#,
+        );
         assert_eq!(away.exit_code(), exit::UNAVAILABLE);
         assert_eq!(refused(403, "{}").exit_code(), exit::FORBIDDEN);
         let other = refused(404, "<html>");

@@ -147,9 +147,7 @@ impl LiveBuild {
         }
     }
 
-    async fn connect_again(
-        &self,
-    ) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, ApiError> {
+    async fn connect_again(&self) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, ApiError> {
         let mut last = None;
         for pause in PAUSES {
             tokio::time::sleep(pause).await;
@@ -241,7 +239,9 @@ mod tests {
         let snapshot = live.read(r#"{"type":"state-update","state":{"id":"s"},"seq":5}"#);
         assert_eq!(snapshot, [Update::Snapshot(serde_json::json!({"id": "s"}))]);
         let batch = |seq: u64| {
-            format!(r#"{{"type":"batch-update","seq":{seq},"updates":[{{"type":"text-delta","data":1}},{{"type":"of-tomorrow"}}]}}"#)
+            format!(
+                r#"{{"type":"batch-update","seq":{seq},"updates":[{{"type":"text-delta","data":1}},{{"type":"of-tomorrow"}}]}}"#
+            )
         };
         assert_eq!(live.read(&batch(5)), []);
         assert_eq!(live.read(&batch(6)), [Update::Text(1.into())]);

@@ -18,7 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::ApiError;
-use types::{Build, BuildList, BuildRequest, NewProject, Project, ProjectList, Runner, RunnerList, Started};
+use types::{
+    Build, BuildList, BuildRequest, NewProject, Project, ProjectList, Runner, RunnerList, Started,
+};
 
 /// How long a request may take. Requests for commands wait for no runner, so this is plenty.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,7 +83,9 @@ impl ApiClient {
     /// [`ApiError`].
     pub(crate) async fn find_project(&self, name: &str) -> Result<Option<Project>, ApiError> {
         let list: ProjectList = self.get("list the projects", "/api/projects").await?;
-        let by = |same: fn(&Project, &str) -> bool| list.projects.iter().find(|project| same(project, name));
+        let by = |same: fn(&Project, &str) -> bool| {
+            list.projects.iter().find(|project| same(project, name))
+        };
         let found = by(|project, name| project.id == name)
             .or_else(|| by(|project, name| project.name == name))
             .or_else(|| by(|project, name| project.slug == name));
@@ -137,7 +141,10 @@ impl ApiClient {
     pub(crate) async fn cancel_build(&self, session_id: &str) -> Result<(), ApiError> {
         let path = format!("/api/builds/{session_id}/cancel");
         let request = self.request(Method::POST, &path);
-        match self.answer::<serde_json::Value>("cancel a build", request).await {
+        match self
+            .answer::<serde_json::Value>("cancel a build", request)
+            .await
+        {
             Err(error) if error.code() == Some("already_ended") => Ok(()),
             answered => answered.map(|_| ()),
         }
@@ -204,7 +211,8 @@ impl ApiClient {
         operation: &'static str,
         path: &str,
     ) -> Result<T, ApiError> {
-        self.answer(operation, self.request(Method::GET, path)).await
+        self.answer(operation, self.request(Method::GET, path))
+            .await
     }
 
     async fn post<T: DeserializeOwned>(

@@ -1,8 +1,8 @@
 //! What the API says and is told, as far as the commands need it. Members that are not named here are
 //! passed over, so that a newer server is understood.
 
-use hopline_wire::{Timestamp, TraceId};
 use hopline_wire::command::{CommandLine, Step};
+use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 
 /// A project.

@@ -56,7 +56,13 @@ pub(crate) struct CommonFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
     /// How they are written
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, help_heading = "Logs")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        help_heading = "Logs"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<LogStyle>,
     /// How many threads run the parts [default: one for each processor, at most 2]
@@ -104,11 +110,21 @@ pub(crate) struct TracingFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     otlp_url: Option<BaseUrl>,
     /// What new traces say of the release that runs
-    #[arg(long, value_name = "NAME", help_heading = "Tracing", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Tracing",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<String>,
     /// What new traces say of the environment it runs in
-    #[arg(long, value_name = "NAME", help_heading = "Tracing", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Tracing",
+        hide_short_help = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<String>,
 }
@@ -362,9 +378,18 @@ mod tests {
     fn every_option_is_explained() {
         for command in Cli::command().get_subcommands() {
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
             }
-            assert!(command.get_after_help().is_some(), "{} has no examples", command.get_name());
+            assert!(
+                command.get_after_help().is_some(),
+                "{} has no examples",
+                command.get_name()
+            );
         }
     }
 

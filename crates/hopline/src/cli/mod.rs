@@ -49,11 +49,13 @@ pub(crate) fn main() -> ExitCode {
 
 /// Whether the user wants no colours: by `NO_COLOR` (no-color.org), or a terminal that has none.
 fn no_colour(environment: impl IntoIterator<Item = (OsString, OsString)>) -> bool {
-    environment.into_iter().any(|(name, value)| match name.to_str() {
-        Some("NO_COLOR") => !value.is_empty(),
-        Some("TERM") => value == "dumb",
-        _ => false,
-    })
+    environment
+        .into_iter()
+        .any(|(name, value)| match name.to_str() {
+            Some("NO_COLOR") => !value.is_empty(),
+            Some("TERM") => value == "dumb",
+            _ => false,
+        })
 }
 
 fn start(cli: Cli, no_colour: bool) -> anyhow::Result<ExitCode> {
@@ -103,14 +105,23 @@ fn flags(cli: &Cli) -> Flags {
         Command::Build(args) => flags.with(&args.server),
         Command::Builds(args) => flags.with(&args.server),
         Command::Trace(args) => flags.with(&args.server),
-        Command::Up(args) => flags.with(&args.listen).with(&args.database).with(&args.tracing),
+        Command::Up(args) => flags
+            .with(&args.listen)
+            .with(&args.database)
+            .with(&args.tracing),
         Command::Server(args) => flags
             .with(&args.listen)
             .with(&args.broker)
             .with(&args.database)
             .with(&args.tracing),
-        Command::Broker(args) => flags.with(&args.listen).with(&args.server).with(&args.tracing),
-        Command::Runner(args) => flags.with(&args.runner).with(&args.broker).with(&args.tracing),
+        Command::Broker(args) => flags
+            .with(&args.listen)
+            .with(&args.server)
+            .with(&args.tracing),
+        Command::Runner(args) => flags
+            .with(&args.runner)
+            .with(&args.broker)
+            .with(&args.tracing),
     }
 }
 
@@ -136,7 +147,8 @@ fn install_logs(context: &Context, service: bool) -> anyhow::Result<()> {
         filter: filter.unwrap_or_else(|| usual.to_owned()),
         colour: context.err.colour(),
     };
-    logs::install(&options).map_err(|error| exit::Failure::new(exit::USAGE, error.to_string()).into())
+    logs::install(&options)
+        .map_err(|error| exit::Failure::new(exit::USAGE, error.to_string()).into())
 }
 
 /// Two threads keep one build's path busy; more help only when many builds run.

@@ -57,7 +57,9 @@ pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
     let listen = settings.broker_address();
     let broker = broker_part::start(settings, listen, &server_url, secret, &telemetry).await?;
     let address = target::reachable(broker.address());
-    ready(&format!("  broker   http://{address}\n  server   {server_url}"))?;
+    ready(&format!(
+        "  broker   http://{address}\n  server   {server_url}"
+    ))?;
     signals::end_wanted().await?;
     broker.shutdown(within(Deadlines::USUAL.in_flight)).await;
     telemetry.stop(Deadlines::USUAL.telemetry).await;
@@ -78,7 +80,10 @@ pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
         secret: secret.clone(),
     };
     let telemetry = Telemetry::start(settings, None, Some(relay))?;
-    let id = settings.runner_id.clone().unwrap_or_else(runner::machine_name);
+    let id = settings
+        .runner_id
+        .clone()
+        .unwrap_or_else(runner::machine_name);
     let projects = settings.projects_path();
     let identity = Identity {
         id: &id,

@@ -29,9 +29,20 @@ async fn list(args: &BuildsArgs, context: &Context, look: &Look) -> anyhow::Resu
         Some(name) => Some(named(&projects, name)?),
         None => None,
     };
-    let builds = look.builds(args.status.as_deref(), project, args.limit).await?;
-    let names: HashMap<_, _> = projects.iter().map(|project| (project.id.as_str(), project.name.as_str())).collect();
-    let name = |build: &Build| names.get(build.project_id.as_str()).copied().unwrap_or("(deleted)").to_owned();
+    let builds = look
+        .builds(args.status.as_deref(), project, args.limit)
+        .await?;
+    let names: HashMap<_, _> = projects
+        .iter()
+        .map(|project| (project.id.as_str(), project.name.as_str()))
+        .collect();
+    let name = |build: &Build| {
+        names
+            .get(build.project_id.as_str())
+            .copied()
+            .unwrap_or("(deleted)")
+            .to_owned()
+    };
     let now = Timestamp::now();
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -60,9 +71,15 @@ async fn list(args: &BuildsArgs, context: &Context, look: &Look) -> anyhow::Resu
             plain(&name(build)).into_owned().into(),
             duration::nanos(build.duration_nanos(now)).into(),
             build.last_seq.to_string().into(),
-            build.exit_code.map_or_else(String::new, |code| code.to_string()).into(),
+            build
+                .exit_code
+                .map_or_else(String::new, |code| code.to_string())
+                .into(),
             build.started_at.to_string().into(),
-            build.trace_id.map_or_else(String::new, |id| id.to_string()).into(),
+            build
+                .trace_id
+                .map_or_else(String::new, |id| id.to_string())
+                .into(),
         ]);
     }
     write!(out, "{}", table.render(context.out, 0))?;
@@ -74,7 +91,9 @@ fn named<'p>(projects: &'p [Project], name: &str) -> anyhow::Result<&'p Project>
     by(|project, name| project.id == name)
         .or_else(|| by(|project, name| project.name == name))
         .or_else(|| by(|project, name| project.slug == name))
-        .ok_or_else(|| Failure::new(exit::NOT_FOUND, format!("there is no project {name:?}")).into())
+        .ok_or_else(|| {
+            Failure::new(exit::NOT_FOUND, format!("there is no project {name:?}")).into()
+        })
 }
 
 fn status(build: &Build) -> Cell {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hopline_state::{SessionFilter, SessionKey, Store as _};
 use hopline_state::rows::{Session, SessionStatus};
+use hopline_state::{SessionFilter, SessionKey, Store as _};
 use hopline_traces::TraceStore as _;
 use hopline_wire::TraceId;
 use hopline_wire::span::Span;

@@ -109,7 +109,11 @@ impl Outcome<'_> {
             line.push_str(&style.bad(" (events were lost)"));
         }
         let trace = self.started.trace_id.to_string();
-        let ids = format!("project {}, session {}, trace ", plain(self.project), build.session_id);
+        let ids = format!(
+            "project {}, session {}, trace ",
+            plain(self.project),
+            build.session_id
+        );
         format!("{line}\n{}{}", style.dim(&ids), style.name(&trace))
     }
 }

@@ -61,7 +61,11 @@ struct Done {
 /// Runs one build.
 pub(crate) async fn run(args: RunArgs, context: Context) -> anyhow::Result<ExitCode> {
     let mut request = work::request(&args.work, &context.current)?;
-    let runner_id = format!("run-{}-{}", runner::machine_name(), uuid::Uuid::new_v4().simple());
+    let runner_id = format!(
+        "run-{}-{}",
+        runner::machine_name(),
+        uuid::Uuid::new_v4().simple()
+    );
     request.runner_id = Some(runner_id.clone());
     let project = match args.project {
         Some(project) => project,
@@ -94,7 +98,8 @@ pub(crate) async fn run(args: RunArgs, context: Context) -> anyhow::Result<ExitC
 fn folder_name(context: &Context) -> anyhow::Result<String> {
     let name = context.current.file_name().and_then(|name| name.to_str());
     name.map(str::to_owned).ok_or_else(|| {
-        let told = "the current folder has no name that a project can have: name one with --project";
+        let told =
+            "the current folder has no name that a project can have: name one with --project";
         Failure::new(exit::USAGE, told).into()
     })
 }
@@ -111,9 +116,13 @@ impl Job {
         let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
         let broker_url = house.broker_url().unwrap_or_default();
         let secret = house.secrets.runner.clone();
-        let mut done = self.build(&api, &broker_url, secret.clone(), &house.telemetry).await;
+        let mut done = self
+            .build(&api, &broker_url, secret.clone(), &house.telemetry)
+            .await;
         if done.as_ref().is_err_and(is_busy) && self.give_up_orphans(&house, &api).await? {
-            done = self.build(&api, &broker_url, secret, &house.telemetry).await;
+            done = self
+                .build(&api, &broker_url, secret, &house.telemetry)
+                .await;
         }
         let deadlines = match &done {
             Ok(done) if matches!(done.followed, Followed::Ended(_)) => {
@@ -149,7 +158,9 @@ impl Job {
         let processor = house.server_side.processor.handle();
         for session in &sessions {
             let reason = "its runner ended without a word".to_owned();
-            processor.decide(&session.command_id, DecisionKind::Silence, reason).await?;
+            processor
+                .decide(&session.command_id, DecisionKind::Silence, reason)
+                .await?;
         }
         Ok(!sessions.is_empty())
     }
@@ -167,7 +178,9 @@ impl Job {
             secret: secret.clone(),
         };
         let telemetry = Telemetry::start(settings, None, Some(relay))?;
-        let done = self.build(&target.api, &broker_url, secret, &telemetry).await;
+        let done = self
+            .build(&target.api, &broker_url, secret, &telemetry)
+            .await;
         telemetry.stop(Deadlines::USUAL.telemetry).await;
         let done = done?;
         let spans = match &done.followed {
@@ -197,7 +210,10 @@ impl Job {
         let runner = runner::start(settings, identity, telemetry)?;
         let done = self.with_runner(api, project, &runner).await;
         let deadlines = match &done {
-            Ok(Done { followed: Followed::Ended(_), .. }) => Deadlines::USUAL,
+            Ok(Done {
+                followed: Followed::Ended(_),
+                ..
+            }) => Deadlines::USUAL,
             _ => Deadlines::SHORT,
         };
         runner.shutdown(within(deadlines.intake)).await;
@@ -220,7 +236,8 @@ impl Job {
             false => (Stream::Out, self.context.out),
         };
         let mut progress = Progress::new(stream, style);
-        let followed = follow::follow(api, &project.id, &started, &mut self.wishes, &mut progress).await?;
+        let followed =
+            follow::follow(api, &project.id, &started, &mut self.wishes, &mut progress).await?;
         Ok(Done {
             project,
             started,
@@ -243,7 +260,9 @@ impl Job {
                 return;
             }
             if !std::mem::replace(&mut told, true) {
-                eprintln!("another hopline run uses this one's server: waiting for its end (Ctrl-C: now)");
+                eprintln!(
+                    "another hopline run uses this one's server: waiting for its end (Ctrl-C: now)"
+                );
             }
             tokio::select! {
                 () = tokio::time::sleep(LINGER) => {}
@@ -288,7 +307,10 @@ async fn known_to_server(
         runner.connected().await;
         loop {
             let runners = api.runners().await?;
-            if runners.iter().any(|known| known.id == runner_id && known.link == "up") {
+            if runners
+                .iter()
+                .any(|known| known.id == runner_id && known.link == "up")
+            {
                 return Ok::<_, ApiError>(());
             }
             tokio::time::sleep(ASK).await;
@@ -330,7 +352,10 @@ async fn broker_of(context: &Context, target: &Target) -> anyhow::Result<String>
 }
 
 /// The spans of a build that has ended at a server elsewhere, once its last event has all its hops there.
-pub(crate) async fn settled_trace(api: &ApiClient, started: &Started) -> Result<Vec<Span>, ApiError> {
+pub(crate) async fn settled_trace(
+    api: &ApiClient,
+    started: &Started,
+) -> Result<Vec<Span>, ApiError> {
     let deadline = tokio::time::Instant::now() + SPANS;
     let mut pause = Duration::from_millis(5);
     loop {
@@ -349,6 +374,8 @@ pub(crate) async fn settled_trace(api: &ApiClient, started: &Started) -> Result<
 fn is_settled(spans: &[Span]) -> bool {
     let path = hopline_traces::path::Path::of(spans);
     let summary = hopline_traces::tree::Tree::build(spans).summary();
-    let ended = spans.iter().any(|span| &*span.op == hopline_wire::ops::PERSIST_FINALIZE);
+    let ended = spans
+        .iter()
+        .any(|span| &*span.op == hopline_wire::ops::PERSIST_FINALIZE);
     ended && path.gap_count + path.under_way == 0 && summary.pending + summary.orphans == 0
 }

@@ -26,7 +26,8 @@ pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<E
     look.close().await;
     let (trace_id, spans) = found?;
     if spans.is_empty() {
-        let told = format!("there is no trace {trace_id}: it was not recorded, or its spans were removed");
+        let told =
+            format!("there is no trace {trace_id}: it was not recorded, or its spans were removed");
         return Err(Failure::new(exit::NOT_FOUND, told).into());
     }
     print(&args, trace_id, &spans, context.out)?;
@@ -71,14 +72,27 @@ fn print(args: &TraceArgs, trace_id: TraceId, spans: &[Span], style: Style) -> s
         format!("began {}", summary.start),
     ];
     let counts = [
-        (summary.errors, "failed", Style::bad as fn(Style, &str) -> String),
+        (
+            summary.errors,
+            "failed",
+            Style::bad as fn(Style, &str) -> String,
+        ),
         (summary.pending, "unfinished", Style::warn),
         (summary.orphans, "without their parent", Style::warn),
     ];
     for (count, what, paint) in counts.into_iter().filter(|(count, ..)| *count > 0) {
         facts.push(paint(style, &format!("{count} {what}")));
     }
-    writeln!(out, "trace {}: {}", style.name(&trace_id.to_string()), facts.join(", "))?;
-    let folding = if args.full { Folding::Full } else { Folding::Folded };
+    writeln!(
+        out,
+        "trace {}: {}",
+        style.name(&trace_id.to_string()),
+        facts.join(", ")
+    )?;
+    let folding = if args.full {
+        Folding::Full
+    } else {
+        Folding::Folded
+    };
     outcome::write_trace(&mut out, spans, folding, style)
 }

@@ -25,7 +25,11 @@ pub(crate) fn request(work: &WorkArgs, current: &Path) -> anyhow::Result<BuildRe
     let file = match &work.file {
         Some(file) => file,
         None if current.join(&usual).is_file() => &usual,
-        None => return Err(mistake("nothing to run: give a command after --, or a file of steps with --file")),
+        None => {
+            return Err(mistake(
+                "nothing to run: give a command after --, or a file of steps with --file",
+            ));
+        }
     };
     if let Some(agent) = work.agent.as_deref().filter(|agent| *agent != "steps") {
         return Err(mistake(&format!(
@@ -38,7 +42,9 @@ pub(crate) fn request(work: &WorkArgs, current: &Path) -> anyhow::Result<BuildRe
 fn command(work: &WorkArgs) -> anyhow::Result<BuildRequest> {
     let agent = work.agent.as_deref().unwrap_or("command");
     if agent == "steps" {
-        return Err(mistake("the agent steps runs a file of steps: give it with --file"));
+        return Err(mistake(
+            "the agent steps runs a file of steps: give it with --file",
+        ));
     }
     let command = CommandLine::Argv(work.command.clone());
     Ok(BuildRequest {

@@ -104,7 +104,9 @@ impl Hold {
         let written = text.and_then(|text| {
             // One write, so that no reader sees half of it; what is left of a longer text follows as blanks.
             let before = self.file.metadata()?.len();
-            let blanks = usize::try_from(before).unwrap_or(0).saturating_sub(text.len() + 1);
+            let blanks = usize::try_from(before)
+                .unwrap_or(0)
+                .saturating_sub(text.len() + 1);
             let line = format!("{text}{}\n", " ".repeat(blanks));
             let mut file = &self.file;
             file.rewind()?;
@@ -192,7 +194,10 @@ mod tests {
         let server: SocketAddr = "127.0.0.1:4700".parse().unwrap();
         hold.announce(server, None).unwrap();
         let holder = folder.holder().unwrap().unwrap();
-        assert_eq!((holder.pid, holder.server), (std::process::id(), Some(server)));
+        assert_eq!(
+            (holder.pid, holder.server),
+            (std::process::id(), Some(server))
+        );
         let refused = folder.hold().unwrap_err();
         assert!(matches!(refused, DataError::Held { .. }));
         let text = refused.to_string();

@@ -19,7 +19,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) use error::DataError;
-pub(crate) use lock::{Holder, Hold};
+pub(crate) use lock::{Hold, Holder};
 pub(crate) use secrets::Secrets;
 
 /// A data folder, there or not.

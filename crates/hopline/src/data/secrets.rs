@@ -76,7 +76,8 @@ pub(super) fn read(folder: &Path) -> Result<Option<Secrets>, DataError> {
     let content: Content = toml::from_str(&text).map_err(|_| DataError::Malformed {
         path,
         // The parser's own words could quote the file.
-        problem: "expected the texts runner_secret, admin_secret, ingest_key and signing_key".into(),
+        problem: "expected the texts runner_secret, admin_secret, ingest_key and signing_key"
+            .into(),
     })?;
     Ok(Some(Secrets {
         runner: Secret::new(&content.runner_secret),
@@ -164,6 +165,9 @@ mod tests {
         let file = temporary.path().join(FILE);
         fs::write(&file, "runner_secret = \"hunter2\n").unwrap();
         let text = format!("{:?}", folder.secrets().unwrap_err());
-        assert!(text.contains("Malformed") && !text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("Malformed") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 }

@@ -167,7 +167,9 @@ impl Picture {
             self.content(content, progress);
         }
         for (index, todo) in (0..).zip(&todos) {
-            let old = usize::try_from(index).ok().and_then(|index| before.get(index));
+            let old = usize::try_from(index)
+                .ok()
+                .and_then(|index| before.get(index));
             let old = old.filter(|old| old.content == todo.content);
             let old = old.map_or(TodoStatus::Pending, |old| old.status);
             if old == TodoStatus::Pending && todo.status != TodoStatus::Pending {
@@ -269,7 +271,11 @@ fn output(value: &Value) -> Vec<(&'static str, String)> {
         Value::Null => Vec::new(),
         Value::String(text) => vec![("text", text.clone())],
         Value::Object(members) => {
-            let named = [("output", "text"), ("stdout", "stdout"), ("stderr", "stderr")];
+            let named = [
+                ("output", "text"),
+                ("stdout", "stdout"),
+                ("stderr", "stderr"),
+            ];
             let texts = named.into_iter().filter_map(|(member, stream)| {
                 let text = members.get(member)?.as_str()?;
                 Some((stream, text.to_owned()))
@@ -309,7 +315,9 @@ mod tests {
         let plan = |status: &str| json!({"todos": [{"content": "compile", "activeForm": "", "status": status}]});
         let (picture, text) = shown(vec![
             vec![Update::Todos(plan("in_progress"))],
-            vec![Update::Text(json!({"todoIndex": 0, "kind": "text", "id": "t", "part": 0, "delta": "one\n"}))],
+            vec![Update::Text(
+                json!({"todoIndex": 0, "kind": "text", "id": "t", "part": 0, "delta": "one\n"}),
+            )],
             vec![Update::Snapshot(json!({
                 "todos": [{"content": "compile", "status": "in_progress"}],
                 "textByTodo": {"0": [{"id": "t", "kind": "text", "text": "one\ntwo\n"}]},
@@ -326,7 +334,9 @@ mod tests {
     #[test]
     fn what_comes_together_is_shown_under_its_todo() {
         let text = |index: i64, delta: &str| {
-            Update::Text(json!({"todoIndex": index, "kind": "text", "id": "t", "part": 0, "delta": delta}))
+            Update::Text(
+                json!({"todoIndex": index, "kind": "text", "id": "t", "part": 0, "delta": delta}),
+            )
         };
         let (_, text) = shown(vec![vec![
             Update::Todos(json!({"todos": [
@@ -337,24 +347,35 @@ mod tests {
             text(1, "two\n"),
         ]]);
         let order = ["▶ first", "one", "✔ first", "▶ second", "two"];
-        assert!(order.map(|what| text.find(what).unwrap()).is_sorted(), "{text}");
+        assert!(
+            order.map(|what| text.find(what).unwrap()).is_sorted(),
+            "{text}"
+        );
     }
 
     #[test]
     fn output_is_shown_once_as_text_of_a_step_and_as_answer_of_a_tool() {
         let call = |name: &str| {
-            vec![Update::ToolCall(json!({"todoIndex": 0, "id": name, "name": name, "state": "output-available",
-                "output": {"stdout": "fine\n", "stderr": "careful\n", "exitCode": 0}}))]
+            vec![Update::ToolCall(
+                json!({"todoIndex": 0, "id": name, "name": name, "state": "output-available",
+                "output": {"stdout": "fine\n", "stderr": "careful\n", "exitCode": 0}}),
+            )]
         };
         let (_, text) = shown(vec![
-            vec![Update::Todos(json!({"todos": [{"content": "test", "status": "in_progress"}]}))],
+            vec![Update::Todos(
+                json!({"todos": [{"content": "test", "status": "in_progress"}]}),
+            )],
             call("test"),
             call("Bash"),
             call("Bash"),
             vec![
-                Update::ToolCall(json!({"todoIndex": 0, "id": "t2", "name": "test", "state": "input-available"})),
-                Update::ToolCall(json!({"todoIndex": 1, "id": "t2", "name": "", "state": "output-available",
-                    "output": {"stdout": "fine\n"}})),
+                Update::ToolCall(
+                    json!({"todoIndex": 0, "id": "t2", "name": "test", "state": "input-available"}),
+                ),
+                Update::ToolCall(
+                    json!({"todoIndex": 1, "id": "t2", "name": "", "state": "output-available",
+                    "output": {"stdout": "fine\n"}}),
+                ),
             ],
         ]);
         assert_eq!(text.matches("fine").count(), 1, "{text}");
@@ -363,7 +384,10 @@ mod tests {
 
     #[test]
     fn an_update_that_is_not_understood_shows_nothing() {
-        let (picture, text) = shown(vec![vec![Update::Todos(json!(5)), Update::ToolCall(json!([]))]]);
+        let (picture, text) = shown(vec![vec![
+            Update::Todos(json!(5)),
+            Update::ToolCall(json!([])),
+        ]]);
         assert!(!picture.has_ended());
         assert_eq!(text, "");
     }

@@ -14,7 +14,7 @@ use hopline_wire::span::Span;
 use super::server::ServerSide;
 use super::stores::Stores;
 use super::telemetry::Telemetry;
-use super::{Deadlines, broker, server, within};
+use super::{Deadlines, broker, figures, server, within};
 use crate::data::{DataFolder, Hold, Secrets};
 use crate::settings::Settings;
 
@@ -62,6 +62,7 @@ impl House {
         let secrets = data.secrets_or_new()?.with_settings(settings);
         let stores = Stores::open(settings).await?;
         let telemetry = Telemetry::start(settings, Some(Arc::clone(&stores.traces) as _), None)?;
+        figures::register_traces(telemetry.metrics(), Arc::clone(&stores.traces));
         let server_side =
             server::start(settings, listen.server, &secrets, &stores, &telemetry).await?;
         let server = server_side.server.address();
@@ -93,7 +94,10 @@ impl House {
     /// The broker's address, likewise.
     pub(crate) fn broker_url(&self) -> Option<String> {
         let address = self.broker.as_ref()?.address();
-        Some(format!("http://{}", crate::commands::target::reachable(address)))
+        Some(format!(
+            "http://{}",
+            crate::commands::target::reachable(address)
+        ))
     }
 
     /// Ends everything in order; each step is given up at its deadline.
@@ -102,10 +106,14 @@ impl House {
             broker.shutdown(within(deadlines.in_flight)).await;
         }
         let ServerSide { server, processor } = self.server_side;
-        server.shutdown(within(deadlines.in_flight).into_std()).await;
+        server
+            .shutdown(within(deadlines.in_flight).into_std())
+            .await;
         let stopped = tokio::time::timeout(deadlines.in_flight, processor.stop()).await;
         if stopped.is_err() {
-            tracing::warn!("the processor did not end in time; its senders keep what is not committed");
+            tracing::warn!(
+                "the processor did not end in time; its senders keep what is not committed"
+            );
         }
         self.stores.close_rows().await;
         self.telemetry.stop(deadlines.telemetry).await;

@@ -5,6 +5,7 @@
 //! rows, and last the telemetry that tells of all of it, each with a deadline ([`Deadlines`]).
 
 pub(crate) mod broker;
+mod figures;
 pub(crate) mod house;
 pub(crate) mod runner;
 pub(crate) mod server;
@@ -50,7 +51,11 @@ pub(crate) fn within(duration: Duration) -> Instant {
 }
 
 /// The failure of a part that cannot listen where it should, or for another reason does not start.
-fn not_started(part: &str, error: &(dyn std::error::Error + 'static), taken: bool) -> anyhow::Error {
+fn not_started(
+    part: &str,
+    error: &(dyn std::error::Error + 'static),
+    taken: bool,
+) -> anyhow::Error {
     let code = if taken { exit::TAKEN } else { exit::INTERNAL };
     let mut told = format!("start the {part}: {error}");
     let mut source = error.source();

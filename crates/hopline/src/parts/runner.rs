@@ -56,5 +56,9 @@ pub(crate) fn start(
 pub(crate) fn machine_name() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "runner".to_owned() } else { name }
+    if name.is_empty() {
+        "runner".to_owned()
+    } else {
+        name
+    }
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hopline_processor::Processor;
-use hopline_server::{Handle, Options, Parts, Secrets as ServerSecrets, Server, ServerError, TraceMode};
+use hopline_server::{
+    Handle, Options, Parts, Secrets as ServerSecrets, Server, ServerError, TraceMode,
+};
 use hopline_state::Store;
 
 use super::stores::Stores;

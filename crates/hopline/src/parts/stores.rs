@@ -60,7 +60,8 @@ fn open_rows(path: &Path) -> anyhow::Result<SqliteStore> {
             StateError::Unavailable { .. } => exit::CANNOT_WRITE,
             _ => exit::INTERNAL,
         };
-        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        let cause = std::error::Error::source(&error)
+            .map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::new(code, format!("{}: {error}{cause}", path.display())).into()
     })
 }

@@ -11,7 +11,7 @@ use hopline_telemetry::{Tracer, http};
 use hopline_wire::secret::Secret;
 use hopline_wire::span::SpanSink;
 
-use super::within;
+use super::{figures, within};
 use crate::settings::Settings;
 
 /// How many bytes of encoded spans may wait for an endpoint.
@@ -66,11 +66,13 @@ impl Telemetry {
         }
         let (pipeline, thread) = Pipeline::start(sinks, pipeline::DEFAULT_QUEUE_BYTES)
             .context("start the span pipeline's thread")?;
+        let metrics = Metrics::default();
+        figures::register_pipeline(&metrics, pipeline.clone());
         Ok(Self {
             pipeline,
             thread,
             exporters,
-            metrics: Metrics::default(),
+            metrics,
         })
     }
 

@@ -93,9 +93,8 @@ impl Style {
 /// `text` without what would steer a terminal: control characters, C1 ones and those that turn the
 /// direction of writing included, become U+FFFD; tabs become a blank.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
@@ -122,7 +121,10 @@ mod tests {
 
     #[test]
     fn text_of_a_build_cannot_steer_the_terminal() {
-        assert_eq!(plain("a\x1b[31mb\u{9b}c\td\u{202e}"), "a\u{fffd}[31mb\u{fffd}c d\u{fffd}");
+        assert_eq!(
+            plain("a\x1b[31mb\u{9b}c\td\u{202e}"),
+            "a\u{fffd}[31mb\u{fffd}c d\u{fffd}"
+        );
         assert!(matches!(plain("déjà vu"), Cow::Borrowed(_)));
     }
 
@@ -135,7 +137,10 @@ mod tests {
     #[test]
     fn nothing_is_coloured_without_colours() {
         assert_eq!(Style::plain().bad("x"), "x");
-        let coloured = Style { colour: true, width: None };
+        let coloured = Style {
+            colour: true,
+            width: None,
+        };
         assert_eq!(coloured.bad("x"), "\x1b[31mx\x1b[0m");
         assert_eq!(coloured.bad(""), "");
     }

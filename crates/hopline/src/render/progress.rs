@@ -220,9 +220,7 @@ impl Bars {
     fn new(target: ProgressDrawTarget) -> Self {
         let all = MultiProgress::with_draw_target(target);
         let whole = all.add(ProgressBar::new(0));
-        whole.set_style(template(
-            "{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}",
-        ));
+        whole.set_style(template("{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}"));
         whole.enable_steady_tick(TICK);
         Self {
             all,
@@ -233,7 +231,9 @@ impl Bars {
 
     fn current(&mut self, content: &str) {
         self.end_current();
-        let bar = self.all.insert_before(&self.whole, ProgressBar::new_spinner());
+        let bar = self
+            .all
+            .insert_before(&self.whole, ProgressBar::new_spinner());
         bar.set_style(template("{spinner:.cyan} {wide_msg} {elapsed:.dim}"));
         bar.set_message(content.to_owned());
         bar.enable_steady_tick(TICK);
@@ -273,7 +273,10 @@ mod tests {
 
     #[test]
     fn both_templates_are_well_formed() {
-        for text in ["{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}", "{spinner:.cyan} {wide_msg} {elapsed:.dim}"] {
+        for text in [
+            "{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}",
+            "{spinner:.cyan} {wide_msg} {elapsed:.dim}",
+        ] {
             assert!(ProgressStyle::with_template(text).is_ok());
         }
     }

@@ -21,7 +21,8 @@ const GAPS: usize = 10;
 /// only enclose a build are left out.
 pub(crate) fn slowest(spans: &[Span], style: Style) -> String {
     let own = own_times(spans);
-    let encloses = |span: &&Span| [ops::HTTP_SERVER, ops::RUNNER_COMMAND, ops::BUILD].contains(&&*span.op);
+    let encloses =
+        |span: &&Span| [ops::HTTP_SERVER, ops::RUNNER_COMMAND, ops::BUILD].contains(&&*span.op);
     let mut ranked: Vec<_> = spans
         .iter()
         .filter(|span| !span.pending && !encloses(span))
@@ -88,7 +89,10 @@ pub(crate) fn shares(path: &Path, style: Style) -> String {
 
 /// How many events went all the way, and which did not.
 pub(crate) fn gaps(path: &Path, style: Style) -> String {
-    let mut out = format!("{} of {} traced events went all the way", path.complete, path.events);
+    let mut out = format!(
+        "{} of {} traced events went all the way",
+        path.complete, path.events
+    );
     let others = [(path.under_way, "under way"), (path.failed, "failed")];
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(out, ", {count} {what}");

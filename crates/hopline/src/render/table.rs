@@ -74,14 +74,27 @@ impl Table {
         let mut out = String::new();
         let heading = self.columns.iter();
         let heading = heading.map(|(name, _)| Cell::painted(*name, Style::dim));
-        self.line(&mut out, &heading.collect::<Vec<_>>(), &widths, style, indent);
+        self.line(
+            &mut out,
+            &heading.collect::<Vec<_>>(),
+            &widths,
+            style,
+            indent,
+        );
         for row in &self.rows {
             self.line(&mut out, row, &widths, style, indent);
         }
         out
     }
 
-    fn line(&self, out: &mut String, cells: &[Cell], widths: &[usize], style: Style, indent: usize) {
+    fn line(
+        &self,
+        out: &mut String,
+        cells: &[Cell],
+        widths: &[usize],
+        style: Style,
+        indent: usize,
+    ) {
         let mut line = " ".repeat(indent);
         for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(&self.columns) {
             let text = cut(&cell.text, *width);
@@ -108,14 +121,23 @@ mod tests {
         table.row(vec!["a long one".into(), "1".into()]);
         table.row(vec!["b".into(), Cell::painted("100", Style::bad)]);
         let text = table.render(Style::plain(), 2);
-        assert_eq!(text, "  name          n\n  a long one    1\n  b           100\n");
+        assert_eq!(
+            text,
+            "  name          n\n  a long one    1\n  b           100\n"
+        );
     }
 
     #[test]
     fn a_narrow_terminal_cuts_the_elastic_column() {
         let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)], 0);
         table.row(vec!["a very long name".into(), "1".into()]);
-        let narrow = Style { width: Some(13), ..Style::plain() };
-        assert_eq!(table.render(narrow, 0).lines().last(), Some("a very lo…  1"));
+        let narrow = Style {
+            width: Some(13),
+            ..Style::plain()
+        };
+        assert_eq!(
+            table.render(narrow, 0).lines().last(),
+            Some("a very lo…  1")
+        );
     }
 }

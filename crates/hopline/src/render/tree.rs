@@ -18,8 +18,8 @@ use std::fmt::Write as _;
 use hopline_telemetry::contract::keys;
 use hopline_traces::path::Gap;
 use hopline_traces::tree::{Entry, Place, Tree};
-use hopline_wire::{Timestamp, ops};
 use hopline_wire::span::{Span, SpanName, SpanStatus, Value};
+use hopline_wire::{Timestamp, ops};
 
 use super::{Style, cut, duration, plain};
 
@@ -88,7 +88,10 @@ struct Sum {
 impl<'t> Printer<'t> {
     fn new(tree: &'t Tree<'t>, gaps: &'t [Gap], folding: Folding, style: Style) -> Self {
         let entries = tree.entries();
-        let lost: HashMap<_, _> = gaps.iter().map(|gap| ((&*gap.command_id, gap.seq), gap)).collect();
+        let lost: HashMap<_, _> = gaps
+            .iter()
+            .map(|gap| ((&*gap.command_id, gap.seq), gap))
+            .collect();
         let mut printer = Self {
             tree,
             entries,
@@ -110,9 +113,10 @@ impl<'t> Printer<'t> {
         let mut open: Vec<usize> = Vec::new();
         for at in 0..=self.entries.len() {
             let depth = self.entries.get(at).map_or(0, |entry| entry.depth);
-            while open.last().is_some_and(|last| {
-                at == self.entries.len() || self.entries[*last].depth >= depth
-            }) {
+            while open
+                .last()
+                .is_some_and(|last| at == self.entries.len() || self.entries[*last].depth >= depth)
+            {
                 let Some(closed) = open.pop() else { break };
                 self.ends[closed] = at;
                 if let Some(parent) = open.last() {
@@ -172,7 +176,13 @@ impl<'t> Printer<'t> {
     }
 
     /// Puts down the siblings that begin at `from` and end before `until`, the first on top.
-    fn put_down(&self, open: &mut Vec<(Item, Prefix, bool)>, from: usize, until: usize, prefix: &Prefix) {
+    fn put_down(
+        &self,
+        open: &mut Vec<(Item, Prefix, bool)>,
+        from: usize,
+        until: usize,
+        prefix: &Prefix,
+    ) {
         let mut siblings = Vec::new();
         let mut at = from;
         while at < until {
@@ -239,7 +249,10 @@ impl<'t> Printer<'t> {
         });
         let blank = format!("{:>9} {:>9}", "", "");
         let text = format!("{drawn}⇢ {}", each.collect::<Vec<_>>().join(", "));
-        let room = self.style.width().map_or(usize::MAX, |width| width.saturating_sub(21));
+        let room = self
+            .style
+            .width()
+            .map_or(usize::MAX, |width| width.saturating_sub(21));
         let text = cut(&text, room);
         let text = match failed {
             true => self.style.bad(&text),
@@ -253,7 +266,10 @@ impl<'t> Printer<'t> {
         let mut durations = sum.durations.clone();
         durations.sort_unstable();
         let total: u64 = durations.iter().sum();
-        let p50 = durations.get(durations.len().div_ceil(2) - 1).copied().unwrap_or_default();
+        let p50 = durations
+            .get(durations.len().div_ceil(2) - 1)
+            .copied()
+            .unwrap_or_default();
         let max = durations.last().copied().unwrap_or_default();
         let at = duration::nanos(span.start.nanos_since(self.start));
         let text = format!(
@@ -291,7 +307,11 @@ impl<'t> Printer<'t> {
             _ if entry.depth == 0 => style.bold(&name),
             _ => name.into_owned(),
         };
-        let mut line = format!("{} {took}  {}{name}", style.dim(&format!("{began:>9}")), style.dim(drawn));
+        let mut line = format!(
+            "{} {took}  {}{name}",
+            style.dim(&format!("{began:>9}")),
+            style.dim(drawn)
+        );
         self.remarks(&mut line, at);
         out.push_str(line.trim_end());
         out.push('\n');
@@ -320,7 +340,11 @@ impl<'t> Printer<'t> {
         quiet.extend(shared.map(|by| format!("shared by {by:.0} traces")));
         let waited = number(span, keys::QUEUE_WAIT_MS).filter(|ms| *ms >= 0.1);
         quiet.extend(waited.map(|ms| format!("waited {}", duration::nanos(to_nanos(ms)))));
-        let retries = span.events.iter().filter(|event| &*event.name == keys::RETRY).count();
+        let retries = span
+            .events
+            .iter()
+            .filter(|event| &*event.name == keys::RETRY)
+            .count();
         if retries > 0 {
             quiet.push(format!("{retries} retries"));
         }
@@ -382,10 +406,16 @@ fn seq_of(span: &Span) -> u64 {
 
 /// A numeric attribute.
 fn number(span: &Span, key: &str) -> Option<f64> {
-    let found = span.attributes.iter().find(|attribute| &*attribute.key == key)?;
+    let found = span
+        .attributes
+        .iter()
+        .find(|attribute| &*attribute.key == key)?;
     match &found.value {
         Value::Double(value) => Some(*value),
-        #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds are small")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts and milliseconds are small"
+        )]
         Value::Int(value) => Some(*value as f64),
         _ => None,
     }

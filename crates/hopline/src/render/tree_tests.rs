@@ -86,16 +86,29 @@ fn a_run_of_likes_is_folded_but_for_the_first_and_those_to_look_at() {
     spans[700].pending = true;
     let text = rendered(&spans, &[], Folding::Folded);
     assert!(text.lines().count() < 12, "{text}");
-    assert!(text.contains("… 596 more event: total 1.19 s, p50 2.00 ms, max 2.00 ms"), "{text}");
-    assert!(text.contains("✘ refused\u{fffd}\u{fffd}[31m") && text.contains("unfinished"), "{text}");
+    assert!(
+        text.contains("… 596 more event: total 1.19 s, p50 2.00 ms, max 2.00 ms"),
+        "{text}"
+    );
+    assert!(
+        text.contains("✘ refused\u{fffd}\u{fffd}[31m") && text.contains("unfinished"),
+        "{text}"
+    );
     assert_eq!(rendered(&spans, &[], Folding::Full).lines().count(), 1_002);
     spans.truncate(101);
-    assert_eq!(rendered(&spans, &[], Folding::Folded).lines().count(), 102, "a person looks at so many");
+    assert_eq!(
+        rendered(&spans, &[], Folding::Folded).lines().count(),
+        102,
+        "a person looks at so many"
+    );
 }
 
 #[test]
 fn an_event_that_was_lost_says_which_hop_it_misses() {
-    let mut spans = vec![span(1, None, "command", 0, 9), span(2, Some(1), "send", 1, 2)];
+    let mut spans = vec![
+        span(1, None, "command", 0, 9),
+        span(2, Some(1), "send", 1, 2),
+    ];
     spans[1].event = Some(EventKeys {
         command_id: "c".into(),
         seq: 4,
@@ -117,5 +130,8 @@ fn a_chain_of_any_length_is_printed() {
     let spans: Vec<_> = (1..3_000)
         .map(|number| span(number, (number > 1).then(|| number - 1), "link", 0, 1))
         .collect();
-    assert_eq!(rendered(&spans, &[], Folding::Folded).lines().count(), 3_000);
+    assert_eq!(
+        rendered(&spans, &[], Folding::Folded).lines().count(),
+        3_000
+    );
 }

@@ -184,14 +184,19 @@ fn file(path: &Path) -> Result<Source, SettingsError> {
         let before = error.span().and_then(|span| text.get(..span.start));
         let before = before.unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .map_or(0, |rest| rest.chars().count())
+            + 1;
         SettingsError::Syntax {
             place: format!("{}, line {line}, column {column}", path.display()),
             problem: error.message().to_owned(),
         }
     })?;
     let shown = path.display().to_string();
-    let metadata = Metadata::named("file").interpolater(move |_: &Profile, _: &[&str]| shown.clone());
+    let metadata =
+        Metadata::named("file").interpolater(move |_: &Profile, _: &[&str]| shown.clone());
     Ok(Source { metadata, dict })
 }
 
@@ -214,13 +219,15 @@ fn variables_of(
             names.insert((*key).to_owned(), name);
         }
     }
-    let metadata = Metadata::named("environment variable").interpolater(
-        move |_: &Profile, keys: &[&str]| {
+    let metadata =
+        Metadata::named("environment variable").interpolater(move |_: &Profile, keys: &[&str]| {
             let key = keys.first().and_then(|key| key.split('.').next());
             let name = key.and_then(|key| names.get(key));
-            format!("the environment variable {}", name.map_or("", String::as_str))
-        },
-    );
+            format!(
+                "the environment variable {}",
+                name.map_or("", String::as_str)
+            )
+        });
     Source { metadata, dict }
 }
 
@@ -240,7 +247,8 @@ fn read(text: &str, form: Form) -> Value {
         Form::List => Value::from(items().collect::<Vec<_>>()),
         Form::Pairs => {
             let pairs = items().map(|item| item.split_once('=').unwrap_or((item, "")));
-            let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), Value::from(value.trim())));
+            let pairs =
+                pairs.map(|(name, value)| (name.trim().to_owned(), Value::from(value.trim())));
             Value::from(pairs.collect::<Dict>())
         }
     }

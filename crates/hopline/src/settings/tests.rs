@@ -10,7 +10,9 @@ struct Group {
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     let pairs = pairs.iter();
-    pairs.map(|(name, value)| (name.into(), value.into())).collect()
+    pairs
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 fn loaded(pairs: &[(&str, &str)], folder: &Path) -> Result<Settings, SettingsError> {
@@ -41,15 +43,25 @@ fn a_flag_wins_over_the_environment_and_that_over_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
-    fs::write(data.join(FILE), "sample_rate = 0.1\nrelease = \"in data\"\nenvironment = \"x\"\n").unwrap();
-    fs::write(folder.path().join(FILE), "data = \"data\"\nsample_rate = 0.2\nrelease = \"here\"\n").unwrap();
+    fs::write(
+        data.join(FILE),
+        "sample_rate = 0.1\nrelease = \"in data\"\nenvironment = \"x\"\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join(FILE),
+        "data = \"data\"\nsample_rate = 0.2\nrelease = \"here\"\n",
+    )
+    .unwrap();
     let variables = environment(&[("HOPLINE_SAMPLE_RATE", "0.3")]);
     let without = load(Flags::default(), variables.clone(), folder.path()).unwrap();
     assert_eq!(without.sample_rate.0, 0.3);
     assert_eq!(without.release.as_deref(), Some("here"));
     assert_eq!(without.environment.as_deref(), Some("x"));
     assert_eq!(without.data_folder(), data);
-    let group = Group { sample_rate: Some(0.4) };
+    let group = Group {
+        sample_rate: Some(0.4),
+    };
     let with = load(Flags::default().with(&group), variables, folder.path()).unwrap();
     assert_eq!(with.sample_rate.0, 0.4);
 }
@@ -64,7 +76,10 @@ fn the_originals_variables_work_and_yield_to_our_own() {
     ];
     let settings = loaded(&pairs, folder.path()).unwrap();
     assert!(settings.runner_secret.unwrap().0.matches("12345"));
-    assert_eq!(settings.server.as_ref().unwrap().as_str(), "http://target:3000");
+    assert_eq!(
+        settings.server.as_ref().unwrap().as_str(),
+        "http://target:3000"
+    );
     assert_eq!(settings.broker_listen.port(), 4701);
     let own = [pairs[0], ("HOPLINE_RUNNER_SECRET", "own")];
     let settings = loaded(&own, folder.path()).unwrap();
@@ -75,15 +90,27 @@ fn the_originals_variables_work_and_yield_to_our_own() {
 fn a_mistake_names_the_key_its_source_and_what_was_expected() {
     let folder = tempfile::tempdir().unwrap();
     let rate = problem(&[("HOPLINE_SAMPLE_RATE", "lots")], folder.path());
-    assert!(rate.contains("sample_rate") && rate.contains("HOPLINE_SAMPLE_RATE"), "{rate}");
+    assert!(
+        rate.contains("sample_rate") && rate.contains("HOPLINE_SAMPLE_RATE"),
+        "{rate}"
+    );
     let events = problem(&[("HOPLINE_TRACED_EVENTS", "ack=perhaps")], folder.path());
-    assert!(events.contains("HOPLINE_TRACED_EVENTS") && events.contains("carried"), "{events}");
+    assert!(
+        events.contains("HOPLINE_TRACED_EVENTS") && events.contains("carried"),
+        "{events}"
+    );
     fs::write(folder.path().join(FILE), "sample_rate = 2\n").unwrap();
     let file = problem(&[], folder.path());
-    assert!(file.contains(FILE) && file.contains("from 0 to 1"), "{file}");
+    assert!(
+        file.contains(FILE) && file.contains("from 0 to 1"),
+        "{file}"
+    );
     fs::write(folder.path().join(FILE), "sample_rates = 1\n").unwrap();
     let unknown = problem(&[], folder.path());
-    assert!(unknown.contains("sample_rates") && unknown.contains("no such setting"), "{unknown}");
+    assert!(
+        unknown.contains("sample_rates") && unknown.contains("no such setting"),
+        "{unknown}"
+    );
     fs::write(folder.path().join(FILE), "release = \"a\"\nlisten = = 2\n").unwrap();
     let syntax = problem(&[], folder.path());
     assert!(syntax.contains("line 2, column 10"), "{syntax}");
@@ -94,7 +121,10 @@ fn a_secret_is_not_in_the_error_about_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(FILE), "admin_secret = 815\n").unwrap();
     let text = problem(&[], folder.path());
-    assert!(text.contains("admin_secret") && !text.contains("815"), "{text}");
+    assert!(
+        text.contains("admin_secret") && !text.contains("815"),
+        "{text}"
+    );
     fs::remove_file(folder.path().join(FILE)).unwrap();
     let text = problem(&[("HOPLINE_ADMIN_SECRET", "mine yours")], folder.path());
     assert!(!text.contains("mine"), "{text}");
@@ -105,5 +135,8 @@ fn an_empty_variable_is_as_good_as_none() {
     let folder = tempfile::tempdir().unwrap();
     let settings = loaded(&[("HOPLINE_OTLP_URL", "")], folder.path()).unwrap();
     assert!(settings.otlp_url.is_none());
-    assert_eq!(settings.data_folder(), Path::new("/nowhere/.local/share/hopline"));
+    assert_eq!(
+        settings.data_folder(),
+        Path::new("/nowhere/.local/share/hopline")
+    );
 }

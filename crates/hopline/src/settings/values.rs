@@ -222,7 +222,12 @@ mod tests {
     fn addresses_of_brokers_may_be_websocket_ones() {
         let url: BaseUrl = "ws://127.0.0.1:4701/".parse().unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:4701");
-        for wrong in ["127.0.0.1:4701", "file:///x", "http://a:b@c/", "http://a/?x=1"] {
+        for wrong in [
+            "127.0.0.1:4701",
+            "file:///x",
+            "http://a:b@c/",
+            "http://a/?x=1",
+        ] {
             assert!(wrong.parse::<BaseUrl>().is_err(), "{wrong}");
         }
     }
@@ -230,7 +235,10 @@ mod tests {
     #[test]
     fn a_dsn_gives_its_key_and_the_organisation_in_its_host() {
         let dsn: Dsn = "https://abc@o42.ingest.sentry.io/7".parse().unwrap();
-        assert_eq!((dsn.public_key.as_str(), dsn.org_id.as_deref()), ("abc", Some("42")));
+        assert_eq!(
+            (dsn.public_key.as_str(), dsn.org_id.as_deref()),
+            ("abc", Some("42"))
+        );
         let own: Dsn = "http://abc@sentry.example/7".parse().unwrap();
         assert_eq!(own.org_id, None);
         assert!("https://o42.ingest.sentry.io/7".parse::<Dsn>().is_err());
