@@ -51,6 +51,8 @@ async fn assemble_and_write(
     project_name: &str,
     last_seq: u64,
 ) -> Result<hopline_state::Committed, StateError> {
+    // A full state takes many times its size while it is made. The permit is given back with the state written.
+    let _turn = shared.refreshing.acquire().await;
     let state = generation::assemble(&shared.store, session, project_name).await?;
     let (_, committed) = shared
         .store

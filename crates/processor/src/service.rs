@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: ProcessorMetrics,
     pub(crate) feed: Feed,
     pub(crate) stopping: CancellationToken,
+    /// One permit: full states are made one after the other, to bound what they take in memory.
+    pub(crate) refreshing: Semaphore,
     committer: Mutex<Option<Committer>>,
     commands: Mutex<HashMap<Arc<str>, mpsc::Sender<Work>>>,
     room: Arc<Semaphore>,
@@ -101,6 +103,7 @@ impl Processor {
             metrics,
             feed: Feed::default(),
             stopping: CancellationToken::new(),
+            refreshing: Semaphore::new(1),
             committer: Mutex::new(Some(committer)),
             commands: Mutex::default(),
             room: Arc::new(room),
