@@ -326,7 +326,7 @@ fn latencies(trace: &Value) -> Vec<f64> {
     }
     let both = sent
         .iter()
-        .filter_map(|(seq, sent)| Some(committed.get(seq)?.checked_sub(*sent)?));
+        .filter_map(|(seq, sent)| committed.get(seq)?.checked_sub(*sent));
     #[expect(clippy::cast_precision_loss, reason = "latencies are short")]
     both.map(|nanos| nanos as f64 / 1e6).collect()
 }

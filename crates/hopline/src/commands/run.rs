@@ -13,6 +13,7 @@ use hopline_wire::span::Span;
 use tokio::sync::mpsc;
 
 use super::outcome::Outcome;
+use super::known::known_to_server;
 use super::target::{self, Target};
 use super::{signals, work};
 use crate::api::types::{BuildRequest, Project, Started};
@@ -27,12 +28,6 @@ use crate::parts::runner::{self, Identity};
 use crate::parts::telemetry::{Relay, Telemetry};
 use crate::parts::{Deadlines, within};
 use crate::render::progress::{Progress, Stream};
-
-/// How long the runner of this process may take to be known to the server.
-const CONNECTED: Duration = Duration::from_secs(15);
-
-/// How often the server is asked whether it knows the runner.
-const ASK: Duration = Duration::from_millis(1);
 
 /// How long the spans of a build that has ended are waited for at a server elsewhere.
 const SPANS: Duration = Duration::from_secs(3);
@@ -295,38 +290,6 @@ fn is_busy(error: &anyhow::Error) -> bool {
 
 fn interrupted() -> anyhow::Error {
     Failure::new(exit::INTERRUPTED, "interrupted").into()
-}
-
-/// Waits until the server knows that the runner is linked.
-async fn known_to_server(
-    api: &ApiClient,
-    runner_id: &str,
-    runner: &hopline_runner::Handle,
-) -> anyhow::Result<()> {
-    let known = async {
-        runner.connected().await;
-        loop {
-            let runners = api.runners().await?;
-            if runners
-                .iter()
-                .any(|known| known.id == runner_id && known.link == "up")
-            {
-                return Ok::<_, ApiError>(());
-            }
-            tokio::time::sleep(ASK).await;
-        }
-    };
-    match tokio::time::timeout(CONNECTED, known).await {
-        Ok(known) => Ok(known?),
-        Err(_) => {
-            let told = format!(
-                "the runner in this process has found no broker within {} s: {:?}",
-                CONNECTED.as_secs(),
-                *runner.link().borrow(),
-            );
-            Err(Failure::new(exit::UNAVAILABLE, told).into())
-        }
-    }
 }
 
 /// The broker beside a server: the one that was named, the lock file's, or that of its runners; else the one

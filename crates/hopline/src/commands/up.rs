@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use hopline_runner::workspace::Workspace;
 
+use super::known::known_to_server;
 use super::signals;
+use crate::api::ApiClient;
 use crate::cli::Context;
 use crate::data::DataFolder;
 use crate::parts::house::{House, Listen};
@@ -40,12 +42,17 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
         }
     };
     // A signal that comes while the runner connects ends all of it in order too.
-    tokio::select! {
-        () = runner.connected() => {}
+    let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
+    let known = tokio::select! {
+        known = known_to_server(&api, RUNNER, &runner) => known,
         wanted = signals::end_wanted() => {
             wanted?;
             return end(house, &runner).await;
         }
+    };
+    if let Err(error) = known {
+        end(house, &runner).await?;
+        return Err(error);
     }
     let told = format!(
         "Hopline {}\n  server   {}\n  broker   {}\n  runner   {RUNNER}, its projects in {}\n  data     {}\n  sign in  {}  (once, within an hour)\nready",

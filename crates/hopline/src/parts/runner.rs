@@ -9,6 +9,9 @@ use super::telemetry::Telemetry;
 use crate::cli::GUARD_WORD;
 use crate::settings::Settings;
 
+/// How many bytes of unsettled events a runner keeps before its builds wait: two windows of a link.
+const OUTBOX_BYTES: usize = 32 << 20;
+
 /// Who a runner is and whom it serves.
 pub(crate) struct Identity<'i> {
     /// Its name.
@@ -35,6 +38,7 @@ pub(crate) fn start(
     let options = Options {
         // Each child inherits what this process was given, but for Hopline's own settings.
         environment: std::env::vars_os().collect(),
+        outbox_bytes: OUTBOX_BYTES,
         traced: settings.traced(),
         sampler: settings.sampler(),
         head: settings.head(),
