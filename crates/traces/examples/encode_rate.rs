@@ -36,9 +36,17 @@ fn main() {
     let (store, _) = LogStore::open(folder.path(), LogOptions::default()).unwrap();
     measure("written", &store, &spans, times);
     let begun = Instant::now();
-    let trace = store.trace(spans[0].trace_id).unwrap();
+    let overview = store.overview(spans[0].trace_id).unwrap();
     let took = begun.elapsed();
-    println!("read: one trace, {} spans once, in {took:.1?}", trace.len());
+    let total = overview.map_or(0, |overview| overview.total);
+    println!("surveyed: one trace, {total} spans once, in {took:.1?}");
+    let begun = Instant::now();
+    let trace = store.trace(spans[0].trace_id, 20_000).unwrap();
+    let (took, read) = (begun.elapsed(), trace.spans.len());
+    println!(
+        "read: one trace, {read} of {} spans, in {took:.1?}",
+        trace.total
+    );
     let begun = Instant::now();
     store.close().unwrap();
     println!("closed in {:.1?}", begun.elapsed());

@@ -33,7 +33,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decode::{contents, decode};
+pub(crate) use decode::{contents, decode, facts};
 pub(crate) use encode::FrameEncoder;
 
 /// How long a frame's header is.

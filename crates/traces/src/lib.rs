@@ -4,7 +4,8 @@
 //! - [`files`] is the seam below the store, through which tests cut the power;
 //! - [`ingest`] reads what other programs send over HTTP, and writes the answers;
 //! - [`tree`] and [`path`] make of a trace's spans what people look at: the tree, and the way of each
-//!   event through its hops. They are pure, and know no store.
+//!   event through its hops. They are pure, and know no store;
+//! - [`overview`] is what a trace comes to in a few figures, however large it is.
 //!
 //! The crate knows spans as `hopline_wire` has them and nothing else of Hopline.
 
@@ -14,6 +15,7 @@ pub mod files;
 mod frame;
 pub mod ingest;
 pub mod log;
+pub mod overview;
 pub mod path;
 pub mod store;
 pub mod tree;
@@ -22,4 +24,5 @@ pub mod tree;
 mod testing;
 
 pub use log::{LogOptions, LogStore, Opened};
-pub use store::{Appended, Durability, Stats, TraceStore, TracesError};
+pub use overview::Overview;
+pub use store::{Appended, Durability, Part, Stats, Trace, TraceStore, TracesError};

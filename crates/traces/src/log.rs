@@ -20,6 +20,7 @@
 //!
 //! One process at a time may open a folder; seeing to that is the caller's, who locks the data folder.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::files::{Disk, FileSystem};
 use crate::frame::FrameEncoder;
-use crate::store::{Appended, Durability, Stats, TraceStore, TracesError};
+use crate::overview::Overview;
+use crate::store::{Appended, Durability, Part, Stats, Trace, TraceStore, TracesError};
 use index::Entry;
 use segment::{SEGMENT_HEADER, Sealed, Tail, Written};
 
@@ -40,12 +42,15 @@ mod flush;
 mod index;
 mod open;
 mod read;
+mod reading;
 mod scan;
 mod segment;
 mod upkeep;
 
 #[cfg(test)]
 mod power_tests;
+#[cfg(test)]
+mod reading_tests;
 #[cfg(test)]
 mod tests;
 
@@ -217,8 +222,20 @@ impl TraceStore for LogStore {
         appended
     }
 
-    fn trace(&self, trace: TraceId) -> Result<Vec<Span>, TracesError> {
-        self.shared.trace(trace)
+    fn trace(&self, trace: TraceId, limit: usize) -> Result<Trace, TracesError> {
+        self.shared.read(trace)?.trace(limit)
+    }
+
+    fn for_each(
+        &self,
+        trace: TraceId,
+        visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> Result<(), TracesError> {
+        self.shared.read(trace)?.for_each(visit)
+    }
+
+    fn overview(&self, trace: TraceId) -> Result<Option<Overview>, TracesError> {
+        self.shared.read(trace)?.overview()
     }
 
     fn stats(&self) -> Stats {

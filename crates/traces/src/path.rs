@@ -7,17 +7,20 @@
 //! forwarding encloses processing, which encloses persisting. Of the own time, what the hop said it spent
 //! in queues is *waiting*; the rest is *work*.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use hopline_wire::span::{Links, Span, Text, Value};
+use hopline_wire::span::{Links, Span, Value};
 use hopline_wire::{SpanId, Timestamp, ops};
 use serde::Serialize;
 
+use crate::overview::Facts;
+pub(crate) use arrivals::Journeys;
+pub use arrivals::{Arrivals, Gap, TOLD_GAPS};
+
+mod arrivals;
+
 #[cfg(test)]
 mod tests;
-
-/// The most gaps that are told one by one; all are counted.
-pub const TOLD_GAPS: usize = 1_000;
 
 /// The attribute in which a hop says how long it waited, in milliseconds.
 const WAIT_MS: &str = "hopline.queue.wait_ms";
@@ -38,36 +41,15 @@ const TOLD_OPS: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Path {
-    /// Events of which the trace has a hop.
-    pub events: u64,
-    /// Those that have all.
-    pub complete: u64,
-    /// Those that miss a hop and are still on their way: a hop of theirs has not finished.
-    pub under_way: u64,
-    /// Those that miss only what comes after a hop that failed.
-    pub failed: u64,
-    /// Those that miss a hop that they should have.
-    pub gap_count: u64,
-    /// The first of these, at most [`TOLD_GAPS`], by command and `seq`.
-    pub gaps: Vec<Gap>,
+    /// How many spans the trace has.
+    pub total: u64,
+    /// Of how many of them the hops' times are told: of all, or of the part that was read.
+    pub spans: u64,
+    /// Which of the trace's events went all the way.
+    #[serde(flatten)]
+    pub arrivals: Arrivals,
     /// Each hop's time, in the order of an event's way; those that are there.
     pub hops: Vec<HopTimes>,
-}
-
-/// An event that misses a hop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Gap {
-    /// `event.commandId`.
-    #[serde(serialize_with = "text")]
-    pub command_id: Text,
-    /// `event.seq`.
-    pub seq: u64,
-    /// `event.type`, as the first hop that is there has it.
-    #[serde(serialize_with = "text")]
-    pub event_type: Text,
-    /// The ops of the hops that are missing, in order; [`ops::PERSIST_EVENT`] stands for the last.
-    pub missing: Vec<&'static str>,
 }
 
 /// One hop's time in a trace.
@@ -132,100 +114,24 @@ impl Path {
     /// Follows the events through a trace's spans, each of which comes once.
     #[must_use]
     pub fn of(spans: &[Span]) -> Self {
-        let journeys = journeys(spans);
-        let mut path = Self {
-            events: 0,
-            complete: 0,
-            under_way: 0,
-            failed: 0,
-            gap_count: 0,
-            gaps: Vec::new(),
-            hops: Vec::new(),
-        };
-        for ((command_id, seq), journey) in &journeys {
-            path.judge(command_id, *seq, journey);
+        let mut journeys = Journeys::default();
+        for span in spans {
+            journeys.add(&Facts::of(span));
         }
-        path.hops = hop_times(spans);
-        path
+        Self::of_part(spans, spans.len() as u64, journeys.arrivals())
     }
 
-    fn judge(&mut self, command_id: &str, seq: u64, journey: &Journey<'_>) {
-        // An event of a kind that is only carried has no hops before its persisting.
-        if journey.hops[..3].iter().all(Option::is_none) {
-            return;
-        }
-        self.events += 1;
-        let missing: Vec<_> = journey.missing().collect();
-        if missing.is_empty() {
-            self.complete += 1;
-        } else if journey.present().any(|span| span.pending) {
-            self.under_way += 1;
-        } else if journey.ends_with_failure() {
-            self.failed += 1;
-        } else {
-            self.gap_count += 1;
-            if self.gaps.len() < TOLD_GAPS {
-                let first = journey.present().find_map(|span| span.event.as_ref());
-                self.gaps.push(Gap {
-                    command_id: Text::from(command_id.to_owned()),
-                    seq,
-                    event_type: first
-                        .map(|keys| keys.event_type.clone())
-                        .unwrap_or_default(),
-                    missing,
-                });
-            }
+    /// The same of a trace of which only a part was read: the arrivals must be known of the whole, since
+    /// from a part one cannot tell a hop that is missing from one that was not read.
+    #[must_use]
+    pub fn of_part(spans: &[Span], total: u64, arrivals: Arrivals) -> Self {
+        Self {
+            total,
+            spans: spans.len() as u64,
+            arrivals,
+            hops: hop_times(spans),
         }
     }
-}
-
-/// The hops of one event, by their place in [`ops::EVENT_HOPS`].
-#[derive(Default)]
-struct Journey<'a> {
-    hops: [Option<&'a Span>; ops::EVENT_HOPS.len()],
-}
-
-impl<'a> Journey<'a> {
-    fn present(&self) -> impl Iterator<Item = &'a Span> + '_ {
-        self.hops.iter().flatten().copied()
-    }
-
-    fn missing(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let hops = self.hops.iter().zip(ops::EVENT_HOPS);
-        hops.filter(|(hop, _)| hop.is_none()).map(|(_, ops)| ops[0])
-    }
-
-    /// Whether all that is missing comes after a hop that failed.
-    fn ends_with_failure(&self) -> bool {
-        let mut reached = self.hops.iter().take_while(|hop| hop.is_some()).flatten();
-        let before_end = self.hops.iter().skip_while(|hop| hop.is_some());
-        before_end.flatten().next().is_none() && reached.any(|span| span.status.is_error())
-    }
-}
-
-/// The place of an op among an event's hops.
-fn hop_of(op: &str) -> Option<usize> {
-    ops::EVENT_HOPS.iter().position(|ops| ops.contains(&op))
-}
-
-/// The hops of every numbered event, by command and `seq`.
-fn journeys(spans: &[Span]) -> BTreeMap<(&str, u64), Journey<'_>> {
-    let mut journeys: BTreeMap<(&str, u64), Journey<'_>> = BTreeMap::new();
-    for span in spans {
-        let (Some(hop), Some(keys)) = (hop_of(&span.op), &span.event) else {
-            continue;
-        };
-        if keys.seq == 0 {
-            continue;
-        }
-        let journey = journeys.entry((&keys.command_id, keys.seq)).or_default();
-        // A hop that was made again, after a retry, is there if any of its spans is well.
-        let place = &mut journey.hops[hop];
-        if place.is_none_or(|known| known.pending || known.status.is_error()) {
-            *place = Some(span);
-        }
-    }
-    journeys
 }
 
 /// What is gathered of one op.
@@ -257,11 +163,13 @@ fn hop_times(spans: &[Span]) -> Vec<HopTimes> {
         let own = duration.saturating_sub(covered);
         gathered.errors += u64::from(span.status.is_error());
         gathered.durations.push(duration);
-        gathered.own += own;
-        gathered.waiting += waiting(span).min(own);
+        // Spans of others may have any times at all.
+        gathered.own = gathered.own.saturating_add(own);
+        gathered.waiting = gathered.waiting.saturating_add(waiting(span).min(own));
         gathered.reached.extend(reached_after(span, &by_id));
     }
-    let all: u64 = gathered.iter().map(|gathered| gathered.own).sum();
+    let own = gathered.iter().map(|gathered| gathered.own);
+    let all = own.fold(0, u64::saturating_add);
     let told = TOLD_OPS.into_iter().zip(gathered);
     told.filter(|(_, gathered)| gathered.pending > 0 || !gathered.durations.is_empty())
         .map(|(op, gathered)| gathered.into_times(op, all))
@@ -347,16 +255,12 @@ fn waiting(span: &Span) -> u64 {
 
 /// How long after its parent, the hop before it, a hop began.
 fn reached_after(span: &Span, by_id: &HashMap<SpanId, &Span>) -> Option<u64> {
-    let place = hop_of(&span.op).filter(|place| *place > 0)?;
+    let place = arrivals::hop_of(&span.op).filter(|place| *place > 0)?;
     let before = by_id.get(&span.parent_id?)?;
-    if hop_of(&before.op) != Some(place - 1) || before.pending {
+    if arrivals::hop_of(&before.op) != Some(place - 1) || before.pending {
         return None;
     }
     // Sending ends when the frame is written; the other hops last until those after them are done.
     let from = if place == 1 { before.end } else { before.start };
     Some(span.start.nanos_since(from))
-}
-
-fn text<S: serde::Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
 }

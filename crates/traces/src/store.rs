@@ -6,10 +6,13 @@
 //! A span may be appended more than once: unfinished and then finished, or twice because its sender did
 //! not see the first acknowledgement. Every reading by trace sees it once.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hopline_wire::TraceId;
 use hopline_wire::span::Span;
+
+use crate::overview::Overview;
 
 /// Keeps spans, and finds those of a trace.
 pub trait TraceStore: Send + Sync {
@@ -25,11 +28,36 @@ pub trait TraceStore: Send + Sync {
     fn append(&self, spans: &[Span], durability: Durability) -> Result<Appended, TracesError>;
 
     /// The spans of a trace, each once: a finished one replaces an unfinished one of the same id, and a
-    /// later one an earlier one. Sorted by start, then by id; empty if there are none.
+    /// later one an earlier one. Of more than `limit`, the earliest; but what holds the trace together (its
+    /// root, the command, the build, steps, tools) before the hops of events and what these share. Sorted by
+    /// start, then by id; empty if there are none.
+    ///
+    /// Takes memory for `limit` spans, and 16 bytes for each span of the trace.
     ///
     /// # Errors
     /// If the store cannot be read. Damaged parts are left out, counted and logged instead.
-    fn trace(&self, trace: TraceId) -> Result<Vec<Span>, TracesError>;
+    fn trace(&self, trace: TraceId, limit: usize) -> Result<Trace, TracesError>;
+
+    /// All spans of a trace, each once as above, in the order in which they are stored: some hundreds or
+    /// thousands at a time, at least one, until `visit` breaks off.
+    ///
+    /// Takes memory for one such part, and 16 bytes for each span of the trace.
+    ///
+    /// # Errors
+    /// As [`Self::trace`]; what was visited until then stands.
+    fn for_each(
+        &self,
+        trace: TraceId,
+        visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> Result<(), TracesError>;
+
+    /// The figures of a trace; none if it has no spans. Makes no span: much quicker than reading them.
+    ///
+    /// Takes 16 bytes for each span of the trace, and a few dozen for each event.
+    ///
+    /// # Errors
+    /// As [`Self::trace`].
+    fn overview(&self, trace: TraceId) -> Result<Option<Overview>, TracesError>;
 
     /// Figures of the store.
     fn stats(&self) -> Stats;
@@ -45,6 +73,32 @@ pub trait TraceStore: Send + Sync {
     /// # Errors
     /// If the flush failed; the store is closed all the same.
     fn close(&self) -> Result<(), TracesError>;
+}
+
+/// Spans of a trace: all, or as many as were asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Trace {
+    /// Those that were read.
+    pub spans: Vec<Span>,
+    /// How many the trace has.
+    pub total: u64,
+}
+
+impl Trace {
+    /// Whether the trace has more spans than these.
+    #[must_use]
+    pub const fn is_part(&self) -> bool {
+        (self.spans.len() as u64) < self.total
+    }
+}
+
+/// Some of the spans of a trace that is visited.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// These.
+    pub spans: &'a [Span],
+    /// How many there are in all.
+    pub total: u64,
 }
 
 /// When an append returns.

@@ -11,6 +11,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::store::TraceStore;
+
 pub(crate) mod power;
 
 /// The trace with this number.
@@ -45,6 +47,13 @@ pub(crate) fn span(trace: u64, number: u64) -> Span {
         trace_state: Text::EMPTY,
         resource: Arc::default(),
     }
+}
+
+/// All spans of a trace in a store.
+pub(crate) fn spans_of(store: &dyn TraceStore, trace: TraceId) -> Vec<Span> {
+    let found = store.trace(trace, usize::MAX).unwrap();
+    assert!(!found.is_part());
+    found.spans
 }
 
 fn text() -> impl Strategy<Value = Text> {

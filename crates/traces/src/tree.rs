@@ -25,7 +25,7 @@ pub enum Place {
     Root,
     /// It stands under its parent.
     Child,
-    /// Its parent is not in the trace, or not yet.
+    /// Its parent is not in the trace, or not yet, or not in the part of it that was read.
     Orphan,
     /// It stands under a span that it links; its own place is elsewhere, and so are its children.
     Linked,
@@ -51,6 +51,7 @@ pub struct Entry {
 pub struct Tree<'a> {
     spans: &'a [Span],
     entries: Vec<Entry>,
+    total: u64,
 }
 
 /// What a tree says of its trace in one line.
@@ -77,6 +78,12 @@ impl<'a> Tree<'a> {
     /// Builds the tree of a trace's spans. The time it takes grows with the number of spans and links.
     #[must_use]
     pub fn build(spans: &'a [Span]) -> Self {
+        Self::of_part(spans, spans.len() as u64)
+    }
+
+    /// Builds the tree of some spans of a trace that has `total`.
+    #[must_use]
+    pub fn of_part(spans: &'a [Span], total: u64) -> Self {
         let family = Family::of(spans);
         let mut walk = Walk {
             family: &family,
@@ -99,7 +106,14 @@ impl<'a> Tree<'a> {
         Self {
             spans,
             entries: walk.entries,
+            total,
         }
+    }
+
+    /// Whether the trace has spans that the tree has not.
+    #[must_use]
+    pub const fn is_part(&self) -> bool {
+        (self.spans.len() as u64) < self.total
     }
 
     /// The lines, from the top.
@@ -120,7 +134,7 @@ impl<'a> Tree<'a> {
         self.spans.first().map(|span| span.trace_id)
     }
 
-    /// The figures of the whole.
+    /// The figures of the spans that the tree was built from.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let count =

@@ -26,7 +26,7 @@ mod to_request;
 mod tests;
 
 pub use from_request::from_request;
-pub use json::{decode_json, encode_json};
+pub use json::{JsonDocument, decode_json, encode_json};
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
 };

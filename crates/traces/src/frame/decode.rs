@@ -11,9 +11,12 @@ use hopline_wire::{SpanId, Timestamp, TraceId};
 use super::Corrupt;
 use super::bytes::Reader;
 use super::record::{Before, MAX_DEPTH, flag, tag};
+use crate::overview::{EventFacts, Facts};
 
 /// The fewest bytes of a record: flags, id, and one byte for each number that is always there.
 const LEAST_RECORD: usize = 16;
+
+const NO_TEXT: Corrupt = Corrupt("a text is not in its list");
 
 /// What the head of a frame says of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,12 +40,39 @@ fn read_contents(reader: &mut Reader<'_>) -> Result<Contents, Corrupt> {
     Ok(Contents { spans, traces })
 }
 
-/// Appends the spans of a frame to `out`, or those of one trace, in the order in which they were written. On an error,
-/// what was read before it stays in `out`.
+/// Appends the spans of a frame that are `wanted` to `out`, in the order in which they were written. `wanted` is asked
+/// of each record, by its place in the frame and its trace. On an error, what was read before it stays in `out`.
 pub(crate) fn decode(
     payload: &[u8],
-    only: Option<TraceId>,
+    mut wanted: impl FnMut(u64, TraceId) -> bool,
     out: &mut Vec<Span>,
+) -> Result<(), Corrupt> {
+    records(payload, |tables, place, fixed, rest| {
+        if wanted(place, fixed.trace_id) {
+            out.push(tables.span(&fixed, rest)?);
+        }
+        Ok(())
+    })
+}
+
+/// Tells the facts of a trace's spans in a frame, each with its record's place, without making the spans.
+pub(crate) fn facts(
+    payload: &[u8],
+    trace: TraceId,
+    mut told: impl FnMut(u64, Facts<'_>),
+) -> Result<(), Corrupt> {
+    records(payload, |tables, place, fixed, _| {
+        if fixed.trace_id == trace {
+            told(place, tables.facts(&fixed)?);
+        }
+        Ok(())
+    })
+}
+
+/// Reads a frame's tables, then its records one by one as far as their fixed fields; `each` may read on.
+fn records<'a>(
+    payload: &'a [u8],
+    mut each: impl FnMut(&mut Tables<'a>, u64, Fixed, Reader<'a>) -> Result<(), Corrupt>,
 ) -> Result<(), Corrupt> {
     let mut reader = Reader(payload);
     let contents = read_contents(&mut reader)?;
@@ -60,18 +90,16 @@ pub(crate) fn decode(
         tables.resources.push(resource);
     }
     for _ in 0..reader.count(1)? {
-        let ids = shared_links(reader.bytes()?)?;
-        tables.links.push(ids);
+        tables.links.push(StoredLinks::Written(reader.bytes()?));
     }
     if contents.spans > (reader.0.len() / LEAST_RECORD) as u64 {
         return Err(Corrupt("it says more spans than it holds"));
     }
     let mut before = Before::default();
-    for _ in 0..contents.spans {
-        let record = reader.bytes()?;
-        if let Some(span) = tables.span(Reader(record), only, &mut before)? {
-            out.push(span);
-        }
+    for place in 0..contents.spans {
+        let mut record = Reader(reader.bytes()?);
+        let fixed = tables.fixed(&mut record, &mut before)?;
+        each(&mut tables, place, fixed, record)?;
     }
     if reader.is_empty() {
         Ok(())
@@ -86,23 +114,67 @@ enum Stored<'a> {
     Made(Text),
 }
 
+/// A shared link list, likewise.
+enum StoredLinks<'a> {
+    Written(&'a [u8]),
+    Made(Arc<[SpanId]>),
+}
+
 struct Tables<'a> {
     traces: Vec<TraceId>,
     texts: Vec<Stored<'a>>,
     resources: Vec<Arc<Resource>>,
-    links: Vec<Arc<[SpanId]>>,
+    links: Vec<StoredLinks<'a>>,
+}
+
+/// The fields that stand first in a record and that the next one may build on; texts by their numbers.
+struct Fixed {
+    flags: u16,
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent_id: Option<SpanId>,
+    name: u64,
+    op: u64,
+    resource: u64,
+    start: u64,
+    end: u64,
+    description: u64,
+    event: Option<FixedKeys>,
+}
+
+impl Fixed {
+    const fn has(&self, bit: u16) -> bool {
+        self.flags & bit != 0
+    }
+
+    const fn status(&self) -> u16 {
+        self.flags >> flag::STATUS_SHIFT & 3
+    }
+}
+
+/// The event keys of a record.
+struct FixedKeys {
+    event_type: u64,
+    project_id: u64,
+    command_id: u64,
+    session_id: u64,
+    seq: u64,
 }
 
 impl Tables<'_> {
     fn text(&mut self, reader: &mut Reader<'_>) -> Result<Text, Corrupt> {
         let number = reader.number()?;
+        self.text_of(number)
+    }
+
+    fn text_of(&mut self, number: u64) -> Result<Text, Corrupt> {
         let Some(index) = number.checked_sub(1) else {
             return Ok(Text::EMPTY);
         };
         let stored = usize::try_from(index)
             .ok()
             .and_then(|index| self.texts.get_mut(index))
-            .ok_or(Corrupt("a text is not in its list"))?;
+            .ok_or(NO_TEXT)?;
         match stored {
             Stored::Made(text) => Ok(text.clone()),
             Stored::Written(bytes) => {
@@ -110,6 +182,20 @@ impl Tables<'_> {
                 *stored = Stored::Made(text.clone());
                 Ok(text)
             }
+        }
+    }
+
+    /// A text where it stands.
+    fn text_at(&self, number: u64) -> Result<&str, Corrupt> {
+        let Some(index) = number.checked_sub(1) else {
+            return Ok("");
+        };
+        let stored = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.texts.get(index));
+        match stored.ok_or(NO_TEXT)? {
+            Stored::Made(text) => Ok(text),
+            Stored::Written(bytes) => utf8(bytes),
         }
     }
 
@@ -121,25 +207,18 @@ impl Tables<'_> {
         }))
     }
 
-    /// Reads one record. Of a span that is not wanted, only what the next one builds on.
-    fn span(
-        &mut self,
-        mut reader: Reader<'_>,
-        only: Option<TraceId>,
-        before: &mut Before,
-    ) -> Result<Option<Span>, Corrupt> {
-        let reader = &mut reader;
+    /// Reads a record as far as its event keys.
+    fn fixed(&self, reader: &mut Reader<'_>, before: &mut Before) -> Result<Fixed, Corrupt> {
         let flags = u16::from_le_bytes(reader.array()?);
         let has = |bit: u16| flags & bit != 0;
-        let trace_id = *listed(&self.traces, reader)?;
-        let wanted = only.is_none_or(|only| only == trace_id);
+        let trace_id = *listed(&self.traces, reader.number()?)?;
         let span_id = span_id(reader)?;
         let parent_id = has(flag::PARENT)
             .then(|| self::span_id(reader))
             .transpose()?;
-        let name = self.text_if(wanted, reader)?;
-        let op = when(has(flag::OP), || self.text_if(wanted, reader))?;
-        let resource = listed(&self.resources, reader)?.clone();
+        let name = reader.number()?;
+        let op = when(has(flag::OP), || reader.number())?;
+        let resource = reader.number()?;
         let start = before.start.wrapping_add_signed(reader.signed()?);
         before.start = start;
         let length = reader.number()?;
@@ -148,80 +227,92 @@ impl Tables<'_> {
         } else {
             start.checked_add(length)
         };
-        let end = end.ok_or(Corrupt("a span ends outside of time"))?;
-        let status = self.status(flags >> flag::STATUS_SHIFT & 3, wanted, reader)?;
-        let event = when(has(flag::EVENT_KEYS), || {
-            self.event_keys(wanted, reader, before).map(Some)
-        })?;
-        if !wanted {
-            return Ok(None);
-        }
-        let attributes = when(has(flag::ATTRIBUTES), || self.attributes(reader, 0))?;
-        let links = self.links(flags, reader)?;
-        let events = when(has(flag::EVENTS), || self.events(start, reader))?;
-        let trace_state = when(has(flag::TRACE_STATE), || self.text(reader))?;
-        Ok(Some(Span {
+        let failed = flags >> flag::STATUS_SHIFT & 3 == flag::STATUS_ERROR;
+        Ok(Fixed {
+            flags,
             trace_id,
             span_id,
             parent_id,
+            name,
+            op,
+            resource,
+            start,
+            end: end.ok_or(Corrupt("a span ends outside of time"))?,
+            description: when(failed, || reader.number())?,
+            event: when(has(flag::EVENT_KEYS), || {
+                event_keys(reader, before).map(Some)
+            })?,
+        })
+    }
+
+    fn facts(&self, fixed: &Fixed) -> Result<Facts<'_>, Corrupt> {
+        let event = fixed.event.as_ref().map(|keys| {
+            Ok(EventFacts {
+                event_type: self.text_at(keys.event_type)?,
+                command_id: self.text_at(keys.command_id)?,
+                seq: keys.seq,
+            })
+        });
+        Ok(Facts {
+            span_id: fixed.span_id,
+            parent_id: fixed.parent_id,
+            op: self.text_at(fixed.op)?,
+            start: Timestamp::from_nanos(fixed.start),
+            end: Timestamp::from_nanos(fixed.end),
+            pending: fixed.has(flag::PENDING),
+            failed: fixed.status() == flag::STATUS_ERROR,
+            event: event.transpose()?,
+        })
+    }
+
+    /// Makes the span of a record whose fixed fields have been read.
+    fn span(&mut self, fixed: &Fixed, mut rest: Reader<'_>) -> Result<Span, Corrupt> {
+        let reader = &mut rest;
+        let has = |bit: u16| fixed.has(bit);
+        let event = match &fixed.event {
+            Some(keys) => Some(self.event_keys(keys)?),
+            None => None,
+        };
+        let attributes = when(has(flag::ATTRIBUTES), || self.attributes(reader, 0))?;
+        let links = self.links(fixed.flags, reader)?;
+        let events = when(has(flag::EVENTS), || self.events(fixed.start, reader))?;
+        let trace_state = when(has(flag::TRACE_STATE), || self.text(reader))?;
+        Ok(Span {
+            trace_id: fixed.trace_id,
+            span_id: fixed.span_id,
+            parent_id: fixed.parent_id,
             name: SpanName {
                 stem: "",
-                rest: name,
+                rest: self.text_of(fixed.name)?,
             },
-            op,
-            kind: SpanKind::from_number(i32::from(flags >> flag::KIND_SHIFT & 7)),
-            start: Timestamp::from_nanos(start),
-            end: Timestamp::from_nanos(end),
-            status,
+            op: self.text_of(fixed.op)?,
+            kind: SpanKind::from_number(i32::from(fixed.flags >> flag::KIND_SHIFT & 7)),
+            start: Timestamp::from_nanos(fixed.start),
+            end: Timestamp::from_nanos(fixed.end),
+            status: match fixed.status() {
+                0 => SpanStatus::Unset,
+                flag::STATUS_OK => SpanStatus::Ok,
+                flag::STATUS_ERROR => SpanStatus::Error(self.text_of(fixed.description)?),
+                _ => return Err(Corrupt("a status is none")),
+            },
             pending: has(flag::PENDING),
             event,
             attributes,
             links,
             events,
             trace_state,
-            resource,
-        }))
+            resource: listed(&self.resources, fixed.resource)?.clone(),
+        })
     }
 
-    /// Reads a text, or only over it.
-    fn text_if(&mut self, wanted: bool, reader: &mut Reader<'_>) -> Result<Text, Corrupt> {
-        if wanted {
-            return self.text(reader);
-        }
-        reader.number()?;
-        Ok(Text::EMPTY)
-    }
-
-    fn status(
-        &mut self,
-        status: u16,
-        wanted: bool,
-        reader: &mut Reader<'_>,
-    ) -> Result<SpanStatus, Corrupt> {
-        match status {
-            0 => Ok(SpanStatus::Unset),
-            flag::STATUS_OK => Ok(SpanStatus::Ok),
-            flag::STATUS_ERROR => Ok(SpanStatus::Error(self.text_if(wanted, reader)?)),
-            _ => Err(Corrupt("a status is none")),
-        }
-    }
-
-    fn event_keys(
-        &mut self,
-        wanted: bool,
-        reader: &mut Reader<'_>,
-        before: &mut Before,
-    ) -> Result<EventKeys, Corrupt> {
-        let mut keys = EventKeys {
-            event_type: self.text_if(wanted, reader)?,
-            project_id: self.text_if(wanted, reader)?,
-            command_id: self.text_if(wanted, reader)?,
-            session_id: self.text_if(wanted, reader)?,
-            seq: 0,
-        };
-        keys.seq = before.seq.wrapping_add_signed(reader.signed()?);
-        before.seq = keys.seq;
-        Ok(keys)
+    fn event_keys(&mut self, keys: &FixedKeys) -> Result<EventKeys, Corrupt> {
+        Ok(EventKeys {
+            event_type: self.text_of(keys.event_type)?,
+            project_id: self.text_of(keys.project_id)?,
+            command_id: self.text_of(keys.command_id)?,
+            session_id: self.text_of(keys.session_id)?,
+            seq: keys.seq,
+        })
     }
 
     fn attributes(
@@ -271,7 +362,7 @@ impl Tables<'_> {
 
     fn links(&mut self, flags: u16, reader: &mut Reader<'_>) -> Result<Links, Corrupt> {
         if flags & flag::SHARED_LINKS != 0 {
-            return Ok(Links::SameTrace(listed(&self.links, reader)?.clone()));
+            return self.shared_links(reader.number()?);
         }
         if flags & flag::LINKS == 0 {
             return Ok(Links::None);
@@ -286,6 +377,22 @@ impl Tables<'_> {
             });
         }
         Ok(Links::Any(links))
+    }
+
+    fn shared_links(&mut self, number: u64) -> Result<Links, Corrupt> {
+        let stored = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.links.get_mut(number))
+            .ok_or(Corrupt("something is not in its list"))?;
+        let ids = match stored {
+            StoredLinks::Made(ids) => Arc::clone(ids),
+            StoredLinks::Written(bytes) => {
+                let ids = shared_links(bytes)?;
+                *stored = StoredLinks::Made(Arc::clone(&ids));
+                ids
+            }
+        };
+        Ok(Links::SameTrace(ids))
     }
 
     fn events(&mut self, start: u64, reader: &mut Reader<'_>) -> Result<Vec<SpanEvent>, Corrupt> {
@@ -311,9 +418,21 @@ fn when<T: Default>(
     if present { read() } else { Ok(T::default()) }
 }
 
-/// The item of a list whose number stands next.
-fn listed<'a, T>(list: &'a [T], reader: &mut Reader<'_>) -> Result<&'a T, Corrupt> {
-    let number = reader.number()?;
+fn event_keys(reader: &mut Reader<'_>, before: &mut Before) -> Result<FixedKeys, Corrupt> {
+    let mut keys = FixedKeys {
+        event_type: reader.number()?,
+        project_id: reader.number()?,
+        command_id: reader.number()?,
+        session_id: reader.number()?,
+        seq: 0,
+    };
+    keys.seq = before.seq.wrapping_add_signed(reader.signed()?);
+    before.seq = keys.seq;
+    Ok(keys)
+}
+
+/// The item of a list with this number.
+fn listed<T>(list: &[T], number: u64) -> Result<&T, Corrupt> {
     usize::try_from(number)
         .ok()
         .and_then(|number| list.get(number))

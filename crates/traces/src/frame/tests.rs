@@ -40,7 +40,7 @@ fn payloads(mut bytes: &[u8]) -> Vec<&[u8]> {
 fn read(bytes: &[u8]) -> Vec<Span> {
     let mut out = Vec::new();
     for payload in payloads(bytes) {
-        decode(payload, None, &mut out).unwrap();
+        decode(payload, |_, _| true, &mut out).unwrap();
     }
     out
 }
@@ -62,7 +62,7 @@ proptest! {
             let trace = trace_id(trace);
             let expected: Vec<_> = spans.iter().filter(|s| s.trace_id == trace).cloned().collect();
             let mut found = Vec::new();
-            decode(all[0], Some(trace), &mut found).unwrap();
+            decode(all[0], |_, own| own == trace, &mut found).unwrap();
             let named = contents(all[0]).unwrap().traces.contains(&trace);
             prop_assert_eq!(named, !expected.is_empty());
             prop_assert_eq!(found, expected);
@@ -87,14 +87,14 @@ proptest! {
             payload[at] = byte;
         }
         let mut out = Vec::new();
-        let _ = decode(&payload, None, &mut out);
-        let _ = decode(&payload[..cut.index(payload.len())], None, &mut out);
+        let _ = decode(&payload, |_, _| true, &mut out);
+        let _ = decode(&payload[..cut.index(payload.len())], |_, _| true, &mut out);
         let _ = contents(&payload);
     }
 
     #[test]
     fn arbitrary_bytes_end_in_spans_or_errors(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = decode(&bytes, None, &mut Vec::new());
+        let _ = decode(&bytes, |_, _| true, &mut Vec::new());
         let _ = contents(&bytes);
         let _ = Header::from_bytes(&bytes);
     }
@@ -149,5 +149,5 @@ fn counts_that_cannot_be_true_ask_for_no_memory() {
     // One span said, no traces; then 2^60 texts.
     let mut payload = vec![1, 0];
     payload.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]);
-    assert!(decode(&payload, None, &mut Vec::new()).is_err());
+    assert!(decode(&payload, |_, _| true, &mut Vec::new()).is_err());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::testing::power::{Left, Power};
-use crate::testing::{span, trace_id};
+use crate::testing::{span, spans_of, trace_id};
 
 const FOLDER: &str = "/traces";
 
@@ -51,9 +51,7 @@ fn work(power: &Power) -> Vec<Span> {
 
 fn all(store: &LogStore) -> Vec<Span> {
     let traces = (0..3).map(trace_id);
-    traces
-        .flat_map(|trace| store.trace(trace).unwrap())
-        .collect()
+    traces.flat_map(|trace| spans_of(store, trace)).collect()
 }
 
 #[test]

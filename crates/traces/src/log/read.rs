@@ -1,114 +1,116 @@
-//! Reading a trace back.
+//! Finding the frames of a trace, and reading them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use hopline_wire::span::Span;
-use hopline_wire::{SpanId, TraceId};
+use hopline_wire::TraceId;
 
+use super::reading::Reading;
 use super::segment::{Looked, Sealed, Written, read_frame};
 use super::{Counters, Shared};
-use crate::frame;
+use crate::files::File;
 use crate::store::TracesError;
 
-/// A tail as a reader sees it: the file, where its frames end, and those that are wanted.
-struct View {
-    segment: Arc<Written>,
-    end: u64,
-    offsets: Vec<u32>,
+/// A segment that has frames of a trace, as a reader sees it: what is appended or removed afterwards changes
+/// nothing about where its frames are.
+pub(super) struct Place {
+    segment: Segment,
+    /// The frames, in order.
+    pub(super) offsets: Vec<u32>,
+}
+
+enum Segment {
+    /// One that was not sealed when the reading began, and where its frames ended.
+    Tail(Arc<Written>, u64),
+    Sealed(Arc<Sealed>),
 }
 
 impl Shared {
-    pub(super) fn trace(&self, trace: TraceId) -> Result<Vec<Span>, TracesError> {
+    /// Begins to read a trace.
+    pub(super) fn read(&self, trace: TraceId) -> Result<Reading<'_>, TracesError> {
+        Reading::begin(self, trace)
+    }
+
+    /// Where the frames of a trace are, oldest first, so that what was appended later comes later.
+    pub(super) fn places(&self, trace: TraceId) -> Result<Vec<Place>, TracesError> {
         let state = self.state.lock();
         let sealed = state.sealed.clone();
-        let tails: Vec<View> = state
+        let tails: Vec<Place> = state
             .tails()
-            .map(|tail| View {
-                segment: Arc::clone(&tail.segment),
-                end: tail.length,
+            .map(|tail| Place {
+                segment: Segment::Tail(Arc::clone(&tail.segment), tail.length),
                 offsets: tail.offsets(trace),
             })
             .collect();
         drop(state);
-        // Oldest first, so that what was appended later comes later. A segment whose sealing is delayed
-        // can be older than a sealed one.
-        let mut spans = Vec::new();
-        let mut tails = tails.into_iter().peekable();
+        let mut places = tails;
         for segment in sealed {
-            while let Some(tail) = tails.next_if(|tail| tail.segment.number < segment.number) {
-                self.read_tail(&tail, trace, &mut spans)?;
-            }
-            self.read_sealed(&segment, trace, &mut spans)?;
+            let offsets = self.look_up(&segment, trace)?;
+            places.push(Place {
+                segment: Segment::Sealed(segment),
+                offsets,
+            });
         }
-        for tail in tails {
-            self.read_tail(&tail, trace, &mut spans)?;
-        }
-        Ok(each_once(spans))
+        places.retain(|place| !place.offsets.is_empty());
+        // A segment whose sealing is delayed can be older than a sealed one.
+        places.sort_by_key(|place| place.segment.number());
+        Ok(places)
     }
 
-    fn read_tail(
-        &self,
-        tail: &View,
-        trace: TraceId,
-        spans: &mut Vec<Span>,
-    ) -> Result<(), TracesError> {
-        let segment = &tail.segment;
-        let failed = |source| TracesError::io("read", segment.path.clone(), source);
-        for offset in &tail.offsets {
-            let payload = read_frame(&*segment.file, *offset, tail.end).map_err(failed)?;
-            self.take_frame(payload.as_deref(), segment.number, trace, spans);
-        }
-        Ok(())
-    }
-
-    fn read_sealed(
-        &self,
-        segment: &Sealed,
-        trace: TraceId,
-        spans: &mut Vec<Span>,
-    ) -> Result<(), TracesError> {
+    fn look_up(&self, segment: &Sealed, trace: TraceId) -> Result<Vec<u32>, TracesError> {
         let failed = |source| TracesError::io("read", segment.path.clone(), source);
         let file = match self.files.open(&segment.path) {
             Ok(file) => file,
             // Retention was quicker.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
         };
-        let offsets = match segment.look_up(&*file, trace).map_err(failed)? {
-            Looked::Found(offsets) => offsets,
+        match segment.look_up(&*file, trace).map_err(failed)? {
+            Looked::Found(offsets) => Ok(offsets),
             Looked::FoundByScan(offsets) => {
                 self.count_damage(segment.number, "its index is damaged");
-                offsets
+                Ok(offsets)
             }
-        };
-        for offset in offsets {
-            let end = segment.trailer.frames_end;
-            let payload = read_frame(&*file, offset, end).map_err(failed)?;
-            self.take_frame(payload.as_deref(), segment.number, trace, spans);
         }
-        Ok(())
     }
 
-    fn take_frame(
+    /// Reads those frames of a place that are `wanted`, and hands on the payload of each with its place among the
+    /// offsets; none for a damaged one.
+    pub(super) fn read_place(
         &self,
-        payload: Option<&[u8]>,
-        segment: u64,
-        trace: TraceId,
-        spans: &mut Vec<Span>,
-    ) {
-        let Some(payload) = payload else {
-            self.count_damage(segment, "a frame is damaged");
-            return;
+        place: &Place,
+        wanted: impl Fn(usize) -> bool,
+        mut each: impl FnMut(usize, Option<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TracesError> {
+        let opened;
+        let (path, file, end): (_, &dyn File, u64) = match &place.segment {
+            Segment::Tail(written, end) => (&written.path, &*written.file, *end),
+            Segment::Sealed(sealed) => match self.files.open(&sealed.path) {
+                Ok(file) => {
+                    opened = file;
+                    (&sealed.path, &*opened, sealed.trailer.frames_end)
+                }
+                // Retention was quicker.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                Err(error) => return Err(TracesError::io("read", sealed.path.clone(), error)),
+            },
         };
-        if let Err(error) = frame::decode(payload, Some(trace), spans) {
-            self.count_damage(segment, &error.to_string());
+        for (index, offset) in place.offsets.iter().enumerate() {
+            if wanted(index) {
+                let payload = read_frame(file, *offset, end)
+                    .map_err(|source| TracesError::io("read", path.clone(), source))?;
+                if each(index, payload.as_deref()).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
         }
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn count_damage(&self, segment: u64, what: &str) {
+    pub(super) fn count_damage(&self, segment: u64, what: &str) {
         Counters::add(&self.counters.corrupt_parts, 1);
         tracing::warn!(
             segment,
@@ -118,24 +120,18 @@ impl Shared {
     }
 }
 
-/// The spans, in the order of their appending, each once, sorted by start and then by id.
-fn each_once(spans: Vec<Span>) -> Vec<Span> {
-    let mut places: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
-    let mut once: Vec<Span> = Vec::with_capacity(spans.len());
-    for span in spans {
-        match places.entry(span.span_id) {
-            Entry::Vacant(place) => {
-                place.insert(once.len());
-                once.push(span);
-            }
-            Entry::Occupied(place) => {
-                let known = &mut once[*place.get()];
-                if known.pending || !span.pending {
-                    *known = span;
-                }
-            }
+impl Place {
+    /// The segment's number.
+    pub(super) fn number(&self) -> u64 {
+        self.segment.number()
+    }
+}
+
+impl Segment {
+    fn number(&self) -> u64 {
+        match self {
+            Self::Tail(written, _) => written.number,
+            Self::Sealed(sealed) => sealed.number,
         }
     }
-    once.sort_by_key(|span| (span.start, span.span_id));
-    once
 }

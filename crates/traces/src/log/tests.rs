@@ -7,7 +7,7 @@ use hopline_wire::span::Span;
 
 use super::*;
 use crate::testing::power::{Left, Power};
-use crate::testing::{span, trace_id};
+use crate::testing::{span, spans_of, trace_id};
 
 const FOLDER: &str = "/traces";
 
@@ -63,7 +63,7 @@ fn on_a_real_disk_a_trace_is_found_before_and_after_reopening() {
         let own = spans.iter().filter(|s| s.trace_id == trace_id(trace));
         own.cloned().collect::<Vec<_>>()
     };
-    assert_eq!(store.trace(trace_id(3)).unwrap(), of(3));
+    assert_eq!(spans_of(&store, trace_id(3)), of(3));
     assert_eq!(store.stats().spans, 3_000);
     store.close().unwrap();
     assert!(matches!(
@@ -75,9 +75,9 @@ fn on_a_real_disk_a_trace_is_found_before_and_after_reopening() {
     assert!(opened.segments > 3);
     assert!(opened.scanned_segments <= 1, "{opened:?}");
     for trace in 0..7 {
-        assert_eq!(store.trace(trace_id(trace)).unwrap(), of(trace));
+        assert_eq!(spans_of(&store, trace_id(trace)), of(trace));
     }
-    assert!(store.trace(trace_id(8)).unwrap().is_empty());
+    assert!(spans_of(&store, trace_id(8)).is_empty());
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_finished_span_replaces_the_pending_one_whichever_comes_first() {
     };
     append(&store, &[pending(1), span(1, 2)]);
     append(&store, &[span(1, 1), pending(2), pending(3)]);
-    let found = store.trace(trace_id(1)).unwrap();
+    let found = spans_of(&store, trace_id(1));
     let states: Vec<_> = found.iter().map(|span| span.pending).collect();
     assert_eq!(states, [false, false, true]);
 }
@@ -101,7 +101,7 @@ fn spans_come_sorted_by_start() {
     let (store, _) = open(&power);
     append(&store, &[span(1, 9), span(1, 3)]);
     append(&store, &[span(1, 5)]);
-    let found = store.trace(trace_id(1)).unwrap();
+    let found = spans_of(&store, trace_id(1));
     assert_eq!(found, [span(1, 3), span(1, 5), span(1, 9)]);
 }
 
@@ -151,13 +151,13 @@ fn a_full_disk_refuses_spans_until_there_is_room_again() {
     assert!(matches!(refused, TracesError::DiskFull { .. }), "{refused}");
     assert!(refused.is_transient());
     assert!(matches!(store.take(&[span(1, 2)]), Err(SinkError::Full)));
-    assert_eq!(store.trace(trace_id(1)).unwrap(), [span(1, 1)]);
+    assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1)]);
     power.set_capacity(None);
     append(&store, &[span(1, 3)]);
     drop(store);
     let (store, opened) = open(&power);
     assert_eq!(opened.torn_bytes, 0);
-    assert_eq!(store.trace(trace_id(1)).unwrap(), [span(1, 1), span(1, 3)]);
+    assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1), span(1, 3)]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_failed_sync_is_told_and_writing_goes_on_elsewhere() {
     assert_eq!(store.stats().failed_flushes, 1);
     assert_eq!(power.paths().len(), 2);
     let (after, _) = open(&power.after_cut(Left::Nothing));
-    assert_eq!(after.trace(trace_id(1)).unwrap(), [span(1, 1), span(1, 3)]);
+    assert_eq!(spans_of(&after, trace_id(1)), [span(1, 1), span(1, 3)]);
 }
 
 #[test]
@@ -210,8 +210,8 @@ fn the_oldest_segments_go_when_the_log_is_too_large() {
     });
     let stats = store.stats();
     assert_eq!(stats.spans + stats.removed_spans, 200);
-    assert!(store.trace(trace_id(0)).unwrap().is_empty());
-    assert_eq!(store.trace(trace_id(199)).unwrap().len(), 1);
+    assert!(spans_of(&store, trace_id(0)).is_empty());
+    assert_eq!(spans_of(&store, trace_id(199)).len(), 1);
 }
 
 #[test]
@@ -227,12 +227,12 @@ fn a_torn_tail_is_cut_counted_and_written_over() {
     let (store, opened) = open(&power);
     assert!(opened.torn_bytes > 0);
     assert_eq!(store.stats().torn_bytes, opened.torn_bytes);
-    assert_eq!(store.trace(trace_id(1)).unwrap(), [span(1, 1)]);
+    assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1)]);
     append(&store, &[span(1, 3)]);
     drop(store);
     let (store, opened) = open(&power);
     assert_eq!(opened.torn_bytes, 0);
-    assert_eq!(store.trace(trace_id(1)).unwrap(), [span(1, 1), span(1, 3)]);
+    assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1), span(1, 3)]);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_damaged_frame_costs_nothing_but_itself() {
     power.damage(&path, SEGMENT_HEADER + frame + frame / 2);
     let (store, opened) = open(&power);
     assert_eq!((opened.torn_bytes, opened.corrupt_parts), (0, 1));
-    assert_eq!(store.trace(trace_id(1)).unwrap(), [span(1, 1), span(1, 3)]);
+    assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1), span(1, 3)]);
 }
 
 /// Makes one sealed segment of some spans, and one more segment.
@@ -274,7 +274,7 @@ fn damage_anywhere_in_a_sealed_segment_costs_one_frame_at_most() {
         power.put(&path, &whole);
         power.damage(&path, at);
         let (store, _) = open_with(&power, small_segments());
-        let found = store.trace(trace_id(1)).unwrap().len();
+        let found = spans_of(&store, trace_id(1)).len();
         assert!(found >= 5, "damage at {at} left {found} spans");
     }
 }
@@ -310,7 +310,7 @@ fn files_of_others_are_left_alone() {
 fn looking_into_an_empty_store_writes_nothing() {
     let power = Power::default();
     let (store, _) = open(&power);
-    assert!(store.trace(trace_id(1)).unwrap().is_empty());
+    assert!(spans_of(&store, trace_id(1)).is_empty());
     assert_eq!(
         store.append(&[], Durability::Durable).unwrap(),
         Appended::default()
@@ -332,7 +332,7 @@ fn readers_see_spans_while_segments_are_sealed_and_removed() {
         let reader = scope.spawn(|| {
             for _ in 0..200 {
                 // Each of these is among the latest at some time; none may be an error.
-                store.trace(trace_id(150)).unwrap();
+                spans_of(&store, trace_id(150));
             }
         });
         for number in 0..300 {
@@ -340,7 +340,7 @@ fn readers_see_spans_while_segments_are_sealed_and_removed() {
         }
         reader.join().unwrap();
     });
-    assert_eq!(store.trace(trace_id(299)).unwrap(), [span(299, 299)]);
+    assert_eq!(spans_of(&store, trace_id(299)), [span(299, 299)]);
 }
 
 #[test]
@@ -360,6 +360,6 @@ fn segments_that_cannot_be_sealed_hold_nothing_back_but_appends() {
         }
     };
     assert!(matches!(refused, TracesError::Behind { .. }), "{refused}");
-    assert_eq!(store.trace(trace_id(1)).unwrap(), [span(1, 1)]);
+    assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1)]);
     assert_eq!(store.stats().spans, number - 1);
 }

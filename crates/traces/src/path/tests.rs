@@ -54,11 +54,18 @@ fn an_event_that_misses_a_hop_is_a_gap_and_says_which() {
         !(seq == 2 && &*span.op != ops::EVENT_SEND || seq == 3 && &*span.op == ops::EVENT_SEND)
     });
     let path = Path::of(&spans);
-    assert_eq!((path.events, path.complete, path.gap_count), (4, 2, 2));
-    assert_eq!(path.gaps[0].seq, 2);
-    assert_eq!(path.gaps[0].missing, HOPS[1..]);
-    assert_eq!(path.gaps[1].missing, HOPS[..1]);
-    assert_eq!(&*path.gaps[1].event_type, "build-stream");
+    assert_eq!(
+        (
+            path.arrivals.events,
+            path.arrivals.complete,
+            path.arrivals.gap_count
+        ),
+        (4, 2, 2)
+    );
+    assert_eq!(path.arrivals.gaps[0].seq, 2);
+    assert_eq!(path.arrivals.gaps[0].missing, HOPS[1..]);
+    assert_eq!(path.arrivals.gaps[1].missing, HOPS[..1]);
+    assert_eq!(&*path.arrivals.gaps[1].event_type, "build-stream");
 }
 
 #[test]
@@ -76,8 +83,15 @@ fn an_event_under_way_or_refused_is_no_gap() {
     spans.extend(before);
     spans.push(refused);
     let path = Path::of(&spans);
-    assert_eq!((path.events, path.under_way, path.failed), (2, 1, 1));
-    assert_eq!(path.gap_count, 0);
+    assert_eq!(
+        (
+            path.arrivals.events,
+            path.arrivals.under_way,
+            path.arrivals.failed
+        ),
+        (2, 1, 1)
+    );
+    assert_eq!(path.arrivals.gap_count, 0);
 }
 
 #[test]
@@ -87,7 +101,7 @@ fn the_last_event_may_finalize_and_carried_events_have_no_hops() {
     // A log chunk has a span of its persisting at most.
     last.push(hop(2, ops::PERSIST_EVENT, 0, 1));
     let path = Path::of(&last);
-    assert_eq!((path.events, path.complete), (1, 1));
+    assert_eq!((path.arrivals.events, path.arrivals.complete), (1, 1));
 }
 
 #[test]
@@ -152,7 +166,7 @@ fn percentiles_are_values_that_occurred() {
 #[test]
 fn a_trace_of_others_has_no_path() {
     let path = Path::of(&[span(1, 1), span(1, 2)]);
-    assert_eq!((path.events, path.hops.len()), (0, 0));
+    assert_eq!((path.arrivals.events, path.hops.len()), (0, 0));
     assert!(
         serde_json::to_string(&path)
             .unwrap()

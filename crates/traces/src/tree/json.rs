@@ -1,4 +1,5 @@
-//! A tree in JSON: `traceId`, `summary`, and `spans`, the lines from the top.
+//! A tree in JSON: `traceId`, `total` (how many spans the trace has; the tree may be of a part of them), `summary` of
+//! the tree's own, and `spans`, the lines from the top.
 //!
 //! Times are nanoseconds: the trace's own start as a text, since it has more digits than JavaScript's
 //! numbers, and all others as numbers counted from it. A linked line has the fields that it takes to show
@@ -19,6 +20,7 @@ struct Document<'a> {
     start_unix_nano: String,
     start: Timestamp,
     duration_nanos: u64,
+    total: u64,
     summary: Summary,
     spans: Lines<'a>,
 }
@@ -31,6 +33,7 @@ impl Serialize for Tree<'_> {
             start_unix_nano: summary.start.as_nanos().to_string(),
             start: summary.start,
             duration_nanos: summary.end.nanos_since(summary.start),
+            total: self.total,
             spans: Lines(self, summary.start),
             summary,
         };

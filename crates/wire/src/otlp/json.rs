@@ -8,8 +8,11 @@
 
 use super::{DecodeError, ExportTraceServiceRequest};
 
+mod document;
 mod read;
 mod write;
+
+pub use document::JsonDocument;
 
 /// Reads a request in JSON.
 ///

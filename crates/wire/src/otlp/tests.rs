@@ -111,6 +111,19 @@ fn a_span_comes_back_whole_through_protobuf_and_through_json() {
 }
 
 #[test]
+fn a_document_written_in_parts_says_what_the_whole_request_says() {
+    let spans = vec![full_span(), full_span(), full_span()];
+    let mut document = JsonDocument::begin(Vec::new()).unwrap();
+    for part in [&spans[..1], &[], &spans[1..]] {
+        document.add(&to_request(part)).unwrap();
+    }
+    let json = document.finish().unwrap();
+    assert_eq!(read(decode_json(&json).unwrap()), (spans, Vec::new()));
+    let empty = JsonDocument::begin(Vec::new()).unwrap().finish().unwrap();
+    assert_eq!(read(decode_json(&empty).unwrap()), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn what_has_a_field_in_the_protocol_goes_back_into_it() {
     let request = to_request(&[full_span()]);
     let group = &request.resource_spans[0];

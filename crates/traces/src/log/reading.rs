@@ -1,0 +1,266 @@
+//! Reading a trace back, in memory that does not grow with its spans' size.
+//!
+//! A span may stand in the log more than once, and which record of it counts is known only at the end. So a
+//! trace is read in passes over its frames: the first takes of each record its id and whether it is finished,
+//! 16 bytes, and leaves one bit for each record: whether it counts. The next passes pick from those that count,
+//! and make only the spans that are asked for. What is appended meanwhile is not seen.
+
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+
+use hopline_wire::span::Span;
+use hopline_wire::{SpanId, Timestamp, TraceId};
+
+use super::Shared;
+use super::read::Place;
+use crate::frame;
+use crate::overview::{Facts, Overview, Survey};
+use crate::store::{Part, Trace, TracesError};
+
+/// Set in an entry of the first pass if its span is finished. Above every record number.
+const FINISHED: u64 = 1 << 63;
+
+/// A trace whose records have been passed over once.
+pub(super) struct Reading<'s> {
+    shared: &'s Shared,
+    trace: TraceId,
+    places: Vec<Place>,
+    /// The number of the first record of each frame of each place, and in the end that of the record behind the last.
+    /// Records of other traces have numbers too.
+    firsts: Vec<Vec<u64>>,
+    /// Which records count: one for each span.
+    counting: Records,
+    /// The spans, sorted.
+    ids: Vec<SpanId>,
+}
+
+impl<'s> Reading<'s> {
+    pub(super) fn begin(shared: &'s Shared, trace: TraceId) -> Result<Self, TracesError> {
+        let places = shared.places(trace)?;
+        let mut firsts = Vec::with_capacity(places.len());
+        let mut met: Vec<(SpanId, u64)> = Vec::new();
+        let mut next = 0;
+        for place in &places {
+            let mut of_place = Vec::with_capacity(place.offsets.len() + 1);
+            // Nothing breaks off here.
+            let _ = shared.read_place(
+                place,
+                |_| true,
+                |_, payload| {
+                    of_place.push(next);
+                    let first = next;
+                    next += shared.meet(place, payload, trace, |record, facts| {
+                        let finished = if facts.pending { 0 } else { FINISHED };
+                        met.push((facts.span_id, (first + record) | finished));
+                    });
+                    ControlFlow::Continue(())
+                },
+            )?;
+            of_place.push(next);
+            firsts.push(of_place);
+        }
+        let (counting, ids) = each_once(met, next);
+        Ok(Self {
+            shared,
+            trace,
+            places,
+            firsts,
+            counting,
+            ids,
+        })
+    }
+
+    /// The spans, at most `limit`.
+    pub(super) fn trace(self, limit: usize) -> Result<Trace, TracesError> {
+        let total = self.ids.len() as u64;
+        let mut spans = Vec::with_capacity(limit.min(self.ids.len()));
+        let chosen = match total > limit as u64 {
+            true => &self.choose(limit)?,
+            false => &self.counting,
+        };
+        self.make(chosen, |made| {
+            spans.append(made);
+            ControlFlow::Continue(())
+        })?;
+        spans.sort_by_key(|span| (span.start, span.span_id));
+        Ok(Trace { spans, total })
+    }
+
+    /// Shows all spans, frame by frame.
+    pub(super) fn for_each(
+        self,
+        visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> Result<(), TracesError> {
+        let total = self.ids.len() as u64;
+        self.make(&self.counting, |spans| visit(Part { spans, total }))
+    }
+
+    /// The figures.
+    pub(super) fn overview(self) -> Result<Option<Overview>, TracesError> {
+        let mut survey = Survey::default();
+        let mut last_parent = None;
+        self.facts(|_, facts| {
+            // Siblings often come one behind the other.
+            let is_there = facts.parent_id.is_none()
+                || facts.parent_id == last_parent
+                || facts
+                    .parent_id
+                    .is_some_and(|parent| self.ids.binary_search(&parent).is_ok());
+            if is_there {
+                last_parent = facts.parent_id;
+            }
+            survey.add(&facts, !is_there);
+        })?;
+        Ok((!self.ids.is_empty()).then(|| survey.overview()))
+    }
+
+    /// Chooses the records of `limit` spans: see [`crate::store::TraceStore::trace`].
+    fn choose(&self, limit: usize) -> Result<Records, TracesError> {
+        // The last of those chosen so far on top.
+        let mut chosen: BinaryHeap<(bool, Timestamp, SpanId, u64)> = BinaryHeap::new();
+        self.facts(|record, facts| {
+            let rank = (!facts.is_structural(), facts.start, facts.span_id, record);
+            if chosen.len() < limit {
+                chosen.push(rank);
+            } else if let Some(mut last) = chosen.peek_mut()
+                && rank < *last
+            {
+                *last = rank;
+            }
+        })?;
+        let mut records = Records::none_of(self.counting.length);
+        for (.., record) in chosen {
+            records.add(record);
+        }
+        Ok(records)
+    }
+
+    /// Tells the facts of every span, with its record's number.
+    fn facts(&self, mut told: impl FnMut(u64, Facts<'_>)) -> Result<(), TracesError> {
+        for (place, firsts) in self.places.iter().zip(&self.firsts) {
+            // Nothing breaks off here.
+            let _ = self.shared.read_place(
+                place,
+                |frame| is_any(&self.counting, firsts, frame),
+                |frame, payload| {
+                    // Damage was told of in the first pass.
+                    let _ =
+                        frame::facts(payload.unwrap_or_default(), self.trace, |record, facts| {
+                            let record = firsts[frame] + record;
+                            if self.counting.has(record) {
+                                told(record, facts);
+                            }
+                        });
+                    ControlFlow::Continue(())
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Makes the spans of these records, frame by frame.
+    fn make(
+        &self,
+        records: &Records,
+        mut made: impl FnMut(&mut Vec<Span>) -> ControlFlow<()>,
+    ) -> Result<(), TracesError> {
+        let mut spans = Vec::new();
+        for (place, firsts) in self.places.iter().zip(&self.firsts) {
+            let flow = self.shared.read_place(
+                place,
+                |frame| is_any(records, firsts, frame),
+                |frame, payload| {
+                    spans.clear();
+                    let wanted = |record, _| records.has(firsts[frame] + record);
+                    // Damage was told of in the first pass.
+                    let _ = frame::decode(payload.unwrap_or_default(), wanted, &mut spans);
+                    match spans.is_empty() {
+                        true => ControlFlow::Continue(()),
+                        false => made(&mut spans),
+                    }
+                },
+            )?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Passes over a frame for the first time. Answers how many records it has, and counts damage.
+    fn meet(
+        &self,
+        place: &Place,
+        payload: Option<&[u8]>,
+        trace: TraceId,
+        met: impl FnMut(u64, Facts<'_>),
+    ) -> u64 {
+        let Some(payload) = payload else {
+            self.count_damage(place.number(), "a frame is damaged");
+            return 0;
+        };
+        let read = frame::contents(payload)
+            .and_then(|contents| frame::facts(payload, trace, met).map(|()| contents.spans));
+        read.unwrap_or_else(|error| {
+            self.count_damage(place.number(), &error.to_string());
+            // What was read before the damage has numbers; a record has more bytes than one.
+            payload.len() as u64
+        })
+    }
+}
+
+/// Whether any of the records is in this frame.
+fn is_any(records: &Records, firsts: &[u64], frame: usize) -> bool {
+    // The firsts are fewer than the frames if a segment went while it was read.
+    let ends = firsts.get(frame).zip(firsts.get(frame + 1));
+    ends.is_some_and(|(first, end)| (*first..*end).any(|record| records.has(record)))
+}
+
+/// Of the records met, those that count, and their spans' ids: of each id the last that is finished, else the last.
+fn each_once(mut met: Vec<(SpanId, u64)>, length: u64) -> (Records, Vec<SpanId>) {
+    met.sort_unstable();
+    let mut counting = Records::none_of(length);
+    let mut ids = Vec::new();
+    for same in met.chunk_by(|a, b| a.0 == b.0) {
+        if let Some((id, entry)) = same.last() {
+            counting.add(entry & !FINISHED);
+            ids.push(*id);
+        }
+    }
+    (counting, ids)
+}
+
+/// Some of the records: a bit for each.
+struct Records {
+    bits: Vec<u64>,
+    length: u64,
+}
+
+impl Records {
+    fn none_of(length: u64) -> Self {
+        let words = usize::try_from(length.div_ceil(64)).unwrap_or(usize::MAX);
+        Self {
+            bits: vec![0; words],
+            length,
+        }
+    }
+
+    fn place(record: u64) -> (usize, u64) {
+        let word = usize::try_from(record / 64).unwrap_or(usize::MAX);
+        (word, 1 << (record % 64))
+    }
+
+    fn add(&mut self, record: u64) {
+        let (word, bit) = Self::place(record);
+        if let Some(word) = self.bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn has(&self, record: u64) -> bool {
+        let (word, bit) = Self::place(record);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+}

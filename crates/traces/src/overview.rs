@@ -1,0 +1,126 @@
+//! A trace in a few figures, told from the bare facts of its spans: however many they are, none of them is made.
+
+use hopline_wire::span::Span;
+use hopline_wire::{SpanId, Timestamp, ops};
+use serde::{Deserialize, Serialize};
+
+use crate::path::{Arrivals, Journeys};
+
+/// The figures of a whole trace. Serializes as `GET /api/traces/{id}?format=summary` answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overview {
+    /// How many spans there are, each counted once.
+    pub total: u64,
+    /// How many of them failed.
+    pub errors: u64,
+    /// How many of them have not finished.
+    pub pending: u64,
+    /// How many of them miss their parent.
+    pub orphans: u64,
+    /// When the first began.
+    pub start: Timestamp,
+    /// When the last ended.
+    pub end: Timestamp,
+    /// Whether the end of a build is among them.
+    pub ended: bool,
+    /// How the events have fared.
+    #[serde(flatten)]
+    pub arrivals: Arrivals,
+}
+
+impl Overview {
+    /// Whether nothing of a build's trace is still on its way: it has ended, every event has all its hops, and no
+    /// span is open or misses its parent.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        let arrivals = &self.arrivals;
+        self.ended
+            && arrivals.gap_count + arrivals.under_way == 0
+            && self.pending + self.orphans == 0
+    }
+}
+
+/// What it takes to judge a span's part in its trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Facts<'a> {
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_id: Option<SpanId>,
+    pub(crate) op: &'a str,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) pending: bool,
+    pub(crate) failed: bool,
+    pub(crate) event: Option<EventFacts<'a>>,
+}
+
+/// The event that a span is a hop of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventFacts<'a> {
+    pub(crate) event_type: &'a str,
+    pub(crate) command_id: &'a str,
+    /// 0 if the event has no number.
+    pub(crate) seq: u64,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn of(span: &'a Span) -> Self {
+        let event = span.event.as_ref().map(|keys| EventFacts {
+            event_type: &keys.event_type,
+            command_id: &keys.command_id,
+            seq: keys.seq,
+        });
+        Self {
+            span_id: span.span_id,
+            parent_id: span.parent_id,
+            op: &span.op,
+            start: span.start,
+            end: span.end,
+            pending: span.pending,
+            failed: span.status.is_error(),
+            event,
+        }
+    }
+
+    /// Whether the span is part of what holds a trace together: neither a hop of a numbered event nor one of
+    /// the statements and broadcasts that hops share, which are as many as there are events.
+    pub(crate) fn is_structural(&self) -> bool {
+        let numbered = self.event.is_some_and(|event| event.seq > 0);
+        let shared = [ops::DB_QUERY, ops::STATE_REFRESH, ops::BROADCAST].contains(&self.op);
+        !numbered && !shared
+    }
+}
+
+/// Gathers an overview, span by span.
+#[derive(Default)]
+pub(crate) struct Survey {
+    figures: Overview,
+    journeys: Journeys,
+}
+
+impl Survey {
+    /// Takes note of a span; each is to come once. `misses_parent`: it names one that the trace has not.
+    pub(crate) fn add(&mut self, facts: &Facts<'_>, misses_parent: bool) {
+        let figures = &mut self.figures;
+        let is_first = figures.total == 0;
+        figures.total += 1;
+        figures.errors += u64::from(facts.failed);
+        figures.pending += u64::from(facts.pending);
+        figures.orphans += u64::from(misses_parent);
+        figures.start = match is_first {
+            true => facts.start,
+            false => figures.start.min(facts.start),
+        };
+        figures.end = figures.end.max(facts.end).max(facts.start);
+        figures.ended |= facts.op == ops::PERSIST_FINALIZE;
+        self.journeys.add(facts);
+    }
+
+    /// What was gathered.
+    pub(crate) fn overview(self) -> Overview {
+        Overview {
+            arrivals: self.journeys.arrivals(),
+            ..self.figures
+        }
+    }
+}

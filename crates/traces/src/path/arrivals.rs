@@ -1,0 +1,217 @@
+//! Which events of a trace went all the way. Told from the bare facts of its spans, so that it can be said of traces
+//! whose spans are too many to be held.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use hopline_wire::ops;
+use hopline_wire::span::Text;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::overview::Facts;
+
+/// The most gaps that are told one by one; all are counted.
+pub const TOLD_GAPS: usize = 1_000;
+
+/// How a trace's events have fared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arrivals {
+    /// Events of which the trace has a hop.
+    pub events: u64,
+    /// Those that have all.
+    pub complete: u64,
+    /// Those that miss a hop and are still on their way: a hop of theirs has not finished.
+    pub under_way: u64,
+    /// Those that miss only what comes after a hop that failed.
+    pub failed: u64,
+    /// Those that miss a hop that they should have.
+    pub gap_count: u64,
+    /// The first of these, at most [`TOLD_GAPS`], by command and `seq`.
+    pub gaps: Vec<Gap>,
+}
+
+/// An event that misses a hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    /// `event.commandId`.
+    #[serde(serialize_with = "put_text", deserialize_with = "get_text")]
+    pub command_id: Text,
+    /// `event.seq`.
+    pub seq: u64,
+    /// `event.type`, as the first hop that is there has it.
+    #[serde(serialize_with = "put_text", deserialize_with = "get_text")]
+    pub event_type: Text,
+    /// The ops of the hops that are missing, in order; [`ops::PERSIST_EVENT`] stands for the last.
+    #[serde(deserialize_with = "get_ops")]
+    pub missing: Vec<&'static str>,
+}
+
+/// How many hops an event has.
+const HOPS: usize = ops::EVENT_HOPS.len();
+
+/// The hops of events, gathered span by span. Takes a few dozen bytes for each event, none for each span.
+#[derive(Default)]
+pub(crate) struct Journeys {
+    /// By command, as its place in `texts`, and `seq`.
+    journeys: HashMap<(u32, u64), Journey>,
+    /// The commands and event types that were met.
+    texts: Vec<Text>,
+    places: HashMap<Arc<str>, u32>,
+    /// The command and the type that came last, which are mostly those that come next.
+    last: [u32; 2],
+}
+
+/// What is known of one event.
+#[derive(Clone, Copy, Default)]
+struct Journey {
+    /// For each hop, by its place in [`ops::EVENT_HOPS`], the bits below.
+    hops: [u8; HOPS],
+    /// The type, as the first hop has it: its place in the texts.
+    event_type: u32,
+}
+
+const PRESENT: u8 = 1;
+const PENDING: u8 = 2;
+const FAILED: u8 = 4;
+
+/// How one event has fared.
+enum Fate {
+    /// It has no hops but its persisting, since its kind is only carried.
+    Carried,
+    Complete,
+    UnderWay,
+    Failed,
+    Gap,
+}
+
+impl Journeys {
+    /// Takes note of a span, if it is a hop of a numbered event. Each span is to come once.
+    pub(crate) fn add(&mut self, facts: &Facts<'_>) {
+        let (Some(hop), Some(event)) = (hop_of(facts.op), &facts.event) else {
+            return;
+        };
+        if event.seq == 0 {
+            return;
+        }
+        let command = self.place_of(event.command_id, 0);
+        let event_type = self.place_of(event.event_type, 1);
+        let journey = self.journeys.entry((command, event.seq)).or_default();
+        if journey.hops[..hop].iter().all(|before| *before == 0) {
+            journey.event_type = event_type;
+        }
+        // A hop that was made again, after a retry, is there if any of its spans is well.
+        let known = &mut journey.hops[hop];
+        if *known != PRESENT {
+            let pending = if facts.pending { PENDING } else { 0 };
+            let failed = if facts.failed { FAILED } else { 0 };
+            *known = PRESENT | pending | failed;
+        }
+    }
+
+    /// What the hops come to.
+    pub(crate) fn arrivals(self) -> Arrivals {
+        let mut arrivals = Arrivals::default();
+        let mut gaps = Vec::new();
+        for (key, journey) in &self.journeys {
+            arrivals.events += 1;
+            match journey.fate() {
+                Fate::Carried => arrivals.events -= 1,
+                Fate::Complete => arrivals.complete += 1,
+                Fate::UnderWay => arrivals.under_way += 1,
+                Fate::Failed => arrivals.failed += 1,
+                Fate::Gap => gaps.push((*key, *journey)),
+            }
+        }
+        arrivals.gap_count = gaps.len() as u64;
+        gaps.sort_unstable_by_key(|((command, seq), _)| (self.text(*command), *seq));
+        let told = gaps.into_iter().take(TOLD_GAPS);
+        arrivals.gaps = told
+            .map(|((command, seq), journey)| Gap {
+                command_id: self.texts[command as usize].clone(),
+                seq,
+                event_type: self.texts[journey.event_type as usize].clone(),
+                missing: journey.missing().collect(),
+            })
+            .collect();
+        arrivals
+    }
+
+    fn text(&self, place: u32) -> &str {
+        &self.texts[place as usize]
+    }
+
+    /// The place of a text, that of a command (`of` is 0) or a type (1).
+    fn place_of(&mut self, text: &str, of: usize) -> u32 {
+        let last = self.last[of];
+        if self
+            .texts
+            .get(last as usize)
+            .is_some_and(|known| **known == *text)
+        {
+            return last;
+        }
+        let known = self.places.get(text).copied();
+        let place = known.unwrap_or_else(|| {
+            // Four thousand million of them would not fit into memory.
+            let place = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+            let text: Arc<str> = text.into();
+            self.texts.push(Text::Shared(Arc::clone(&text)));
+            self.places.insert(text, place);
+            place
+        });
+        self.last[of] = place;
+        place
+    }
+}
+
+impl Journey {
+    fn fate(&self) -> Fate {
+        if self.hops[..HOPS - 1].iter().all(|hop| *hop == 0) {
+            Fate::Carried
+        } else if self.hops.iter().all(|hop| *hop != 0) {
+            Fate::Complete
+        } else if self.hops.iter().any(|hop| hop & PENDING != 0) {
+            Fate::UnderWay
+        } else if self.ends_with_failure() {
+            Fate::Failed
+        } else {
+            Fate::Gap
+        }
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let hops = self.hops.iter().zip(ops::EVENT_HOPS);
+        hops.filter(|(hop, _)| **hop == 0).map(|(_, ops)| ops[0])
+    }
+
+    /// Whether all that is missing comes after a hop that failed.
+    fn ends_with_failure(&self) -> bool {
+        let reached = self.hops.iter().take_while(|hop| **hop != 0);
+        let (count, failed) = reached.fold((0, false), |(count, failed), hop| {
+            (count + 1, failed || hop & FAILED != 0)
+        });
+        failed && self.hops[count..].iter().all(|hop| *hop == 0)
+    }
+}
+
+/// The place of an op among an event's hops.
+pub(super) fn hop_of(op: &str) -> Option<usize> {
+    ops::EVENT_HOPS.iter().position(|ops| ops.contains(&op))
+}
+
+fn put_text<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn get_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+    String::deserialize(deserializer).map(Text::from)
+}
+
+/// Reads the ops of hops; those that are none are passed over.
+fn get_ops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let named = Vec::<String>::deserialize(deserializer)?;
+    let hops = named.iter().filter_map(|op| hop_of(op));
+    Ok(hops.map(|hop| ops::EVENT_HOPS[hop][0]).collect())
+}
