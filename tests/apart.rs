@@ -1,6 +1,12 @@
 //! The parts as processes of their own: they meet on the wire alone, and a trace through all of them is as whole
 //! as one through a single process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use support::spans::{Trace, assert_whole};

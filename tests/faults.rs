@@ -1,5 +1,11 @@
 //! What is wrong with a machine or an installation gets a clear error and its own exit code, and loses nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::fs::{self, Permissions};

@@ -4,6 +4,12 @@
 //! in them (`up`, `server`, `broker`, `runner`) run until the block ends. Only what a reader replaces is replaced:
 //! addresses by free ones on this machine, ids by the last build's.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::collections::HashMap;

@@ -1,5 +1,11 @@
 //! `hopline run`: one build over the whole path in one process, as its user sees it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::collections::HashSet;
@@ -31,6 +37,17 @@ fn the_commands_exit_code_is_passed_on() {
         let script = format!("exit {code}");
         place.run(&["run", "--", "sh", "-c", &script]).expect(code);
     }
+}
+
+#[test]
+fn a_command_that_a_signal_ended_ends_the_run_as_shells_have_it() {
+    let place = Place::new();
+    place
+        .run(&["run", "--", "sh", "-c", "kill -TERM $$"])
+        .expect(143);
+    place
+        .run(&["run", "--json", "--", "sh", "-c", "kill -KILL $$"])
+        .expect(137);
 }
 
 #[test]
@@ -242,7 +259,7 @@ fn ctrl_c_cancels_the_build_and_leaves_no_child() {
     });
     signal(parent_of_data(&place), "INT");
     let ended = run.join().unwrap();
-    assert_ne!(ended.code(), 0, "{ended}");
+    assert_eq!(ended.code(), 130, "{ended}");
     assert!(ended.stdout.contains("cancelled"), "{ended}");
     eventually("the child has ended", || (!is_alive(child)).then_some(()));
 }

@@ -1,5 +1,11 @@
 //! The trace of a build: one tree from the request to the statements, with the right names, kinds and parents.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::collections::HashSet;

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::follow::{EndedBy, Ending};
+
 /// A mistake in what was typed or set: the command line, a setting, a file of steps.
 pub(crate) const USAGE: u8 = 2;
 /// What was asked for is not there (`EX_NOINPUT`).
@@ -84,30 +86,47 @@ pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     INTERNAL
 }
 
-/// The exit code of a build: the command's own, or what a signal made of it.
-pub(crate) fn of_build(completed: bool, exit_code: Option<i64>) -> ExitCode {
-    match exit_code {
-        Some(0) if completed => ExitCode::SUCCESS,
-        Some(code) => match u8::try_from(code) {
-            Ok(0) | Err(_) => ExitCode::FAILURE,
-            Ok(code) => ExitCode::from(code),
-        },
-        None if completed => ExitCode::SUCCESS,
-        None => ExitCode::FAILURE,
+/// The exit code of a build: the command's own, or what shells make of its end without one.
+pub(crate) fn of_build(ending: &Ending) -> ExitCode {
+    let build = &ending.build;
+    let code = match (build.exit_code, ending.ended_by) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(1),
+        (None, Some(EndedBy::User)) => INTERRUPTED,
+        (None, Some(EndedBy::Signal(signal))) => 128 + signal.min(127),
+        (None, None) => 0,
+    };
+    match (build.is_completed(), code) {
+        // A build that failed never looks as if it had not.
+        (false, 0) => ExitCode::FAILURE,
+        (_, code) => ExitCode::from(code),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::types::Build;
+    use serde_json::json;
+
+    fn code(status: &str, exit_code: Option<i64>, ended_by: Option<EndedBy>) -> String {
+        let build = json!({
+            "sessionId": "s", "buildId": "b", "commandId": "c", "projectId": "p", "agentId": "command",
+            "status": status, "final": true, "exitCode": exit_code, "lastSeq": 1,
+            "startedAt": "2026-01-02T03:04:05.000Z",
+        });
+        let build: Build = serde_json::from_value(build).unwrap();
+        format!("{:?}", of_build(&Ending { build, ended_by }))
+    }
 
     #[test]
     fn a_build_passes_its_exit_code_on_and_never_hides_a_failure() {
-        let same = |a: ExitCode, b: ExitCode| format!("{a:?}") == format!("{b:?}");
-        assert!(same(of_build(true, Some(0)), ExitCode::SUCCESS));
-        assert!(same(of_build(false, Some(7)), ExitCode::from(7)));
-        assert!(same(of_build(false, Some(0)), ExitCode::FAILURE));
-        assert!(same(of_build(false, Some(-1)), ExitCode::FAILURE));
-        assert!(same(of_build(false, None), ExitCode::FAILURE));
+        let shown = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(code("completed", Some(0), None), shown(0));
+        assert_eq!(code("failed", Some(7), None), shown(7));
+        assert_eq!(code("failed", Some(0), None), shown(1));
+        assert_eq!(code("failed", Some(-1), None), shown(1));
+        assert_eq!(code("failed", None, None), shown(1));
+        assert_eq!(code("failed", None, Some(EndedBy::Signal(15))), shown(143));
+        assert_eq!(code("failed", None, Some(EndedBy::User)), shown(130));
     }
 }

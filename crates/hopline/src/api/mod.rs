@@ -7,19 +7,21 @@ mod error;
 pub(crate) mod live;
 pub(crate) mod types;
 
+use std::io::Write;
 use std::time::Duration;
 
+use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 use hopline_wire::otlp;
 use hopline_wire::secret::Secret;
-use hopline_wire::span::Span;
 use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::ApiError;
 use types::{
-    Build, BuildList, BuildRequest, NewProject, Project, ProjectList, Runner, RunnerList, Started,
+    Build, BuildList, BuildRequest, EventList, NewProject, Project, ProjectList, Runner,
+    RunnerList, Started,
 };
 
 /// How long a request may take. Requests for commands wait for no runner, so this is plenty.
@@ -27,6 +29,15 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long it may take to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a look at a trace is called in errors.
+const TRACE: &str = "look at a trace";
+
+/// The header that tells how many spans a trace has, however many are given.
+const TOTAL_SPANS: &str = "hopline-total-spans";
+
+/// Among how many of the last events the one that ended a build is: few come after it.
+const LAST_EVENTS: u64 = 20;
 
 /// A server's API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -134,6 +145,21 @@ impl ApiClient {
         self.get("look at a build", &path).await
     }
 
+    /// The number of the signal that ended a build's command, as its last event tells; none if no signal did.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn ending_signal(&self, build: &Build) -> Result<Option<u8>, ApiError> {
+        let after = build.last_seq.saturating_sub(LAST_EVENTS);
+        let path = format!("/api/builds/{}/events?after={after}", build.session_id);
+        let list: EventList = self.get("look at a build's end", &path).await?;
+        let mut signals = list.events.iter().filter_map(|event| {
+            let name = event.body.as_ref()?.get("signal")?.as_str()?;
+            signal_number(name)
+        });
+        Ok(signals.next_back())
+    }
+
     /// Ends a running build.
     ///
     /// # Errors
@@ -177,26 +203,64 @@ impl ApiClient {
         Ok(list.runners)
     }
 
-    /// The spans of a trace; empty if the server has none.
+    /// A trace in figures; none if the server has no spans of it.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub(crate) async fn trace(&self, trace_id: TraceId) -> Result<Vec<Span>, ApiError> {
-        const OPERATION: &str = "look at a trace";
-        let path = format!("/api/traces/{trace_id}?format=otlp");
-        let request = self.request(Method::GET, &path);
-        let bytes = match self.bytes(OPERATION, request).await {
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            bytes => bytes?,
+    pub(crate) async fn overview(&self, trace_id: TraceId) -> Result<Option<Overview>, ApiError> {
+        let path = format!("/api/traces/{trace_id}?format=summary");
+        match self.get(TRACE, &path).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            overview => Ok(Some(overview?)),
+        }
+    }
+
+    /// The spans of a trace, at most `limit`; empty if the server has none.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn trace(&self, trace_id: TraceId, limit: usize) -> Result<Trace, ApiError> {
+        let path = format!("/api/traces/{trace_id}?format=otlp&limit={limit}");
+        let response = match self.send(TRACE, self.request(Method::GET, &path)).await {
+            Err(error) if error.is_not_found() => return Ok(Trace::default()),
+            response => response?,
         };
+        let total = response.headers().get(TOTAL_SPANS);
+        let total = total.and_then(|value| value.to_str().ok()?.parse().ok());
+        let bytes = response.bytes().await;
+        let bytes = bytes.map_err(|error| self.away(TRACE, error))?;
         let malformed = |source: otlp::DecodeError| ApiError::Malformed {
-            operation: OPERATION,
+            operation: TRACE,
             base: self.base.clone(),
             source: source.into(),
         };
         let mut spans = Vec::new();
         otlp::from_request(otlp::decode_json(&bytes).map_err(malformed)?, &mut spans);
-        Ok(spans)
+        let total = total.unwrap_or(spans.len() as u64);
+        Ok(Trace { spans, total })
+    }
+
+    /// All spans of a trace as OTLP in JSON, piece by piece; false if the server has none.
+    ///
+    /// # Errors
+    /// [`ApiError`], or what `out` says.
+    pub(crate) async fn copy_trace(
+        &self,
+        trace_id: TraceId,
+        out: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let path = format!("/api/traces/{trace_id}?format=otlp");
+        let mut response = match self.send(TRACE, self.request(Method::GET, &path)).await {
+            Err(error) if error.is_not_found() => return Ok(false),
+            response => response?,
+        };
+        loop {
+            let chunk = response.chunk().await;
+            match chunk.map_err(|error| self.away(TRACE, error))? {
+                Some(chunk) => out.write_all(&chunk)?,
+                None => return Ok(true),
+            }
+        }
     }
 
     /// A request to a path of the API.
@@ -243,18 +307,33 @@ impl ApiClient {
         operation: &'static str,
         request: RequestBuilder,
     ) -> Result<Vec<u8>, ApiError> {
-        let away = |source: reqwest::Error| ApiError::Away {
+        let response = self.send(operation, request).await?;
+        let bytes = response.bytes().await;
+        Ok(bytes.map_err(|error| self.away(operation, error))?.into())
+    }
+
+    /// The answer to a request, if it is one of success.
+    async fn send(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<reqwest::Response, ApiError> {
+        let away = |error| self.away(operation, error);
+        let response = request.send().await.map_err(away)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(away)?;
+        Err(ApiError::refused(operation, &self.base, status, &body))
+    }
+
+    fn away(&self, operation: &'static str, source: reqwest::Error) -> ApiError {
+        ApiError::Away {
             operation,
             base: self.base.clone(),
             source: source.without_url().into(),
-        };
-        let response = request.send().await.map_err(away)?;
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(away)?;
-        if status.is_success() {
-            return Ok(bytes.into());
         }
-        Err(ApiError::refused(operation, &self.base, status, &bytes))
     }
 }
 
@@ -272,5 +351,27 @@ impl ProxyChoice for reqwest::ClientBuilder {
             host == "localhost" || address.is_ok_and(|address| address.is_loopback())
         });
         if loopback { self.no_proxy() } else { self }
+    }
+}
+
+/// The number of a signal by its name, as the kernel and all shells have it on Linux.
+fn signal_number(name: &str) -> Option<u8> {
+    const NAMES: [&str; 15] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+        "PIPE", "ALRM", "TERM",
+    ];
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    let place = NAMES.iter().position(|known| *known == name)?;
+    u8::try_from(place + 1).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signal_number;
+
+    #[test]
+    fn signals_have_the_numbers_of_linux() {
+        let known = ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM", "SIGWHAT"].map(signal_number);
+        assert_eq!(known, [Some(1), Some(2), Some(9), Some(15), None]);
     }
 }

@@ -113,6 +113,19 @@ pub(crate) struct BuildList {
     pub(crate) next_cursor: Option<String>,
 }
 
+/// A page of a build's log.
+#[derive(Debug, Deserialize)]
+pub(super) struct EventList {
+    pub(super) events: Vec<Event>,
+}
+
+/// An event of the log, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event {
+    /// As it was received.
+    pub(super) body: Option<serde_json::Value>,
+}
+
 /// A runner.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -28,19 +28,19 @@ pub(crate) async fn build(args: BuildArgs, context: Context) -> anyhow::Result<E
     let mut progress = Progress::new(stream, style);
     let followed = follow::follow(&api, &project.id, &started, &mut wishes, &mut progress).await?;
     drop(progress);
-    let Followed::Ended(build) = followed else {
+    let Followed::Ended(ending) = followed else {
         eprintln!(
             "the build goes on without being followed: look at it with: hopline trace {}",
             started.trace_id
         );
         return Ok(ExitCode::from(crate::exit::INTERRUPTED));
     };
-    let spans = settled_trace(&api, &started).await?;
+    let read = settled_trace(&api, &started, args.work.json, args.work.full).await?;
     let outcome = Outcome {
         started: &started,
-        build: &build,
+        ending: &ending,
         project: &project.name,
-        spans: &spans,
+        trace: read.as_ref(),
     };
     outcome.print(args.work.json, args.work.full, &context)?;
     Ok(outcome.exit_code())

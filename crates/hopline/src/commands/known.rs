@@ -47,4 +47,3 @@ pub(crate) async fn known_to_server(
         }
     }
 }
-

@@ -1,12 +1,11 @@
 //! Where `builds` and `trace` look: a running server, or the data folder that nobody holds.
 
-use std::sync::Arc;
+use std::io::Write;
 
 use hopline_state::rows::{Session, SessionStatus};
 use hopline_state::{SessionFilter, SessionKey, Store as _};
-use hopline_traces::TraceStore as _;
+use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
-use hopline_wire::span::Span;
 
 use super::target;
 use crate::api::types::{Build, Project};
@@ -132,18 +131,40 @@ impl Look {
         }
     }
 
-    /// The spans of a trace; empty if there are none.
+    /// A trace in figures; none if it has no spans.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) async fn overview(&self, trace_id: TraceId) -> anyhow::Result<Option<Overview>> {
+        match self {
+            Self::Server(api) => Ok(api.overview(trace_id).await?),
+            Self::Folder(stores, _) => stores.overview(trace_id).await,
+        }
+    }
+
+    /// The spans of a trace, at most `limit`.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub(crate) async fn trace(&self, trace_id: TraceId) -> anyhow::Result<Vec<Span>> {
+    pub(crate) async fn trace(&self, trace_id: TraceId, limit: usize) -> anyhow::Result<Trace> {
         match self {
-            Self::Server(api) => Ok(api.trace(trace_id).await?),
-            Self::Folder(stores, _) => {
-                let traces = Arc::clone(&stores.traces);
-                let spans = tokio::task::spawn_blocking(move || traces.trace(trace_id)).await?;
-                Ok(spans?)
-            }
+            Self::Server(api) => Ok(api.trace(trace_id, limit).await?),
+            Self::Folder(stores, _) => stores.trace(trace_id, limit).await,
+        }
+    }
+
+    /// Writes all spans of a trace as OTLP in JSON, as they are read; false if there are none.
+    ///
+    /// # Errors
+    /// If they cannot be read, or `out` cannot be written.
+    pub(crate) async fn copy_trace(
+        &self,
+        trace_id: TraceId,
+        out: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        match self {
+            Self::Server(api) => api.copy_trace(trace_id, out).await,
+            Self::Folder(stores, _) => stores.copy_trace(trace_id, out),
         }
     }
 

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use hopline_traces::path::Path;
 use hopline_traces::tree::Tree;
-use hopline_wire::span::Span;
+use hopline_traces::{Overview, Trace};
 use serde::Serialize;
 
-use crate::api::types::{Build, Started};
+use crate::api::types::Started;
 use crate::cli::Context;
 use crate::exit;
+use crate::follow::Ending;
 use crate::render::tree::{self, Folding};
 use crate::render::{Style, duration, plain, report};
 
@@ -19,11 +20,30 @@ pub(crate) struct Outcome<'o> {
     /// What was asked for.
     pub(crate) started: &'o Started,
     /// How it ended.
-    pub(crate) build: &'o Build,
+    pub(crate) ending: &'o Ending,
     /// The project's name.
     pub(crate) project: &'o str,
-    /// The spans of its trace; empty if it was not recorded.
-    pub(crate) spans: &'o [Span],
+    /// Its trace; none if it was not recorded.
+    pub(crate) trace: Option<&'o TraceRead>,
+}
+
+/// A trace as it is shown: its figures, and as many of its spans as are looked at.
+pub(crate) struct TraceRead {
+    /// The figures of all of it.
+    pub(crate) overview: Overview,
+    /// The spans; none where only figures are wanted.
+    pub(crate) trace: Trace,
+}
+
+/// How many spans are read to be shown; a person looks at fewer.
+const SHOWN: usize = 20_000;
+
+/// The same where everything is to be shown by itself.
+const SHOWN_IN_FULL: usize = 100_000;
+
+/// How many spans of a trace are read.
+pub(crate) const fn limit(full: bool) -> usize {
+    if full { SHOWN_IN_FULL } else { SHOWN }
 }
 
 /// The line that `--json` ends with. The names are fixed: see `docs/wire.md`.
@@ -39,7 +59,7 @@ struct Line<'o> {
     project_id: &'o str,
     duration_ms: u64,
     events: u64,
-    spans: usize,
+    spans: u64,
 }
 
 impl Outcome<'_> {
@@ -55,20 +75,19 @@ impl Outcome<'_> {
         }
         let style = context.out;
         writeln!(out, "\n{}", self.headline(style))?;
-        if self.spans.is_empty() {
-            return writeln!(out, "its trace was not recorded (sampled out)");
+        match self.trace {
+            None => writeln!(out, "its trace was not recorded (sampled out)"),
+            Some(read) => write_trace(&mut out, read, full, style),
         }
-        let folding = if full { Folding::Full } else { Folding::Folded };
-        write_trace(&mut out, self.spans, folding, style)
     }
 
     /// The program's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        exit::of_build(self.build.is_completed(), self.build.exit_code)
+        exit::of_build(self.ending)
     }
 
     fn line(&self) -> Line<'_> {
-        let build = self.build;
+        let build = &self.ending.build;
         Line {
             status: &build.status,
             exit_code: build.exit_code,
@@ -79,16 +98,21 @@ impl Outcome<'_> {
             project_id: &build.project_id,
             duration_ms: self.nanos() / 1_000_000,
             events: build.last_seq,
-            spans: self.spans.len(),
+            spans: self.spans(),
         }
     }
 
+    fn spans(&self) -> u64 {
+        self.trace.map_or(0, |read| read.overview.total)
+    }
+
     fn nanos(&self) -> u64 {
-        self.build.duration_nanos(self.build.started_at)
+        let build = &self.ending.build;
+        build.duration_nanos(build.started_at)
     }
 
     fn headline(&self, style: Style) -> String {
-        let build = self.build;
+        let build = &self.ending.build;
         let mark = match build.is_completed() {
             true => style.good("✔ completed"),
             false => style.bad("✘ failed"),
@@ -97,7 +121,7 @@ impl Outcome<'_> {
             "{mark} in {}: {} events, {} spans",
             duration::nanos(self.nanos()),
             build.last_seq,
-            self.spans.len(),
+            self.spans(),
         );
         if let Some(code) = build.exit_code {
             line.push_str(&format!(", exit code {code}"));
@@ -124,17 +148,28 @@ impl Outcome<'_> {
 /// If `out` cannot be written.
 pub(crate) fn write_trace(
     out: &mut impl std::io::Write,
-    spans: &[Span],
-    folding: Folding,
+    read: &TraceRead,
+    full: bool,
     style: Style,
 ) -> std::io::Result<()> {
-    let path = Path::of(spans);
-    let tree = Tree::build(spans);
-    writeln!(out, "\n{}", report::slowest(spans, style))?;
-    writeln!(out, "{}", tree::render(&tree, &path.gaps, folding, style))?;
-    if path.events > 0 {
+    let TraceRead { overview, trace } = read;
+    let path = Path::of_part(&trace.spans, trace.total, overview.arrivals.clone());
+    let tree = Tree::of_part(&trace.spans, trace.total);
+    let folding = if full { Folding::Full } else { Folding::Folded };
+    writeln!(out, "\n{}", report::slowest(&trace.spans, style))?;
+    let gaps = &path.arrivals.gaps;
+    writeln!(out, "{}", tree::render(&tree, gaps, folding, style))?;
+    if trace.is_part() {
+        let told = format!(
+            "shown are {} of {} spans: what holds the trace together, and the earliest events\n",
+            trace.spans.len(),
+            trace.total
+        );
+        writeln!(out, "{}", style.warn(&told))?;
+    }
+    if path.arrivals.events > 0 {
         writeln!(out, "{}", report::shares(&path, style))?;
-        write!(out, "{}", report::gaps(&path, style))?;
+        write!(out, "{}", report::gaps(&path.arrivals, style))?;
     }
     Ok(())
 }

@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use hopline_runner::workspace::Workspace;
 use hopline_state::rows::{DecisionKind, LinkState, SessionStatus};
 use hopline_state::{SessionFilter, Store as _};
+use hopline_traces::{Overview, Trace};
 use hopline_wire::secret::Secret;
-use hopline_wire::span::Span;
 use tokio::sync::mpsc;
 
-use super::outcome::Outcome;
 use super::known::known_to_server;
+use super::outcome::{self, Outcome, TraceRead};
 use super::target::{self, Target};
 use super::{signals, work};
 use crate::api::types::{BuildRequest, Project, Started};
@@ -23,7 +23,7 @@ use crate::cli::args::RunArgs;
 use crate::data::{DataError, DataFolder, Hold};
 use crate::exit::{self, Failure};
 use crate::follow::{self, Followed, Wish};
-use crate::parts::house::{House, Listen};
+use crate::parts::house::{House, Listen, Remains};
 use crate::parts::runner::{self, Identity};
 use crate::parts::telemetry::{Relay, Telemetry};
 use crate::parts::{Deadlines, within};
@@ -31,6 +31,9 @@ use crate::render::progress::{Progress, Stream};
 
 /// How long the spans of a build that has ended are waited for at a server elsewhere.
 const SPANS: Duration = Duration::from_secs(3);
+
+/// How long the first of them are waited for.
+const FIRST_SPANS: Duration = Duration::from_millis(250);
 
 /// How often others that use this process's server are looked for, once the own build has ended.
 const LINGER: Duration = Duration::from_millis(200);
@@ -76,14 +79,14 @@ pub(crate) async fn run(args: RunArgs, context: Context) -> anyhow::Result<ExitC
         context,
     };
     if let Some(target) = target::find(&job.context.settings).await? {
-        return job.with(target).await;
+        return Box::pin(job.with(target)).await;
     }
     let data = DataFolder::at(job.context.settings.data_folder());
     match data.hold() {
-        Ok(hold) => job.alone(&data, hold).await,
+        Ok(hold) => Box::pin(job.alone(&data, hold)).await,
         // Another one was quicker.
         Err(error @ DataError::Held { .. }) => match target::find(&job.context.settings).await? {
-            Some(target) => job.with(target).await,
+            Some(target) => Box::pin(job.with(target)).await,
             None => Err(error.into()),
         },
         Err(error) => Err(error.into()),
@@ -128,10 +131,7 @@ impl Job {
         };
         let remains = house.close(deadlines).await;
         let ended = match done {
-            Ok(done) => {
-                let spans = remains.trace(done.started.trace_id).await?;
-                self.conclude(&done, &spans)
-            }
+            Ok(done) => self.conclude_from(&done, &remains).await,
             Err(error) => Err(error),
         };
         remains.close().await;
@@ -178,11 +178,13 @@ impl Job {
             .await;
         telemetry.stop(Deadlines::USUAL.telemetry).await;
         let done = done?;
-        let spans = match &done.followed {
-            Followed::Ended(_) => settled_trace(&target.api, &done.started).await?,
-            Followed::Left => Vec::new(),
+        let read = match &done.followed {
+            Followed::Ended(_) => {
+                settled_trace(&target.api, &done.started, self.json, self.full).await?
+            }
+            Followed::Left => None,
         };
-        self.conclude(&done, &spans)
+        self.conclude(&done, read.as_ref())
     }
 
     /// Starts the runner, has it run the build, and ends it.
@@ -266,16 +268,33 @@ impl Job {
         }
     }
 
+    /// Says how the build ended, with what is left of the house that it went through.
+    async fn conclude_from(&self, done: &Done, remains: &Remains) -> anyhow::Result<ExitCode> {
+        let (stores, trace_id) = (remains.stores(), done.started.trace_id);
+        let read = match stores.overview(trace_id).await? {
+            None => None,
+            Some(overview) => {
+                let limit = outcome::limit(self.full);
+                let trace = match self.json {
+                    true => Trace::default(),
+                    false => stores.trace(trace_id, limit).await?,
+                };
+                Some(TraceRead { overview, trace })
+            }
+        };
+        self.conclude(done, read.as_ref())
+    }
+
     /// Says how the build ended.
-    fn conclude(&self, done: &Done, spans: &[Span]) -> anyhow::Result<ExitCode> {
-        let Followed::Ended(build) = &done.followed else {
+    fn conclude(&self, done: &Done, trace: Option<&TraceRead>) -> anyhow::Result<ExitCode> {
+        let Followed::Ended(ending) = &done.followed else {
             return Err(interrupted());
         };
         let outcome = Outcome {
             started: &done.started,
-            build,
+            ending,
             project: &done.project.name,
-            spans,
+            trace,
         };
         outcome.print(self.json, self.full, &self.context)?;
         Ok(outcome.exit_code())
@@ -314,31 +333,37 @@ async fn broker_of(context: &Context, target: &Target) -> anyhow::Result<String>
     usual.ok_or_else(|| Failure::new(exit::USAGE, "name the broker with --broker").into())
 }
 
-/// The spans of a build that has ended at a server elsewhere, once its last event has all its hops there.
+/// The trace of a build that has ended at a server elsewhere, once nothing of it is on its way any more. Its spans
+/// are left out where only figures are wanted.
 pub(crate) async fn settled_trace(
     api: &ApiClient,
     started: &Started,
-) -> Result<Vec<Span>, ApiError> {
-    let deadline = tokio::time::Instant::now() + SPANS;
+    only_figures: bool,
+    full: bool,
+) -> Result<Option<TraceRead>, ApiError> {
+    let asked = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(5);
-    loop {
-        let spans = api.trace(started.trace_id).await?;
-        let complete = is_settled(&spans);
-        if complete || tokio::time::Instant::now() >= deadline {
-            return Ok(spans);
+    let overview = loop {
+        let overview = api.overview(started.trace_id).await?;
+        let settled = overview.as_ref().is_some_and(Overview::is_settled);
+        // A trace of which there is nothing by now was not recorded.
+        let patience = if overview.is_some() {
+            SPANS
+        } else {
+            FIRST_SPANS
+        };
+        if settled || asked.elapsed() >= patience {
+            break overview;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(100));
-    }
-}
-
-/// Whether nothing of the trace is still on its way: every event has all its hops, and no span is open or misses
-/// its parent.
-fn is_settled(spans: &[Span]) -> bool {
-    let path = hopline_traces::path::Path::of(spans);
-    let summary = hopline_traces::tree::Tree::build(spans).summary();
-    let ended = spans
-        .iter()
-        .any(|span| &*span.op == hopline_wire::ops::PERSIST_FINALIZE);
-    ended && path.gap_count + path.under_way == 0 && summary.pending + summary.orphans == 0
+    };
+    let Some(overview) = overview else {
+        return Ok(None);
+    };
+    let trace = match only_figures {
+        true => Trace::default(),
+        false => api.trace(started.trace_id, outcome::limit(full)).await?,
+    };
+    Ok(Some(TraceRead { overview, trace }))
 }

@@ -1,19 +1,15 @@
 //! `hopline trace`: one trace, as a tree for people or as OTLP for programs.
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
 
-use hopline_traces::tree::Tree;
 use hopline_wire::TraceId;
-use hopline_wire::otlp;
-use hopline_wire::span::Span;
 
 use super::look::Look;
-use super::outcome;
+use super::outcome::{self, TraceRead};
 use crate::cli::Context;
 use crate::cli::args::TraceArgs;
 use crate::exit::{self, Failure};
-use crate::render::tree::Folding;
 use crate::render::{Style, duration};
 
 /// What stands for the newest build's trace.
@@ -22,25 +18,32 @@ const LAST: &str = "last";
 /// Shows a trace.
 pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<ExitCode> {
     let look = Look::open(&context.settings).await?;
-    let found = find(&look, &args.id).await;
+    let shown = show(&look, &args, context.out).await;
     look.close().await;
-    let (trace_id, spans) = found?;
-    if spans.is_empty() {
-        let told =
-            format!("there is no trace {trace_id}: it was not recorded, or its spans were removed");
-        return Err(Failure::new(exit::NOT_FOUND, told).into());
-    }
-    print(&args, trace_id, &spans, context.out)?;
-    Ok(ExitCode::SUCCESS)
+    shown.map(|()| ExitCode::SUCCESS)
 }
 
-/// The trace that is meant, and its spans.
-async fn find(look: &Look, id: &str) -> anyhow::Result<(TraceId, Vec<Span>)> {
-    let trace_id = match id.parse::<TraceId>() {
+async fn show(look: &Look, args: &TraceArgs, style: Style) -> anyhow::Result<()> {
+    let trace_id = match args.id.parse::<TraceId>() {
         Ok(trace_id) => trace_id,
-        Err(_) => trace_of_build(look, id).await?,
+        Err(_) => trace_of_build(look, &args.id).await?,
     };
-    Ok((trace_id, look.trace(trace_id).await?))
+    let none = || {
+        let told =
+            format!("there is no trace {trace_id}: it was not recorded, or its spans were removed");
+        Failure::new(exit::NOT_FOUND, told)
+    };
+    let overview = look.overview(trace_id).await?.ok_or_else(none)?;
+    if args.json {
+        let mut out = BufWriter::new(std::io::stdout());
+        look.copy_trace(trace_id, &mut out).await?;
+        writeln!(out)?;
+        out.flush()?;
+        return Ok(());
+    }
+    let trace = look.trace(trace_id, outcome::limit(args.full)).await?;
+    print(trace_id, &TraceRead { overview, trace }, args.full, style)?;
+    Ok(())
 }
 
 async fn trace_of_build(look: &Look, id: &str) -> anyhow::Result<TraceId> {
@@ -59,26 +62,22 @@ async fn trace_of_build(look: &Look, id: &str) -> anyhow::Result<TraceId> {
     Ok(build.trace_id.ok_or_else(untraced)?)
 }
 
-fn print(args: &TraceArgs, trace_id: TraceId, spans: &[Span], style: Style) -> std::io::Result<()> {
+fn print(trace_id: TraceId, read: &TraceRead, full: bool, style: Style) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    if args.json {
-        out.write_all(&otlp::encode_json(&otlp::to_request(spans)))?;
-        return writeln!(out);
-    }
-    let summary = Tree::build(spans).summary();
+    let overview = &read.overview;
     let mut facts = vec![
-        format!("{} spans", summary.spans),
-        duration::nanos(summary.end.nanos_since(summary.start)),
-        format!("began {}", summary.start),
+        format!("{} spans", overview.total),
+        duration::nanos(overview.end.nanos_since(overview.start)),
+        format!("began {}", overview.start),
     ];
     let counts = [
         (
-            summary.errors,
+            overview.errors,
             "failed",
             Style::bad as fn(Style, &str) -> String,
         ),
-        (summary.pending, "unfinished", Style::warn),
-        (summary.orphans, "without their parent", Style::warn),
+        (overview.pending, "unfinished", Style::warn),
+        (overview.orphans, "without their parent", Style::warn),
     ];
     for (count, what, paint) in counts.into_iter().filter(|(count, ..)| *count > 0) {
         facts.push(paint(style, &format!("{count} {what}")));
@@ -89,10 +88,5 @@ fn print(args: &TraceArgs, trace_id: TraceId, spans: &[Span], style: Style) -> s
         style.name(&trace_id.to_string()),
         facts.join(", ")
     )?;
-    let folding = if args.full {
-        Folding::Full
-    } else {
-        Folding::Folded
-    };
-    outcome::write_trace(&mut out, spans, folding, style)
+    outcome::write_trace(&mut out, read, full, style)
 }

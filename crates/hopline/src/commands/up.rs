@@ -14,7 +14,7 @@ use crate::parts::house::{House, Listen};
 use crate::parts::runner::{self, Identity};
 use crate::parts::{Deadlines, within};
 
-/// The name of the runner in this process.
+/// The name of the runner in this process, unless it is given another.
 const RUNNER: &str = "local";
 
 /// Runs everything.
@@ -28,8 +28,9 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
     };
     let house = House::start(settings, &data, hold, listen).await?;
     let projects = settings.projects_path();
+    let name = settings.runner_id.as_deref().unwrap_or(RUNNER);
     let identity = Identity {
-        id: RUNNER,
+        id: name,
         broker_url: &house.broker_url().unwrap_or_default(),
         secret: house.secrets.runner.clone(),
         workspace: Workspace::new(&projects),
@@ -44,7 +45,7 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
     // A signal that comes while the runner connects ends all of it in order too.
     let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
     let known = tokio::select! {
-        known = known_to_server(&api, RUNNER, &runner) => known,
+        known = known_to_server(&api, name, &runner) => known,
         wanted = signals::end_wanted() => {
             wanted?;
             return end(house, &runner).await;
@@ -55,7 +56,7 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
         return Err(error);
     }
     let told = format!(
-        "Hopline {}\n  server   {}\n  broker   {}\n  runner   {RUNNER}, its projects in {}\n  data     {}\n  sign in  {}  (once, within an hour)\nready",
+        "Hopline {}\n  server   {}\n  broker   {}\n  runner   {name}, its projects in {}\n  data     {}\n  sign in  {}  (once, within an hour)\nready",
         env!("CARGO_PKG_VERSION"),
         house.server_url(),
         house.broker_url().unwrap_or_default(),

@@ -28,9 +28,27 @@ pub(crate) enum Wish {
 #[derive(Debug)]
 pub(crate) enum Followed {
     /// The build has ended for good.
-    Ended(Build),
+    Ended(Box<Ending>),
     /// Its user did not want to wait.
     Left,
+}
+
+/// The end of a build.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    /// The build as it stands now, for good.
+    pub(crate) build: Build,
+    /// What ended it, where that was neither itself nor a command with an exit code.
+    pub(crate) ended_by: Option<EndedBy>,
+}
+
+/// What ends a command that has no exit code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    /// Its user.
+    User,
+    /// The signal of this number.
+    Signal(u8),
 }
 
 /// Follows a build until it has ended for good, or until its user does not want to any more.
@@ -47,6 +65,7 @@ pub(crate) async fn follow(
     let mut live = LiveBuild::follow(api, project_id, &started.session_id).await?;
     let mut picture = Picture::default();
     let mut wishing = true;
+    let mut cancelled = false;
     loop {
         let ended_for_now = picture.has_ended();
         tokio::select! {
@@ -55,6 +74,7 @@ pub(crate) async fn follow(
                 Some(Wish::Cancel) => {
                     progress.note("cancelling the build; once more to stop at once");
                     api.cancel_build(&started.session_id).await?;
+                    cancelled = true;
                 }
                 Some(Wish::Leave) => return Ok(Followed::Left),
                 None => wishing = false,
@@ -65,7 +85,12 @@ pub(crate) async fn follow(
             let build = api.build(&started.session_id).await?;
             if build.is_final {
                 picture.finish(build.is_completed(), progress);
-                return Ok(Followed::Ended(build));
+                let ended_by = match (build.exit_code, build.is_completed()) {
+                    (None, false) if cancelled => Some(EndedBy::User),
+                    (None, false) => api.ending_signal(&build).await?.map(EndedBy::Signal),
+                    _ => None,
+                };
+                return Ok(Followed::Ended(Box::new(Ending { build, ended_by })));
             }
         }
     }

@@ -7,10 +7,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hopline_traces::TraceStore as _;
-use hopline_wire::TraceId;
-use hopline_wire::span::Span;
-
 use super::server::ServerSide;
 use super::stores::Stores;
 use super::telemetry::Telemetry;
@@ -125,13 +121,9 @@ impl House {
 }
 
 impl Remains {
-    /// The spans of a trace.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub(crate) async fn trace(&self, trace_id: TraceId) -> anyhow::Result<Vec<Span>> {
-        let traces = Arc::clone(&self.stores.traces);
-        Ok(tokio::task::spawn_blocking(move || traces.trace(trace_id)).await??)
+    /// The stores, of which the spans can be read.
+    pub(crate) const fn stores(&self) -> &Stores {
+        &self.stores
     }
 
     /// Closes the spans and lets go of the folder.

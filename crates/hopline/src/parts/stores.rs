@@ -1,13 +1,20 @@
 //! The stores of the data folder: rows and spans.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use hopline_state::{StateError, Store, sqlite::SqliteStore};
-use hopline_traces::{LogOptions, LogStore, TraceStore, TracesError};
+use hopline_traces::{LogOptions, LogStore, Overview, Trace, TraceStore, TracesError};
+use hopline_wire::TraceId;
+use hopline_wire::otlp::{self, JsonDocument};
 
 use crate::exit::{self, Failure};
 use crate::settings::Settings;
+
+/// How many spans are turned into OTLP's messages at once.
+const CHUNK: usize = 500;
 
 /// The rows and the spans, open.
 pub(crate) struct Stores {
@@ -32,6 +39,50 @@ impl Stores {
             rows: Arc::new(rows?),
             traces: Arc::new(traces?),
         })
+    }
+
+    /// A trace in figures; none if it has no spans.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) async fn overview(&self, trace_id: TraceId) -> anyhow::Result<Option<Overview>> {
+        let traces = Arc::clone(&self.traces);
+        Ok(tokio::task::spawn_blocking(move || traces.overview(trace_id)).await??)
+    }
+
+    /// The spans of a trace, at most `limit`.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) async fn trace(&self, trace_id: TraceId, limit: usize) -> anyhow::Result<Trace> {
+        let traces = Arc::clone(&self.traces);
+        Ok(tokio::task::spawn_blocking(move || traces.trace(trace_id, limit)).await??)
+    }
+
+    /// Writes all spans of a trace as OTLP in JSON, as they are read; false if there are none. Blocks the thread.
+    ///
+    /// # Errors
+    /// If they cannot be read, or `out` cannot be written.
+    pub(crate) fn copy_trace(
+        &self,
+        trace_id: TraceId,
+        out: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let mut document = JsonDocument::begin(out)?;
+        let mut any = false;
+        let mut written = Ok(());
+        self.traces.for_each(trace_id, &mut |part| {
+            any = true;
+            let mut chunks = part.spans.chunks(CHUNK);
+            written = chunks.try_for_each(|spans| document.add(&otlp::to_request(spans)));
+            match written {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        })?;
+        written?;
+        document.finish()?;
+        Ok(any)
     }
 
     /// Closes the rows: the second last step of an end.
@@ -66,7 +117,7 @@ fn open_rows(path: &Path) -> anyhow::Result<SqliteStore> {
     })
 }
 
-fn open_traces(path: &PathBuf) -> anyhow::Result<LogStore> {
+fn open_traces(path: &Path) -> anyhow::Result<LogStore> {
     let (store, opened) = LogStore::open(path, LogOptions::default()).map_err(|error| {
         let code = match &error {
             TracesError::Newer { .. } => exit::VERSION,

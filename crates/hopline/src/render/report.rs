@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use hopline_telemetry::Hop;
-use hopline_traces::path::Path;
+use hopline_traces::path::{Arrivals, Path};
 use hopline_wire::span::{Links, Span};
 use hopline_wire::{SpanId, Timestamp, ops};
 
@@ -38,7 +38,10 @@ pub(crate) fn slowest(spans: &[Span], style: Style) -> String {
     let mut table = Table::new(&columns, 0);
     for (own, span) in ranked.into_iter().take(SLOWEST) {
         let seq = span.event.as_ref().map_or(0, |keys| keys.seq);
-        let event = (seq > 0).then(|| format!("#{seq}")).unwrap_or_default();
+        let event = match seq {
+            0 => String::new(),
+            seq => format!("#{seq}"),
+        };
         table.row(vec![
             plain(&span.name.to_string()).into_owned().into(),
             duration::nanos(own).into(),
@@ -88,21 +91,28 @@ pub(crate) fn shares(path: &Path, style: Style) -> String {
 }
 
 /// How many events went all the way, and which did not.
-pub(crate) fn gaps(path: &Path, style: Style) -> String {
+pub(crate) fn gaps(arrivals: &Arrivals, style: Style) -> String {
     let mut out = format!(
         "{} of {} traced events went all the way",
-        path.complete, path.events
+        arrivals.complete, arrivals.events
     );
-    let others = [(path.under_way, "under way"), (path.failed, "failed")];
+    let others = [
+        (arrivals.under_way, "under way"),
+        (arrivals.failed, "failed"),
+    ];
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(out, ", {count} {what}");
     }
-    if path.gap_count == 0 {
+    if arrivals.gap_count == 0 {
         out.push('\n');
         return out;
     }
-    let _ = writeln!(out, ", {}", style.bad(&format!("{} lost", path.gap_count)));
-    for gap in path.gaps.iter().take(GAPS) {
+    let _ = writeln!(
+        out,
+        ", {}",
+        style.bad(&format!("{} lost", arrivals.gap_count))
+    );
+    for gap in arrivals.gaps.iter().take(GAPS) {
         let _ = writeln!(
             out,
             "  {} #{} {} of command {}: no {}",
@@ -113,7 +123,7 @@ pub(crate) fn gaps(path: &Path, style: Style) -> String {
             gap.missing.join(", "),
         );
     }
-    let more = path.gap_count.saturating_sub(GAPS as u64);
+    let more = arrivals.gap_count.saturating_sub(GAPS as u64);
     if more > 0 {
         let _ = writeln!(out, "  and {more} more");
     }

@@ -19,7 +19,9 @@ use serde::Deserialize;
 
 pub(crate) use error::SettingsError;
 pub(crate) use sources::{Flags, load};
-pub(crate) use values::{BaseUrl, Database, Dsn, LogStyle, Rate, SecretText, TraceHead, Traced};
+pub(crate) use values::{
+    BaseUrl, Database, Dsn, EventTracing, LogStyle, Rate, SecretText, TraceHead,
+};
 
 /// Where a server listens unless told otherwise.
 pub(crate) const SERVER_PORT: u16 = 4700;
@@ -71,7 +73,7 @@ pub(crate) struct Settings {
     /// Whose trace a command's request belongs to, unless the request says.
     pub(crate) trace: TraceHead,
     /// Exceptions from which events are traced.
-    pub(crate) traced_events: BTreeMap<String, Traced>,
+    pub(crate) traced_events: BTreeMap<String, EventTracing>,
     /// An OTLP/HTTP endpoint that spans are sent to as well.
     pub(crate) otlp_url: Option<BaseUrl>,
     /// Sent to it as Bearer.

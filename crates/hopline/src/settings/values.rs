@@ -183,7 +183,7 @@ pub(crate) enum TraceHead {
 /// How an event takes part in its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Traced {
+pub(crate) enum EventTracing {
     /// Every hop makes a span of it.
     Traced,
     /// It carries its trace; hops make no span of it.
@@ -192,7 +192,7 @@ pub(crate) enum Traced {
     Never,
 }
 
-impl Traced {
+impl EventTracing {
     /// The same, as the parts know it.
     pub(crate) const fn tracing(self) -> Tracing {
         match self {
