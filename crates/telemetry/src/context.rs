@@ -171,7 +171,8 @@ impl TraceContext {
         out.push(b'}');
     }
 
-    /// The headers to send: names and values.
+    /// The headers to send: names and values. What no header can hold (a line break in a baggage that came inside
+    /// a message) is left out: a request that cannot be sent would be worse.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let trace = self.sentry_trace();
@@ -189,6 +190,7 @@ impl TraceContext {
                 .as_deref()
                 .map(|value| ("tracestate", value.to_owned())),
         );
+        headers.retain(|(_, value)| fits_header(value));
         headers
     }
 
@@ -220,6 +222,13 @@ impl TraceContext {
             attributes: Vec::new(),
         }
     }
+}
+
+/// Whether a header can have this value (RFC 9110, section 5.5): no control characters but the tab.
+fn fits_header(value: &str) -> bool {
+    value
+        .bytes()
+        .all(|byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// Remembers the last baggage read: within one command it is always the same.
@@ -321,6 +330,16 @@ mod tests {
                 TraceContext::from_carrier(&CarrierRef::read(read).unwrap(), &mut cache).unwrap();
             assert_eq!(back, next);
         }
+    }
+
+    #[test]
+    fn a_baggage_that_no_header_can_hold_stays_out_of_the_headers() {
+        let json = format!("{{\"trace\":\"{TRACE}\",\"baggage\":\"a=1\\nb=2\"}}");
+        let raw: &serde_json::value::RawValue = serde_json::from_str(&json).unwrap();
+        let carrier = CarrierRef::read(raw).unwrap();
+        let context = TraceContext::from_carrier(&carrier, &mut BaggageCache::default()).unwrap();
+        let names: Vec<_> = context.headers().iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["sentry-trace", "traceparent"]);
     }
 
     #[test]

@@ -219,6 +219,20 @@ async fn two_hundred_baggage_entries_are_cut_with_sentrys_kept() {
 }
 
 #[tokio::test]
+async fn a_baggage_that_no_header_can_hold_blocks_nothing() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    // The first event goes alone, with its trace in headers too.
+    let mut event = event("c", 1);
+    let trace = trace(1.0).sentry_trace().to_string();
+    event["_sentry"] = json!({"trace": trace, "baggage": "a=1\nb=2"});
+    runner.send(&event).await;
+    runner.acked("c", 1).await;
+    assert_eq!(api.committed("c")[0]["_sentry"]["baggage"], "a=1\nb=2");
+}
+
+#[tokio::test]
 async fn an_event_that_is_stuck_shows_as_an_unfinished_span() {
     let api = Api::start().await;
     let broker = start(options(&api)).await;
