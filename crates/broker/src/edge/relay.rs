@@ -73,8 +73,14 @@ pub(super) async fn relay(
         return Ok(busy());
     };
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, MAX_RELAY_BYTES)
+    // A sender that stops in the middle must not keep its turn.
+    let body = axum::body::to_bytes(body, MAX_RELAY_BYTES);
+    let body = tokio::time::timeout(edge.relay.timeout, body)
         .await
+        .map_err(|_| {
+            let error = "the body did not come in time";
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", error)
+        })?
         .map_err(|_| {
             let error = format!("expected a body of at most {MAX_RELAY_BYTES} bytes");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error)

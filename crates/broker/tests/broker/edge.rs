@@ -196,6 +196,35 @@ async fn spans_are_passed_on_untouched_and_the_answer_comes_back() {
 }
 
 #[tokio::test]
+async fn senders_of_spans_that_stop_in_the_middle_do_not_keep_the_others_out() {
+    use tokio::io::AsyncWriteExt as _;
+    let api = Api::start().await;
+    let mut options = options(&api);
+    options.post_timeout = std::time::Duration::from_millis(300);
+    let broker = start(options).await;
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let mut stream = tokio::net::TcpStream::connect(broker.handle.address())
+            .await
+            .unwrap();
+        let head = "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer k\r\n\
+            content-length: 9\r\n\r\nx";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stalled.push(stream);
+    }
+    for stream in &stalled {
+        // Each is told, and with that its turn is free.
+        stream.readable().await.unwrap();
+        let mut answer = [0; 12];
+        assert_eq!(stream.try_read(&mut answer).unwrap(), answer.len());
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+    let headers = [("authorization", "Bearer some-ingest-key")];
+    let (status, _) = http("POST", &broker.handle, "/v1/traces", &headers, vec![1]).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
 async fn a_port_in_use_and_a_wrong_address_are_told_clearly() {
     let api = Api::start().await;
     let tracer = || {
