@@ -64,7 +64,9 @@ impl Reply {
 
     fn rejections(&self, command: &str, seq: Option<u64>) -> impl Iterator<Item = &Rejected> {
         self.rejected.iter().filter(move |rejected| {
-            rejected.seq == seq && rejected.command_id.as_deref().unwrap_or_default() == command
+            // Without a command a number says nothing, and is not among what is held.
+            (rejected.seq == seq || command.is_empty())
+                && rejected.command_id.as_deref().unwrap_or_default() == command
         })
     }
 }

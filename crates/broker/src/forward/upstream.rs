@@ -96,7 +96,7 @@ impl Upstream {
             events,
             most: Take {
                 events,
-                bytes: options.batch_bytes.min(MAX_INGEST_BYTES) - 2,
+                bytes: options.batch_bytes.min(MAX_INGEST_BYTES).saturating_sub(2),
             },
             posts: options.posts.max(1),
             single_posts: options.single_posts.max(1),
@@ -171,7 +171,10 @@ impl Upstream {
             }
             Delivered::Unavailable { after, .. } => {
                 self.failures = self.failures.saturating_add(1);
-                let pause = after.unwrap_or_else(|| self.pauses.after(self.failures, false));
+                // "At once" is no pause that a server in trouble can mean.
+                let pause = after
+                    .map(|after| after.max(self.pauses.first))
+                    .unwrap_or_else(|| self.pauses.after(self.failures, false));
                 self.not_before = Some(now + pause);
                 return;
             }

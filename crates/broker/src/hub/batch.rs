@@ -76,7 +76,7 @@ impl Hub {
                 skipped.push(id);
                 continue;
             }
-            let events = lane.take(share.min(left.events), left.bytes, at);
+            let events = lane.take(share.min(left.events), left.bytes, parts.is_empty(), at);
             if events.is_empty() {
                 skipped.push(id);
                 break;
@@ -176,17 +176,18 @@ impl Hub {
 }
 
 impl super::lane::Lane {
-    /// The first events that wait, as many as fit.
-    fn take(&mut self, events: usize, mut bytes: usize, at: Timestamp) -> Vec<Held> {
+    /// The first events that wait, as many as fit. The `first` of a request always does: if it is too large after
+    /// all, the server's answer says so, while one that is never sent would hold everything up for ever.
+    fn take(&mut self, events: usize, mut bytes: usize, first: bool, at: Timestamp) -> Vec<Held> {
         let mut taken = Vec::with_capacity(events.min(self.waiting.len()));
         while taken.len() < events
-            && let Some(first) = self.waiting.front()
+            && let Some(next) = self.waiting.front()
         {
-            let size = posted_bytes(first);
-            if size > bytes {
+            let size = posted_bytes(next);
+            if size > bytes && !(first && taken.is_empty()) {
                 break;
             }
-            bytes -= size;
+            bytes = bytes.saturating_sub(size);
             let Some(mut held) = self.waiting.pop_front() else {
                 break;
             };

@@ -137,6 +137,8 @@ impl Hub {
         let Some(lane) = state.lanes.get_mut(&id) else {
             return;
         };
+        // What belongs to no command has no number, whatever it says: no answer could name it.
+        let seq = arrival.seq.filter(|_| lane.command.is_some());
         let too_large = arrival.json.len() > self.policy.max_event_bytes;
         if too_large {
             self.counters.rejected("too_large");
@@ -145,7 +147,7 @@ impl Hub {
                 bytes = arrival.json.len(),
                 "an event is too large and is not passed on"
             );
-            if arrival.seq.is_none() {
+            if seq.is_none() {
                 // Nobody waits for its number.
                 return;
             }
@@ -154,7 +156,7 @@ impl Hub {
             json: arrival.json.clone(),
             kind: event_type_text(&arrival.kind),
             project: lane.project(arrival.project.as_deref()),
-            seq: arrival.seq,
+            seq,
             origin: Some(Arc::clone(&link.connection)),
             link_seq,
             trail: self.trail(lane, arrival),

@@ -226,3 +226,46 @@ async fn the_end_of_the_broker_keeps_its_deadline_and_tells_what_is_left() {
     // Besides the events, the report that the link is down may be left.
     assert!((3..=4).contains(&report.unsettled_events), "{report:?}");
 }
+
+#[tokio::test]
+async fn a_number_without_a_command_means_nothing_and_blocks_nothing() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    runner
+        .send(&json!({"type": "runner-status", "seq": 7, "payload": {"status": "odd"}}))
+        .await;
+    runner.send(&event("c", 1)).await;
+    runner.acked("c", 1).await;
+    let reports = || api.ledger.lock().received.len();
+    until(|| {
+        let received = &api.ledger.lock().received;
+        received
+            .iter()
+            .any(|request| String::from_utf8_lossy(&request.body).contains("\"odd\""))
+    })
+    .await;
+    broker
+        .handle
+        .shutdown(tokio::time::Instant::now() + Duration::from_secs(10))
+        .await;
+    let odd = |text: &str| text.contains("\"odd\"");
+    let times = api.ledger.lock().received.iter().fold(0, |times, request| {
+        times + usize::from(odd(&String::from_utf8_lossy(&request.body)))
+    });
+    assert_eq!(times, 1, "of {} requests", reports());
+}
+
+#[tokio::test]
+async fn an_event_larger_than_a_request_may_be_is_sent_all_the_same() {
+    let api = Api::start().await;
+    let mut options = options(&api);
+    options.batch_bytes = 100;
+    let broker = start(options).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    for seq in 1..=3 {
+        runner.send(&event("c", seq)).await;
+    }
+    runner.acked("c", 3).await;
+    assert_eq!(seqs(&api.committed("c")), [1, 2, 3]);
+}
