@@ -41,6 +41,10 @@ pub(crate) struct App {
     pub(crate) ingest_room: Arc<Semaphore>,
     /// One permit for each request with spans that may be worked on.
     pub(crate) span_requests: Arc<Semaphore>,
+    /// One permit for each trace whose spans may be read.
+    pub(crate) trace_reads: Arc<Semaphore>,
+    /// One permit for each trace that may be summed up.
+    pub(crate) trace_summaries: Arc<Semaphore>,
     /// Work that goes on after its request: deliveries, rooms, live clients.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the server is to end.

@@ -31,6 +31,12 @@ const MAX_BODY: usize = 4 << 20;
 /// How many requests with spans are worked on at once.
 const SPAN_REQUESTS: usize = 8;
 
+/// How many traces are read at once, each of which takes memory for its limit of spans.
+const TRACE_READS: usize = 2;
+
+/// How many traces are summed up at once; not held up by those that are read, which wait for their clients.
+const TRACE_SUMMARIES: usize = 2;
+
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -136,6 +142,8 @@ fn app(
             options.ingest_bytes.min(Semaphore::MAX_PERMITS),
         )),
         span_requests: Arc::new(Semaphore::new(SPAN_REQUESTS)),
+        trace_reads: Arc::new(Semaphore::new(TRACE_READS)),
+        trace_summaries: Arc::new(Semaphore::new(TRACE_SUMMARIES)),
         tasks,
         stopping,
         options,

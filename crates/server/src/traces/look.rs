@@ -1,21 +1,23 @@
 //! Looking at traces: those of builds, and one trace's spans in several forms.
 
+use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use hopline_traces::TracesError;
+use axum::response::Response;
 use hopline_traces::path::Path;
 use hopline_traces::tree::Tree;
-use hopline_wire::otlp::{encode_json, to_request};
-use hopline_wire::span::Span;
+use hopline_traces::{Overview, Trace, TraceStore};
+use hopline_wire::otlp::{JsonDocument, to_request};
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::body::{self, Answer, Unwritten};
 use crate::access::Admin;
 use crate::app::App;
 use crate::builds::{BuildFilter, page_of_builds};
@@ -73,18 +75,23 @@ pub(crate) async fn list_traces(
     }))
 }
 
-/// In which form a trace is wanted.
+/// In which form a trace is wanted, and how much of it.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TraceParams {
-    /// `tree` unless given; `otlp` for OpenTelemetry's JSON; `path` for the way of each event and its times.
+    /// `tree` unless given; `otlp` for OpenTelemetry's JSON; `path` for the way of each event and its times; `summary`
+    /// for the figures alone, which are cheap however large the trace is.
     #[serde(default)]
     #[param(inline)]
     format: TraceFormat,
+    /// At most how many spans, from 1 to 100,000: what holds the trace together, then the earliest. 20,000 unless
+    /// given; but `otlp` without a limit is the whole trace, as it is read.
+    #[param(minimum = 1, maximum = 100_000)]
+    limit: Option<usize>,
 }
 
 /// The forms of a trace.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TraceFormat {
     /// Nested, as people read it.
@@ -94,37 +101,161 @@ pub(crate) enum TraceFormat {
     Otlp,
     /// Each event's way through its hops, and what is missing.
     Path,
+    /// How many spans, errors, events and gaps there are.
+    Summary,
 }
+
+/// How many spans are read where nothing else is asked for.
+const LIMIT: usize = 20_000;
+
+/// How many may be asked for.
+const MOST: usize = 100_000;
+
+/// How long a request waits for its turn before it is told to come again.
+const TURN: Duration = Duration::from_secs(30);
 
 /// A trace's spans.
 #[utoipa::path(get, path = "/api/traces/{traceId}", tag = "traces",
     params(("traceId" = String, Path, description = "32 hexadecimal digits"), TraceParams),
-    responses((status = 200, content_type = "application/json"), (status = 404, body = Problem)))]
+    responses((status = 200, content_type = "application/json", headers(("hopline-total-spans" = u64,
+                   description = "How many spans the trace has, whatever the limit"))),
+              (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 429, body = Problem, description = "Others read too many large traces just now")))]
 pub(crate) async fn get_trace(
     _: Admin,
     State(app): State<Arc<App>>,
     InPath(trace_id): InPath<TraceId>,
     Params(params): Params<TraceParams>,
 ) -> ApiResult<Response> {
-    let work = move || {
-        let spans = app.traces.trace(trace_id)?;
-        let found = !spans.is_empty();
-        Ok::<_, TracesError>(found.then(|| write(&spans, params.format)))
+    if params.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
+        let told = format!("limit must be from 1 to {MOST}");
+        return Err(ApiError::bad_request("bad_request", told));
+    }
+    let turns = match params.format {
+        TraceFormat::Summary => &app.trace_summaries,
+        _ => &app.trace_reads,
     };
-    let read = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| ApiError::internal("read the trace", &error))?;
-    let json = read
-        .map_err(|error| ApiError::internal("read the trace", &error))?
-        .ok_or_else(|| ApiError::not_found("trace"))?
-        .map_err(|error| ApiError::internal("write the trace", &error))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+    let turn = tokio::time::timeout(TURN, Arc::clone(turns).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else {
+        return Err(ApiError::overloaded(
+            "other large traces are being read: try again",
+        ));
+    };
+    let traces = Arc::clone(&app.traces);
+    let work = move |answer: Answer| {
+        // Held until the work is done, whether or not anyone still waits for it.
+        let _turn = turn;
+        write(&*traces, trace_id, &params, answer)
+    };
+    body::answer(work).await
 }
 
-fn write(spans: &[Span], format: TraceFormat) -> Result<Vec<u8>, serde_json::Error> {
-    match format {
-        TraceFormat::Tree => serde_json::to_vec(&Tree::build(spans)),
-        TraceFormat::Otlp => Ok(encode_json(&to_request(spans))),
-        TraceFormat::Path => serde_json::to_vec(&Path::of(spans)),
+/// Writes a trace as it is wanted.
+fn write(
+    traces: &dyn TraceStore,
+    trace_id: TraceId,
+    params: &TraceParams,
+    answer: Answer,
+) -> Result<(), Unwritten> {
+    let limit = params.limit.unwrap_or(LIMIT);
+    match params.format {
+        TraceFormat::Summary => {
+            let overview = traces.overview(trace_id)?.ok_or(Unwritten::NotFound)?;
+            write_json(answer, overview.total, &Summary::of(trace_id, &overview))
+        }
+        TraceFormat::Tree => {
+            let trace = some(traces.trace(trace_id, limit)?)?;
+            let tree = Tree::of_part(&trace.spans, trace.total);
+            write_json(answer, trace.total, &tree)
+        }
+        TraceFormat::Path => {
+            let overview = traces.overview(trace_id)?.ok_or(Unwritten::NotFound)?;
+            let trace = some(traces.trace(trace_id, limit)?)?;
+            let path = Path::of_part(&trace.spans, trace.total, overview.arrivals);
+            write_json(answer, trace.total, &path)
+        }
+        TraceFormat::Otlp if params.limit.is_none() => write_whole(traces, trace_id, answer),
+        TraceFormat::Otlp => {
+            let trace = some(traces.trace(trace_id, limit)?)?;
+            let mut document = JsonDocument::begin(answer.begin(trace.total)?)?;
+            for spans in trace.spans.chunks(CHUNK) {
+                document.add(&to_request(spans))?;
+            }
+            Ok(document.finish()?.finish()?)
+        }
+    }
+}
+
+/// How many spans are turned into OTLP's messages at once.
+const CHUNK: usize = 500;
+
+fn some(trace: Trace) -> Result<Trace, Unwritten> {
+    match trace.total {
+        0 => Err(Unwritten::NotFound),
+        _ => Ok(trace),
+    }
+}
+
+fn write_json(answer: Answer, total: u64, body: &impl Serialize) -> Result<(), Unwritten> {
+    let mut out = answer.begin(total)?;
+    serde_json::to_writer(&mut out, body).map_err(io::Error::from)?;
+    Ok(out.finish()?)
+}
+
+/// Writes all spans as they are read.
+fn write_whole(
+    traces: &dyn TraceStore,
+    trace_id: TraceId,
+    answer: Answer,
+) -> Result<(), Unwritten> {
+    let mut answer = Some(answer);
+    let mut document = None;
+    let mut failed = None;
+    traces.for_each(trace_id, &mut |part| {
+        let mut add = || -> io::Result<()> {
+            if let Some(answer) = answer.take() {
+                document = Some(JsonDocument::begin(answer.begin(part.total)?)?);
+            }
+            let chunks = part.spans.chunks(CHUNK);
+            let mut documents = document.iter_mut();
+            documents.try_for_each(|document| {
+                chunks
+                    .clone()
+                    .try_for_each(|spans| document.add(&to_request(spans)))
+            })
+        };
+        match add() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    match (failed, document) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some(document)) => Ok(document.finish()?.finish()?),
+        (None, None) => Err(Unwritten::NotFound),
+    }
+}
+
+/// A trace in its figures.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary<'a> {
+    trace_id: TraceId,
+    /// Whether the build has ended and nothing of it is still on its way.
+    settled: bool,
+    #[serde(flatten)]
+    overview: &'a Overview,
+}
+
+impl<'a> Summary<'a> {
+    fn of(trace_id: TraceId, overview: &'a Overview) -> Self {
+        Self {
+            trace_id,
+            settled: overview.is_settled(),
+            overview,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Traces: spans in over OTLP/HTTP, and a trace's spans out.
 
+mod body;
 mod ingest;
 mod look;
 

@@ -11,3 +11,4 @@ mod live;
 mod projects;
 mod spans;
 mod support;
+mod traces;

@@ -110,6 +110,18 @@ impl House {
         House { server, ..self }
     }
 
+    /// Another server on the same rows, which reads its traces elsewhere.
+    pub(crate) async fn another(&self, traces: Arc<dyn TraceStore>) -> Handle {
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            processor: self.processor.as_ref().unwrap().handle(),
+            traces,
+            tracer: Tracer::new(self.pipeline.clone(), "hopline-server", "test"),
+            metrics: Metrics::default(),
+        };
+        Server::start(options(), parts).await.unwrap()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.address())
     }
@@ -168,7 +180,7 @@ impl House {
                 .flush(Instant::now() + Duration::from_secs(20))
         );
         let trace_id: TraceId = trace_id.parse().unwrap();
-        self.traces.trace(trace_id).unwrap()
+        self.traces.trace(trace_id, usize::MAX).unwrap().spans
     }
 }
 
