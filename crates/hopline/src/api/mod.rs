@@ -30,6 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may take to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a whole trace may take to come: whatever its size, at the pace of whoever reads what is written.
+const WHOLE_TRACE: Duration = Duration::from_secs(24 * 3600);
+
 /// What a look at a trace is called in errors.
 const TRACE: &str = "look at a trace";
 
@@ -250,7 +253,8 @@ impl ApiClient {
         out: &mut impl Write,
     ) -> anyhow::Result<bool> {
         let path = format!("/api/traces/{trace_id}?format=otlp");
-        let mut response = match self.send(TRACE, self.request(Method::GET, &path)).await {
+        let request = self.request(Method::GET, &path).timeout(WHOLE_TRACE);
+        let mut response = match self.send(TRACE, request).await {
             Err(error) if error.is_not_found() => return Ok(false),
             response => response?,
         };

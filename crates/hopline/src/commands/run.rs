@@ -344,6 +344,7 @@ pub(crate) async fn settled_trace(
     let asked = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(5);
     let overview = loop {
+        let begun = tokio::time::Instant::now();
         let overview = api.overview(started.trace_id).await?;
         let settled = overview.as_ref().is_some_and(Overview::is_settled);
         // A trace of which there is nothing by now was not recorded.
@@ -355,7 +356,8 @@ pub(crate) async fn settled_trace(
         if settled || asked.elapsed() >= patience {
             break overview;
         }
-        tokio::time::sleep(pause).await;
+        // A server that takes long over a large trace is not kept busy with it.
+        tokio::time::sleep(pause.max(begun.elapsed())).await;
         pause = (pause * 2).min(Duration::from_millis(100));
     };
     let Some(overview) = overview else {

@@ -361,7 +361,11 @@ impl<'t> Printer<'t> {
         }
         match entry.place {
             Place::Orphan => {
-                let _ = write!(line, "  {}", style.warn("its parent is missing"));
+                let told = match self.tree.is_part() {
+                    true => "its parent is not shown",
+                    false => "its parent is missing",
+                };
+                let _ = write!(line, "  {}", style.warn(told));
             }
             Place::Cycle => {
                 let _ = write!(line, "  {}", style.warn("its own ancestor"));
