@@ -155,6 +155,24 @@ async fn what_is_no_command_is_ignored() {
 }
 
 #[tokio::test]
+async fn a_command_that_cannot_be_read_whole_is_answered_under_its_id() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    broker
+        .send(json!({"id": "n", "type": "read-file", "projectId": 5}))
+        .await;
+    let events = broker.until_event("n", "error").await;
+    assert_eq!(types(&events), ["ack", "error"]);
+    assert_eq!(events[1]["code"], "bad_command");
+    broker
+        .send(json!({"id": "b", "type": "start-build", "timestamp": 1_700_000_000_000_u64}))
+        .await;
+    let events = broker.until_event("b", "build-failed").await;
+    assert_eq!(types(&events), ["ack", "error", "build-failed"]);
+    runner.stop().await;
+}
+
+#[tokio::test]
 async fn a_runner_says_how_it_is_without_being_asked() {
     let broker = Broker::start(V1).await;
     let runner = TestRunner::start(&broker);

@@ -13,6 +13,7 @@ mod build;
 mod builds;
 mod files;
 mod metadata;
+mod received;
 mod seen;
 pub(crate) mod status;
 
@@ -139,10 +140,7 @@ impl Dispatcher {
     /// [`NoCommand`], if it is not even so much of a command that it could be answered.
     pub(crate) fn receive(&self, json: &str) -> Result<(), NoCommand> {
         let received = Timestamp::now();
-        let command: Command = serde_json::from_str(json).map_err(|_| NoCommand)?;
-        if command.id.is_empty() {
-            return Err(NoCommand);
-        }
+        let (command, unreadable) = received::read(json)?;
         if self.closed.is_cancelled() {
             // Not acknowledged, so it is sent again: to the next instance, or to another runner.
             return Ok(());
@@ -184,8 +182,11 @@ impl Dispatcher {
             trace,
             handled,
         };
-        let busy = self.tasks.len() >= MAX_IN_HAND;
-        let task = carry_out(context, build, busy);
+        let refused = unreadable.or_else(|| {
+            let busy = || Failure::new("busy", "the runner has too many commands in hand");
+            (self.tasks.len() >= MAX_IN_HAND).then(busy)
+        });
+        let task = carry_out(context, build, refused);
         let abort = self.abort.clone();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -210,8 +211,8 @@ impl Dispatcher {
     }
 }
 
-/// Acknowledges the command, carries it out, and says how it went.
-async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, busy: bool) {
+/// Acknowledges the command, carries it out unless it is `refused`, and says how it went.
+async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, refused: Option<Failure>) {
     let acked = context
         .emitter
         .event(EventType::Ack, context.span(), |members| {
@@ -222,13 +223,10 @@ async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, busy: boo
         tracing::error!(command = %context.command.id, "an acknowledgement did not fit");
     }
     let work = async {
-        match &build {
-            _ if busy => Err(Failure::new(
-                "busy",
-                "the runner has too many commands in hand",
-            )),
-            Some(control) => build::start(&context, control).await,
-            None => perform(&context).await,
+        match (refused, &build) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(control)) => build::start(&context, control).await,
+            (None, None) => perform(&context).await,
         }
     };
     let done = AssertUnwindSafe(work).catch_unwind().await;
