@@ -4,6 +4,7 @@
 //! the owned form with every unknown field kept. [`Envelope`] writes an event's bytes without a detour.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -223,15 +224,8 @@ impl<'a> EventHead<'a> {
     /// carrier is no error here: see [`crate::carrier`].
     pub fn read(json: &'a str) -> Result<Self, Box<BadEvent>> {
         let raw: RawHead<'a> = serde_json::from_str(json).map_err(|error| {
-            Box::new(BadEvent {
-                problem: format!("expected an event as a JSON object: {error}"),
-                kind: None,
-                command_id: None,
-                project_id: None,
-                seq: None,
-                link: None,
-                link_seq: None,
-            })
+            let problem = format!("expected an event as a JSON object: {error}");
+            Box::new(Self::repeating(json).refused(problem))
         })?;
         let mut problem = None;
         let head = Self {
@@ -252,6 +246,30 @@ impl<'a> EventHead<'a> {
         match problem {
             None => Ok(head),
             Some(problem) => Err(Box::new(head.refused(problem))),
+        }
+    }
+
+    /// The head of an object that has a member twice: the last one counts, as for JavaScript. Empty if the text is
+    /// no object.
+    fn repeating(json: &'a str) -> Self {
+        let members: HashMap<String, &'a RawValue> = serde_json::from_str(json).unwrap_or_default();
+        let mut ignored = None;
+        let mut text = |name: &str| optional_text(name, members.get(name).copied(), &mut ignored);
+        let (kind, command_id, project_id) = (text("type"), text("commandId"), text("projectId"));
+        let (runner_id, link) = (text("runnerId"), text("link"));
+        let mut number =
+            |name: &str| optional_number(name, members.get(name).copied(), &mut ignored);
+        Self {
+            kind: kind.unwrap_or_default(),
+            command_id,
+            project_id,
+            timestamp: None,
+            seq: number("seq"),
+            carrier: None,
+            runner_id,
+            link,
+            link_seq: number("linkSeq"),
+            data: None,
         }
     }
 

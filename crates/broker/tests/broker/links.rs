@@ -269,3 +269,16 @@ async fn an_event_larger_than_a_request_may_be_is_sent_all_the_same() {
     runner.acked("c", 3).await;
     assert_eq!(seqs(&api.committed("c")), [1, 2, 3]);
 }
+
+#[tokio::test]
+async fn an_event_with_a_member_twice_keeps_its_place_and_blocks_nothing() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    runner.send(&event("c", 1)).await;
+    let twice = r#"{"type":"x","type":"y","commandId":"c","projectId":"p","seq":2}"#;
+    runner.send_text(twice).await;
+    runner.send(&event("c", 3)).await;
+    runner.acked("c", 3).await;
+    assert_eq!(seqs(&api.committed("c")), [1, 2, 3]);
+}

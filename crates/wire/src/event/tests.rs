@@ -68,6 +68,19 @@ fn a_bad_head_is_refused_with_what_could_be_read() {
 }
 
 #[test]
+fn a_member_that_is_there_twice_is_refused_under_the_events_number() {
+    let json = r#"{"type":"ack","type":"x","commandId":"c","projectId":"p","seq":4,"linkSeq":9}"#;
+    let refused = EventHead::read(json).unwrap_err();
+    assert!(refused.problem.contains("duplicate field"), "{refused}");
+    assert_eq!(refused.kind.as_deref(), Some("x"));
+    assert_eq!(
+        (refused.command_id.as_deref(), refused.project_id.as_deref()),
+        (Some("c"), Some("p"))
+    );
+    assert_eq!((refused.seq, refused.link_seq), (Some(4), Some(9)));
+}
+
+#[test]
 fn a_malformed_carrier_does_not_spoil_the_event() {
     let head = EventHead::read(r#"{"type":"ack","_sentry":5}"#).unwrap();
     assert!(CarrierRef::read(head.carrier.unwrap()).is_err());
