@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// How large a full state may grow, in bytes.
-pub const MAX_STATE_BYTES: usize = 16 << 20;
+pub const MAX_STATE_BYTES: usize = 8 << 20;
 
 /// A build's state, ready to be written as JSON.
 #[derive(Debug, Serialize)]
