@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/hopline.db   the rows                    DIR/secrets  the credentials, mode 0600
-//! DIR/traces/      the spans                   DIR/lock     who holds the folder, and where to reach it
+//! DIR/traces/log/  the spans                   DIR/lock     who holds the folder, and where to reach it
 //! DIR/projects/    the runner's projects
 //! ```
 //!

@@ -14,6 +14,10 @@ use super::{Style, cut, duration, plain};
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The look of the plan's bar, and of the todo that is being done.
+const WHOLE: &str = "{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}";
+const CURRENT: &str = "{spinner:.cyan} {wide_msg} {elapsed:.dim}";
+
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -118,7 +122,8 @@ impl Progress {
 
     /// How many todos are done, of how many.
     pub(crate) fn done(&mut self, done: usize, all: usize) {
-        if let Some(bars) = &self.bars {
+        if let Some(bars) = self.bars.as_ref().filter(|_| all > 0) {
+            bars.whole.set_style(template(WHOLE));
             bars.whole.set_length(all as u64);
             bars.whole.set_position(done as u64);
         }
@@ -220,7 +225,9 @@ impl Bars {
     fn new(target: ProgressDrawTarget) -> Self {
         let all = MultiProgress::with_draw_target(target);
         let whole = all.add(ProgressBar::new(0));
-        whole.set_style(template("{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}"));
+        // Until there is a plan, nobody knows what the whole is.
+        whole.set_style(template(CURRENT));
+        whole.set_message("waiting for the first event");
         whole.enable_steady_tick(TICK);
         Self {
             all,
@@ -234,7 +241,7 @@ impl Bars {
         let bar = self
             .all
             .insert_before(&self.whole, ProgressBar::new_spinner());
-        bar.set_style(template("{spinner:.cyan} {wide_msg} {elapsed:.dim}"));
+        bar.set_style(template(CURRENT));
         bar.set_message(content.to_owned());
         bar.enable_steady_tick(TICK);
         self.current = Some(bar);
@@ -273,10 +280,7 @@ mod tests {
 
     #[test]
     fn both_templates_are_well_formed() {
-        for text in [
-            "{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}",
-            "{spinner:.cyan} {wide_msg} {elapsed:.dim}",
-        ] {
+        for text in [WHOLE, CURRENT] {
             assert!(ProgressStyle::with_template(text).is_ok());
         }
     }

@@ -142,9 +142,9 @@ impl Settings {
         }
     }
 
-    /// The folder of the embedded trace store.
+    /// The folder of the embedded trace store; beside it is room for other forms of spans.
     pub(crate) fn traces_path(&self) -> PathBuf {
-        self.data_folder().join("traces")
+        self.data_folder().join("traces").join("log")
     }
 
     /// The folder of the runner's projects.
