@@ -25,6 +25,7 @@ mod refresh;
 mod round;
 mod service;
 mod statements;
+mod status;
 mod updates;
 mod watch;
 

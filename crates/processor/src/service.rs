@@ -7,27 +7,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hopline_state::rows::{DecisionKind, LinkState, Runner};
+use hopline_state::rows::DecisionKind;
 use hopline_state::{StateError, Store};
 use hopline_telemetry::Tracer;
 use hopline_telemetry::metrics::Metrics;
-use hopline_wire::Timestamp;
 use hopline_wire::event::EventType;
 use hopline_wire::ingest::{IngestReply, RejectCode, Rejection};
-use hopline_wire::text::storable_json;
 use parking_lot::Mutex;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::{self, CommandReply, Work};
-use crate::committer::Committer;
+use crate::committer::{Committer, chain};
 use crate::feed::Feed;
 use crate::incoming::Incoming;
 use crate::metrics::ProcessorMetrics;
 use crate::options::Options;
+use crate::status::runner_of;
 use crate::watch;
 
 /// Why events were handed back. The sender keeps them and tries again.
@@ -227,8 +224,15 @@ impl Handle {
         let Some(runner) = runner_of(event) else {
             return Ok(());
         };
-        let noted = self.shared.store.upsert_runner(runner).await;
-        noted.map_err(|error| SubmitError::Unavailable(error.into()))
+        match self.shared.store.upsert_runner(runner).await {
+            Err(error) if error.is_transient() => Err(SubmitError::Unavailable(error.into())),
+            // Sent again it would be refused again, and hold up the events beside it.
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "a runner's status is not kept");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// An event without a command has no place and no row. It is only worth a word if it is wrong.
@@ -256,34 +260,6 @@ fn add(reply: &mut IngestReply, command_id: &Arc<str>, answer: CommandReply) -> 
     }
     reply.rejected.extend(answer.verdicts.rejected);
     answer.verdicts.settled
-}
-
-fn runner_of(event: &Incoming) -> Option<Runner> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Status<'a> {
-        broker_url: Option<String>,
-        link: Option<String>,
-        #[serde(borrow)]
-        payload: Option<&'a RawValue>,
-    }
-    let status: Status<'_> = serde_json::from_str(event.json()).ok()?;
-    let is_object = |raw: &&RawValue| raw.get().starts_with('{');
-    // On what a runner says itself, `link` is the connection that it said it on.
-    let link = match status.link.as_deref() {
-        Some("down") => LinkState::Down,
-        _ => LinkState::Up,
-    };
-    Some(Runner {
-        id: event.runner_id()?.to_string(),
-        broker_url: status.broker_url,
-        link,
-        payload: status
-            .payload
-            .filter(is_object)
-            .map(|raw| storable_json(raw.get()).into_owned()),
-        last_seen_at: Timestamp::from_millis(event.received.as_millis()),
-    })
 }
 
 impl Shared {

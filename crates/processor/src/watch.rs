@@ -1,5 +1,5 @@
-//! Looks after builds that nobody speaks for: those whose runner is gone and of which nothing was heard for long
-//! count as failed until something is heard again. And has the full state of ended builds written
+//! Looks after builds that nobody speaks for: those whose runner is gone and of which nothing was heard for long,
+//! and those whose runner was started anew and says nothing of them, count as failed until something is heard again. And has the full state of ended builds written
 //! where that was cut short.
 
 use std::time::Duration;
@@ -45,12 +45,16 @@ async fn look(handle: &Handle) -> Result<(), StateError> {
     for build in shared.store.quiet_builds(quiet_since, runner_since).await? {
         let (answer, answered) = oneshot::channel();
         let minutes = now.nanos_since(build.heard_at) / 60_000_000_000;
-        let work = Work::Decide {
-            kind: DecisionKind::Silence,
-            reason: format!(
+        let reason = match build.runner_began {
+            Some(_) => "its runner was started anew and says nothing of it".to_owned(),
+            None => format!(
                 "nothing was heard of the build for {minutes} minutes and its runner is gone"
             ),
-            quiet_since: Some(quiet_since),
+        };
+        let work = Work::Decide {
+            kind: DecisionKind::Silence,
+            reason,
+            quiet_since: Some(build.runner_began.unwrap_or(quiet_since)),
             answer,
         };
         if shared

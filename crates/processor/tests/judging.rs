@@ -401,6 +401,19 @@ async fn a_decision_holds_until_the_next_event_takes_it_back() {
 }
 
 #[tokio::test]
+async fn a_runner_that_was_heard_of_in_time_is_not_unreachable() {
+    let world = World::new().await;
+    let build = world.build().await;
+    world.submit(&[delta(&build, 1, "a")]).await;
+    let unreachable = DecisionKind::Unreachable;
+    let decided = world
+        .handle
+        .decide(&build.command, unreachable, "late".into());
+    assert!(!decided.await.unwrap());
+    assert_eq!(world.session(&build).await.status, SessionStatus::Active);
+}
+
+#[tokio::test]
 async fn a_build_whose_runner_is_gone_fails_by_silence() {
     let options = Options {
         silence: std::time::Duration::ZERO,
@@ -417,6 +430,30 @@ async fn a_build_whose_runner_is_gone_fails_by_silence() {
     let key = SessionKey::Command(build.command.clone());
     let session = world.store.session(key).await.unwrap().unwrap();
     assert!(session.error_message.unwrap().contains("nothing was heard"));
+}
+
+#[tokio::test]
+async fn a_build_whose_runner_was_started_anew_fails_by_silence_until_it_is_heard_of() {
+    let options = Options {
+        runner_gone_after: std::time::Duration::ZERO,
+        watch_every: std::time::Duration::from_millis(20),
+        ..common::quick_options()
+    };
+    let world = World::with(options).await;
+    let build = world.build().await;
+    let status = |uptime: f64| json!({"type": "runner-status", "runnerId": "r", "payload": {"uptimeSeconds": uptime}});
+    world.submit(&[status(3600.0), delta(&build, 1, "a")]).await;
+    assert_eq!(world.session(&build).await.status, SessionStatus::Active);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while world.session(&build).await.status == SessionStatus::Active {
+        assert!(std::time::Instant::now() < deadline, "still running");
+        world.submit(&[status(0.0)]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let session = world.session(&build).await;
+    assert!(!session.is_final && session.error_message.unwrap().contains("anew"));
+    world.submit(&[delta(&build, 2, "b")]).await;
+    assert_eq!(world.session(&build).await.status, SessionStatus::Active);
 }
 
 #[tokio::test]

@@ -298,7 +298,8 @@ pub struct Runner {
     pub broker_url: Option<String>,
     /// Whether it is linked.
     pub link: LinkState,
-    /// What it last said about itself, as JSON.
+    /// What it last said about itself, as JSON. Whoever writes the row may add `beganAt`, the time by the server's
+    /// clock when the runner's process began.
     pub payload: Option<String>,
     /// When it was last heard of, by the server's clock.
     pub last_seen_at: Timestamp,

@@ -66,7 +66,8 @@ pub trait Store: Send + Sync {
     async fn unwritten_builds(&self, limit: u32) -> Result<Vec<String>>;
 
     /// Running builds that were last heard of before `quiet_since`, and whose runner is not linked, or was
-    /// not heard of since `runner_since`. Both are times by the server's clock.
+    /// not heard of since `runner_since`; and those that were last heard of before their runner began, which it
+    /// did before `runner_since`. All are times by the server's clock.
     ///
     /// # Errors
     /// [`StateError`] if the database cannot be read.
@@ -283,6 +284,8 @@ pub struct QuietBuild {
     pub command_id: String,
     /// When it was last heard of, by the server's clock.
     pub heard_at: Timestamp,
+    /// When its runner was started anew, if that is what ended it.
+    pub runner_began: Option<Timestamp>,
 }
 
 /// The ways to name a build.

@@ -278,6 +278,26 @@ pub async fn only_builds_whose_runner_is_gone_are_silent(store: &dyn Store) {
     assert!(quiet(100, 100).await.unwrap().is_empty());
 }
 
+pub async fn a_build_that_its_runners_new_process_says_nothing_of_is_silent(store: &dyn Store) {
+    let build = build(store, "a").await;
+    commit(store, build.batch(1, 9)).await;
+    let began = |millis| Runner {
+        id: "runner".into(),
+        broker_url: None,
+        link: LinkState::Up,
+        payload: Some(format!("{{\"beganAt\":\"{}\"}}", at(millis))),
+        last_seen_at: at(100),
+    };
+    let silent = async |runner_since| store.quiet_builds(at(0), at(runner_since)).await.unwrap();
+    store.upsert_runner(began(9)).await.unwrap();
+    assert!(silent(50).await.is_empty(), "heard of since then");
+    store.upsert_runner(began(20)).await.unwrap();
+    assert!(silent(20).await.is_empty(), "it began only just now");
+    assert_eq!(silent(21).await[0].runner_began, Some(at(20)));
+    commit(store, build.batch(10, 30)).await;
+    assert!(silent(50).await.is_empty());
+}
+
 pub async fn what_is_known_of_a_runner_stays_until_something_newer_is_said(store: &dyn Store) {
     let runner = Runner {
         id: "r".into(),

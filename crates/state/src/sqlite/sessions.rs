@@ -207,28 +207,48 @@ pub(super) fn quiet_builds(
     runner_since: Timestamp,
 ) -> rusqlite::Result<Vec<QuietBuild>> {
     // Running builds are few; each costs one look at the end of its log.
-    let running: Vec<QuietBuild> = connection
+    let running: Vec<(QuietBuild, bool)> = connection
         .prepare_cached(
             "SELECT session.id, session.command_id, COALESCE(
                  (SELECT received_at FROM runner_events AS event
                   WHERE event.command_id = session.command_id ORDER BY seq DESC LIMIT 1),
-                 session.created_at)
+                 session.created_at),
+                 runner.id IS NULL OR runner.link = 'down' OR runner.last_seen_at < ?, runner.payload
              FROM generation_sessions AS session
              JOIN commands AS command ON command.id = session.command_id
              LEFT JOIN runners AS runner ON runner.id = command.runner_id
-             WHERE session.status = 'active'
-                 AND (runner.id IS NULL OR runner.link = 'down' OR runner.last_seen_at < ?)",
+             WHERE session.status = 'active'",
         )?
         .query_map([Millis(runner_since)], |row| {
-            Ok(QuietBuild {
+            let heard_at = time_there(row, 2)?;
+            let is_gone: bool = row.get(3)?;
+            let payload: Option<String> = row.get(4)?;
+            let began = payload.as_deref().and_then(began_at);
+            let build = QuietBuild {
                 session_id: row.get::<_, Id>(0)?.0,
                 command_id: row.get(1)?,
-                heard_at: time_there(row, 2)?,
-            })
+                heard_at,
+                runner_began: began.filter(|began| heard_at < *began && *began < runner_since),
+            };
+            Ok((build, is_gone))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let quiet = |build: &QuietBuild| build.heard_at < quiet_since;
-    Ok(running.into_iter().filter(quiet).collect())
+    let quiet = |(build, is_gone): &(QuietBuild, bool)| {
+        build.runner_began.is_some() || (*is_gone && build.heard_at < quiet_since)
+    };
+    let quiet = running.into_iter().filter(quiet);
+    Ok(quiet.map(|(build, _)| build).collect())
+}
+
+/// When a runner's process began, as far as its status tells.
+fn began_at(payload: &str) -> Option<Timestamp> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Status {
+        began_at: String,
+    }
+    let status: Status = serde_json::from_str(payload).ok()?;
+    status.began_at.parse().ok()
 }
 
 pub(super) fn session(
