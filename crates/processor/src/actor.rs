@@ -351,17 +351,24 @@ impl Actor {
         if let Some(context) = contexts.last() {
             self.last_span = Some(context.clone());
         }
-        if let (Some((updates, urgent)), Some((project_id, session_id))) = (updates, ids)
-            && !updates.is_empty()
-        {
-            shared.feed.publish(Change {
-                project_id,
-                session_id,
-                seq: state.position.last_seq,
-                updates,
-                urgent,
-                traces: by_trace(contexts),
-            });
+        match (updates, ids) {
+            (Some((updates, urgent)), Some((project_id, session_id))) if !updates.is_empty() => {
+                shared.feed.publish(Change {
+                    project_id,
+                    session_id,
+                    seq: state.position.last_seq,
+                    updates,
+                    urgent,
+                    traces: by_trace(contexts),
+                });
+            }
+            // Nothing was built, since nobody followed. Whoever has begun meanwhile has missed it.
+            (None, Some((project_id, session_id)))
+                if shared.feed.is_followed(project_id, session_id) =>
+            {
+                shared.feed.left_out(project_id, session_id);
+            }
+            _ => {}
         }
         self.state = Some(state);
         Ok(())
@@ -398,6 +405,10 @@ impl Actor {
                 .load()
                 .await
                 .map_err(|error| unavailable(error.into()))?;
+            // An event came just before the time for it was up.
+            if kind == DecisionKind::Unreachable && state.position.last_seq > 0 {
+                return Ok(false);
+            }
             let decision = Decision {
                 after_seq: state.position.last_seq,
                 kind,

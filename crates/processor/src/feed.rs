@@ -151,16 +151,25 @@ impl Feed {
     pub(crate) fn publish(&self, change: Change) {
         let bytes = change.bytes();
         let change = Arc::new(change);
-        let interests = [
-            Interest::Session(change.session_id),
-            Interest::Project(change.project_id),
-        ];
+        self.each(change.project_id, change.session_id, |queue| {
+            queue.push(&change, bytes);
+        });
+    }
+
+    /// Tells everyone who follows that there was a change for which nothing was built: they began to follow while
+    /// it was being committed, and what they have read of the build may be older.
+    pub(crate) fn left_out(&self, project_id: Uuid, session_id: Uuid) {
+        self.each(project_id, session_id, Queue::lag);
+    }
+
+    fn each(&self, project_id: Uuid, session_id: Uuid, tell: impl Fn(&Queue)) {
+        let interests = [Interest::Session(session_id), Interest::Project(project_id)];
         let subscribers = self.subscribers.read();
         let queues = interests
             .iter()
             .filter_map(|interest| subscribers.get(interest));
         for queue in queues.flatten().filter_map(Weak::upgrade) {
-            queue.push(&change, bytes);
+            tell(&queue);
         }
     }
 }
@@ -169,10 +178,7 @@ impl Queue {
     fn push(&self, change: &Arc<Change>, bytes: usize) {
         let mut waiting = self.waiting.lock();
         if waiting.bytes + bytes > QUEUE_BYTES {
-            *waiting = Waiting {
-                lagged: true,
-                ..Waiting::default()
-            };
+            waiting.lag();
         }
         // What comes before the subscriber has taken note of its lag is in the snapshot that it will take.
         if !waiting.lagged {
@@ -180,6 +186,11 @@ impl Queue {
             waiting.changes.push_back(Arc::clone(change));
         }
         drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    fn lag(&self) {
+        self.waiting.lock().lag();
         self.arrived.notify_one();
     }
 
@@ -191,6 +202,15 @@ impl Queue {
         let change = waiting.changes.pop_front()?;
         waiting.bytes -= change.bytes();
         Some(Delivery::Change(change))
+    }
+}
+
+impl Waiting {
+    fn lag(&mut self) {
+        *self = Self {
+            lagged: true,
+            ..Self::default()
+        };
     }
 }
 

@@ -109,3 +109,28 @@ async fn a_command_that_another_server_moved_on_is_read_anew() {
         assert_eq!(stored, naive::fold(&events));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_begins_to_follow_during_a_commit_is_told_of_it() {
+    let world = World::new().await;
+    let build = world.build().await;
+    let database = database(&world);
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let handle = world.handle.clone();
+    let events = common::incoming(&[delta(&build, 1, "a")]);
+    let submitted = tokio::spawn(async move { handle.submit(events).await });
+    // Gives the event the time to reach the commit that waits for the lock. Whether it gets there or not, the
+    // subscriber must hear of it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let interest = hopline_processor::Interest::Session(build.session);
+    let mut following = world.handle.feed().subscribe(interest);
+    let session = world.session(&build).await;
+    assert_eq!(session.last_seq, 0, "not committed yet");
+    database.execute_batch("COMMIT").unwrap();
+    submitted.await.unwrap().unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(20), following.next()).await;
+    assert!(
+        told.is_ok(),
+        "a change was neither told nor said to be missing"
+    );
+}
