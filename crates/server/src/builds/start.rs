@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hopline_state::group::ProjectChange;
 use hopline_state::rows::{DecisionKind, Project, Session, SessionStatus};
-use hopline_wire::command::{CancelBuild, CommandType, StartBuild};
+use hopline_wire::command::{CancelBuild, CommandLine, CommandType, StartBuild};
+use hopline_wire::text::storable;
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -183,7 +184,7 @@ fn complete(
         };
     }
     match payload.agent.as_str() {
-        "command" | "stream" if payload.command.is_none() => {
+        "command" | "stream" if payload.command.as_ref().is_none_or(is_empty) => {
             return bad("the agents command and stream need a command");
         }
         "steps" if payload.steps.as_ref().is_none_or(Vec::is_empty) => {
@@ -191,6 +192,8 @@ fn complete(
         }
         _ => {}
     }
+    // The agent's name goes into a row; no row holds these characters.
+    payload.agent = storable(&payload.agent).into_owned();
     payload.project_slug.clone_from(&project.slug);
     payload.project_name.clone_from(&project.name);
     if trace.context.is_recorded() {
@@ -198,6 +201,13 @@ fn complete(
         payload.more.insert("otlp".into(), json!({ "key": key }));
     }
     Ok(payload)
+}
+
+fn is_empty(command: &CommandLine) -> bool {
+    match command {
+        CommandLine::Argv(argv) => argv.first().is_none_or(String::is_empty),
+        CommandLine::Shell(line) => line.trim().is_empty(),
+    }
 }
 
 /// The project's files are at this runner from now on.
@@ -276,7 +286,7 @@ async fn cancel(app: &Arc<App>, id: Uuid, trace: &RequestTrace) -> ApiResult<Bui
         });
     };
     let payload = CancelBuild {
-        target_command_id: session.command_id,
+        target_command_id: session.command_id.clone(),
     };
     let outgoing = Outgoing::new(
         CommandType::CancelBuild,
@@ -289,7 +299,7 @@ async fn cancel(app: &Arc<App>, id: Uuid, trace: &RequestTrace) -> ApiResult<Bui
         .create_command(outgoing.row(session.project_id))
         .await?;
     let command_id = Some(outgoing.command.id.clone());
-    app.send(outgoing);
+    app.send_cancellation(outgoing, session.command_id);
     Ok(BuildCancelled {
         ok: true,
         command_id,

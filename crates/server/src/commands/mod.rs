@@ -10,6 +10,7 @@
 pub(crate) mod answers;
 mod ask;
 mod broker;
+mod cancel;
 mod deliver;
 
 pub(crate) use ask::Asked;
@@ -98,6 +99,18 @@ impl App {
         let app = std::sync::Arc::clone(self);
         self.tasks.spawn(async move {
             deliver::deliver(&app, &outgoing, &expected, app.options.command_timeout).await;
+        });
+    }
+
+    /// Sends a cancellation whose row is there on its way, and ends the build itself if the runner does not know it.
+    pub(crate) fn send_cancellation(
+        self: &std::sync::Arc<Self>,
+        outgoing: Outgoing,
+        target_command_id: String,
+    ) {
+        let app = std::sync::Arc::clone(self);
+        self.tasks.spawn(async move {
+            cancel::deliver_cancellation(&app, &outgoing, &target_command_id).await;
         });
     }
 }

@@ -13,6 +13,7 @@ use hopline_state::{Conflict, SessionFilter, StateError};
 use hopline_wire::Timestamp;
 use hopline_wire::command::{CommandType, DeleteProjectFiles};
 use hopline_wire::event::{EventType, FilesDeleted};
+use hopline_wire::text::storable;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -140,7 +141,8 @@ pub(crate) async fn create_project(
     State(app): State<Arc<App>>,
     JsonBody(new): JsonBody<NewProject>,
 ) -> ApiResult<(StatusCode, Json<ProjectView>)> {
-    let name = new.name.trim();
+    // No row holds these characters.
+    let name = storable(new.name.trim());
     if name.is_empty() || name.len() > MAX_NAME {
         return Err(ApiError::bad_request(
             "bad_name",
@@ -157,9 +159,9 @@ pub(crate) async fn create_project(
     let now = Timestamp::now();
     let mut project = Project {
         id: Uuid::new_v4(),
-        name: name.to_owned(),
-        slug: wanted.map_or_else(|| slug::of_name(name), str::to_owned),
-        description: new.description,
+        slug: wanted.map_or_else(|| slug::of_name(&name), str::to_owned),
+        name: name.into_owned(),
+        description: new.description.map(|text| storable(&text).into_owned()),
         status: ProjectStatus::Pending,
         project_type: None,
         path: None,
@@ -167,7 +169,7 @@ pub(crate) async fn create_project(
         port: None,
         dev_server_port: None,
         dev_server_status: None,
-        runner_id: new.runner_id,
+        runner_id: new.runner_id.map(|id| storable(&id).into_owned()),
         error_message: None,
         last_activity_at: None,
         created_at: now,

@@ -268,6 +268,8 @@ async fn a_build_that_makes_no_sense_is_refused() {
         json!({"agent": "steps", "steps": [{"name": "x"}]}),
         json!({"agent": "steps", "steps": [{"name": "x", "run": "true", "tiemout": 1}]}),
         json!({"command": 5}),
+        json!({"command": []}),
+        json!({"command": " "}),
         json!({"command": "true", "operationType": "odd"}),
         json!({"command": "true", "trace": "odd"}),
     ] {
@@ -321,6 +323,38 @@ async fn a_cancellation_goes_to_the_builds_runner_or_is_decided_here() {
         (&build["status"], &build["errorMessage"]),
         (&json!("failed"), &json!("cancelled"))
     );
+}
+
+#[tokio::test]
+async fn a_build_that_its_runner_does_not_know_ends_when_it_is_cancelled() {
+    let house = house().await;
+    let broker = broker().await;
+    let project = house.project("p").await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let (started, command) = start(&house, &broker, &project).await;
+    house
+        .ingest(event("ack", &command, 1, json!({})).to_string())
+        .await;
+    let build = format!("/api/builds/{}", started["sessionId"].as_str().unwrap());
+    let (status, _) = house.post(&format!("{build}/cancel"), json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let cancel = broker.next().await["command"].take();
+    let unknown = json!({"error": "the build never ran here", "code": "already_ended"});
+    house
+        .ingest(event("error", &cancel, 1, unknown).to_string())
+        .await;
+    let ended = crate::support::until(|| async {
+        let (_, build) = house.get(&build).await;
+        (build["status"] == "failed").then_some(build)
+    })
+    .await;
+    assert_eq!(
+        (&ended["errorMessage"], &ended["final"]),
+        (&json!("cancelled"), &json!(true))
+    );
+    let path = format!("/api/projects/{project}/build");
+    let (status, body) = house.post(&path, json!({"command": ["true"]})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{body}");
 }
 
 #[tokio::test]

@@ -53,6 +53,22 @@ async fn a_project_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn what_no_row_can_hold_is_replaced_in_names() {
+    let house = house().await;
+    let (status, project) = house
+        .post(
+            "/api/projects",
+            json!({"name": "a\u{0}b", "description": "\u{0}"}),
+        )
+        .await;
+    assert_eq!(status, StatusCode::CREATED, "{project}");
+    assert_eq!(
+        (&project["name"], &project["description"]),
+        (&json!("a\u{fffd}b"), &json!("\u{fffd}"))
+    );
+}
+
+#[tokio::test]
 async fn a_command_must_be_sent_as_json() {
     let house = house().await;
     for content_type in [
