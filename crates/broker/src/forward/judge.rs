@@ -8,6 +8,10 @@ use super::transport::Delivered;
 use super::upstream::{Pauses, Peer};
 use crate::hub::{Fate, Held, Judged, Part};
 
+/// After so many refusals of one event alone, some minutes of them, it is given up if the server acknowledges nothing:
+/// the original's refuses for good by a status only. Where events are acknowledged, they are refused by name.
+const MOST_REFUSALS: u32 = 8;
+
 /// An answer, and what is known about its request.
 pub(super) struct Judge<'a> {
     pub(super) delivered: &'a Delivered,
@@ -58,6 +62,18 @@ impl Judge<'_> {
             Delivered::TooLarge => self.too_large(&mut judged, events),
             Delivered::Unavailable { error, .. } | Delivered::Forbidden { error } => {
                 self.back(&mut judged, events, error);
+            }
+            Delivered::Failed {
+                error,
+                lasting: true,
+            } if self.alone && self.peer == Peer::Plain && refused_often(&events) => {
+                for held in events {
+                    let fate = Fate::Rejected {
+                        code: "refused".into(),
+                        error: format!("the server refuses the event: {error}").into(),
+                    };
+                    judged.finish(held, fate);
+                }
             }
             Delivered::Failed { error, lasting } => {
                 self.back(&mut judged, events, error);
@@ -140,6 +156,10 @@ impl Judge<'_> {
             judged.finish(held, fate);
         }
     }
+}
+
+fn refused_often(events: &[Held]) -> bool {
+    events.iter().all(|held| held.attempts + 1 >= MOST_REFUSALS)
 }
 
 impl Judged {

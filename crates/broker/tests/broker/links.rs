@@ -282,3 +282,25 @@ async fn an_event_with_a_member_twice_keeps_its_place_and_blocks_nothing() {
     runner.acked("c", 3).await;
     assert_eq!(seqs(&api.committed("c")), [1, 2, 3]);
 }
+
+#[tokio::test]
+async fn what_the_originals_server_keeps_refusing_is_given_up_and_blocks_nothing() {
+    let api = Api::start().await;
+    {
+        let mut ledger = api.ledger.lock();
+        ledger.plain = true;
+        ledger.poison = Some("poison");
+    }
+    let mut options = options(&api);
+    options.slow_pause = Duration::from_millis(1);
+    let broker = start(options).await;
+    let mut runner = Runner::legacy(&broker.handle, "r").await;
+    let mut poison = unnumbered("c", 2);
+    poison["data"] = "poison".into();
+    for event in [unnumbered("c", 1), poison, unnumbered("c", 3)] {
+        runner.send(&event).await;
+    }
+    assert_eq!(api.wait_for("c", 2).await.len(), 2);
+    let metrics = broker.metrics.render();
+    assert!(metrics.contains(r#"events_rejected_total{code="other"} 1"#));
+}
