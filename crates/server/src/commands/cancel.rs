@@ -18,13 +18,14 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Delivers a cancellation, and sees to it that the build ends where the runner does not know it.
 pub(super) async fn deliver_cancellation(app: &Arc<App>, outgoing: &Outgoing, target: &str) {
-    let expected = app.answers.expect(&outgoing.command.id, &[EventType::Ack]);
+    // An error is given to whoever waits, whatever else is wanted; a runner may well acknowledge before it.
+    let expected = app.answers.expect(&outgoing.command.id, &[]);
     let timeout = app.options.command_timeout;
     deliver::deliver(app, outgoing, &expected, timeout).await;
     let answer = tokio::select! {
         answer = expected.next() => answer,
         () = app.stopping.cancelled() => return,
-        () = tokio::time::sleep(timeout) => return,
+        () = tokio::time::sleep(app.options.answer_timeout) => return,
     };
     if !answer.is_ok_and(|event| says_already_ended(&event)) {
         return;

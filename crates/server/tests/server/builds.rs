@@ -340,9 +340,12 @@ async fn a_build_that_its_runner_does_not_know_ends_when_it_is_cancelled() {
     assert_eq!(status, StatusCode::ACCEPTED);
     let cancel = broker.next().await["command"].take();
     let unknown = json!({"error": "the build never ran here", "code": "already_ended"});
-    house
-        .ingest(event("error", &cancel, 1, unknown).to_string())
-        .await;
+    for event in [
+        event("ack", &cancel, 1, json!({})),
+        event("error", &cancel, 2, unknown),
+    ] {
+        house.ingest(event.to_string()).await;
+    }
     let ended = crate::support::until(|| async {
         let (_, build) = house.get(&build).await;
         (build["status"] == "failed").then_some(build)
