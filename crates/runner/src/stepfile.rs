@@ -122,6 +122,7 @@ fn read_step(text: &str, raw: RawStep) -> Result<Step, StepFileError> {
         env,
         cwd: raw.cwd,
         timeout_seconds,
+        more: Default::default(),
     })
 }
 

@@ -232,7 +232,7 @@ impl std::fmt::Display for CommandLine {
 
 /// One step of the agent `steps`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Its name: its todo and its span bear it.
     pub name: String,
@@ -247,6 +247,9 @@ pub struct Step {
     /// After how many seconds it is ended; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
+    /// Members this version does not know.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// The payload of `cancel-build`.
@@ -374,5 +377,13 @@ mod tests {
         let steps = build.steps.unwrap();
         assert_eq!(steps[0].run, CommandLine::Shell("make".into()));
         assert_eq!(steps[1].run.to_string(), "make test");
+    }
+
+    #[test]
+    fn a_step_of_a_newer_peer_survives_a_round_trip() {
+        let json = r#"{"name":"a","run":"make","timeoutSeconds":5,"retries":2}"#;
+        let step: Step = serde_json::from_str(json).unwrap();
+        assert_eq!(step.timeout_seconds, Some(5));
+        assert_eq!(serde_json::to_string(&step).unwrap(), json);
     }
 }
