@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -408,12 +408,22 @@ pub struct Event {
     /// See [`EventHead::seq`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// The trace carrier.
-    #[serde(rename = "_sentry", default, skip_serializing_if = "Option::is_none")]
+    /// The trace carrier; none if it is malformed, which never fails the event.
+    #[serde(
+        rename = "_sentry",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "carrier_if_right"
+    )]
     pub carrier: Option<Carrier>,
     /// Everything else, to be read with [`Event::payload`].
     #[serde(flatten)]
     pub fields: Map<String, Value>,
+}
+
+fn carrier_if_right<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Carrier>, D::Error> {
+    let value = Value::deserialize(value)?;
+    Ok(Carrier::deserialize(value).ok())
 }
 
 impl Event {

@@ -82,6 +82,8 @@ fn a_member_that_is_there_twice_is_refused_under_the_events_number() {
 
 #[test]
 fn a_malformed_carrier_does_not_spoil_the_event() {
+    let owned: Event = serde_json::from_str(r#"{"type":"ack","_sentry":5,"x":1}"#).unwrap();
+    assert_eq!((owned.carrier, &owned.fields["x"]), (None, &1.into()));
     let head = EventHead::read(r#"{"type":"ack","_sentry":5}"#).unwrap();
     assert!(CarrierRef::read(head.carrier.unwrap()).is_err());
     assert!(
