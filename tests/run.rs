@@ -426,3 +426,21 @@ fn a_second_ctrl_c_does_not_wait() {
     assert_eq!(ended.code(), 130, "{ended}");
     eventually("the child has ended", || (!is_alive(child)).then_some(()));
 }
+
+#[test]
+fn an_output_that_is_closed_early_is_no_failure_and_hides_none() {
+    let place = Place::new();
+    let closed = |args: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.hopline(args);
+        let child = command.stdout(writer).stderr(std::process::Stdio::piped());
+        let output = child.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), told)
+    };
+    let (code, told) = closed(&["run", "--", "sh", "-c", "exit 7"]);
+    assert!(code == Some(7) && !told.contains("pipe"), "{code:?} {told}");
+    let (code, told) = closed(&["builds"]);
+    assert!(code == Some(141) && told.is_empty(), "{code:?} {told}");
+}

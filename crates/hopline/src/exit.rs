@@ -26,6 +26,8 @@ pub(crate) const VERSION: u8 = 76;
 pub(crate) const FORBIDDEN: u8 = 77;
 /// Ended by Ctrl-C (128 + SIGINT, as shells have it).
 pub(crate) const INTERRUPTED: u8 = 130;
+/// Whoever read standard output has closed it (128 + SIGPIPE, as shells have it).
+pub(crate) const OUTPUT_CLOSED: u8 = 141;
 
 /// The table for `--help`.
 pub(crate) const HELP: &str = "\
@@ -40,7 +42,8 @@ Exit codes:
   75      taken: the data folder, a port or the project is in use
   76      the database or the server is of another version
   77      a credential is missing or wrong, or the secrets file is open to others
-  130     interrupted";
+  130     interrupted
+  141     whoever read the output has closed it";
 
 /// A failure with the exit code that tells it. Travels at the bottom of an `anyhow` chain.
 #[derive(Debug)]

@@ -39,12 +39,21 @@ pub(crate) fn main() -> ExitCode {
     let err = Style::of(&std::io::stderr(), no_colour);
     match start(cli, no_colour) {
         Ok(code) => code,
+        // Such as `hopline trace ID | head`: whoever reads has seen enough.
+        Err(error) if is_closed_output(&error) => ExitCode::from(exit::OUTPUT_CLOSED),
         Err(error) => {
             // Whoever closed standard error does not want to know.
             let _ = writeln!(std::io::stderr(), "{} {error:#}", err.bad("error:"));
             ExitCode::from(exit::code_of(&error))
         }
     }
+}
+
+/// Whether the error is no more than that the reader of standard output has gone. Errors of sockets are never bare.
+fn is_closed_output(error: &anyhow::Error) -> bool {
+    let is_bare = error.chain().count() == 1;
+    let io = error.downcast_ref::<std::io::Error>();
+    is_bare && io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Whether the user wants no colours: by `NO_COLOR` (no-color.org), or a terminal that has none.

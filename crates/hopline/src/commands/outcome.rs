@@ -63,11 +63,19 @@ struct Line<'o> {
 }
 
 impl Outcome<'_> {
-    /// Says it, on standard output, as text or as one line of JSON.
+    /// Says it, on standard output, as text or as one line of JSON. Whoever closed that does not want to know; the
+    /// exit code tells the rest.
     ///
     /// # Errors
     /// If standard output cannot be written.
     pub(crate) fn print(&self, json: bool, full: bool, context: &Context) -> std::io::Result<()> {
+        match self.write(json, full, context) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    fn write(&self, json: bool, full: bool, context: &Context) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if json {
             serde_json::to_writer(&mut out, &self.line())?;
