@@ -13,8 +13,8 @@ use crate::exit;
 use crate::settings::{BaseUrl, LogStyle};
 
 const SETTINGS_HELP: &str = "\
-Every option that is a setting can also be given as HOPLINE_<NAME> in the environment or in hopline.toml, in
-the current folder or the data folder. A flag wins over the environment, that over the files.";
+Every option that is a setting can also be given as HOPLINE_<NAME> in the environment or in hopline.toml, \
+in the current folder or the data folder. A flag wins over the environment, that over the files.";
 
 fn long_help() -> String {
     format!("{SETTINGS_HELP}\n\n{}", exit::HELP)
