@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hopline_wire::span::{Attribute, Links, Resource, Span, SpanKind, SpanSink, SpanStatus};
+use hopline_wire::span::{
+    Attribute, Links, Resource, Span, SpanEvent, SpanKind, SpanSink, SpanStatus, Value,
+};
 use hopline_wire::{SpanId, TraceId};
 use parking_lot::{Condvar, Mutex};
 
@@ -315,14 +317,29 @@ impl Dropped {
     }
 }
 
-/// About how many bytes a span takes while it waits.
+/// About how many bytes a span takes while it waits. Texts count where a peer may choose their length.
 fn weight(span: &Span) -> usize {
-    let per_attribute = size_of::<Attribute>() + 16;
     let links = match &span.links {
         Links::None | Links::SameTrace(_) => 0,
         Links::Any(links) => links.len() * 64,
     };
-    size_of::<Span>() + span.attributes.len() * per_attribute + links + span.events.len() * 256
+    let events: usize = span
+        .events
+        .iter()
+        .map(|event| size_of::<SpanEvent>() + attributes_weight(&event.attributes))
+        .sum();
+    size_of::<Span>() + span.name.len() + attributes_weight(&span.attributes) + links + events
+}
+
+fn attributes_weight(attributes: &[Attribute]) -> usize {
+    let text = |attribute: &Attribute| match &attribute.value {
+        Value::Text(text) => text.len(),
+        _ => 16,
+    };
+    attributes
+        .iter()
+        .map(|attribute| size_of::<Attribute>() + text(attribute))
+        .sum()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::contract::Hop;
 use crate::sampling::Sampler;
 use crate::tracer::Tracer;
 use hopline_wire::Timestamp;
-use hopline_wire::span::{SinkError, Value};
+use hopline_wire::span::SinkError;
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<Span>>);
@@ -132,4 +132,22 @@ fn a_span_given_up_ends_as_failed_and_one_open_at_the_end_is_handed_on() {
     let kept = kept.0.lock();
     assert!(kept[0].status.is_error() && !kept[0].pending);
     assert!(kept[1].pending && kept[1].span_id == left_open.id());
+}
+
+#[test]
+fn long_texts_count_towards_the_queues_bytes() {
+    let (_kept, tracer, _thread) = started(DEFAULT_QUEUE_BYTES);
+    let span = || tracer.begin(Hop::SendEvent, "ack", &context(), Timestamp::now());
+    let plain = weight(&span());
+    let mut long = span();
+    long.attributes
+        .push(Attribute::new("process.command_line", "x".repeat(100_000)));
+    assert!(weight(&long) >= plain + 100_000);
+    let named = tracer.begin(
+        Hop::SendEvent,
+        "x".repeat(100_000),
+        &context(),
+        Timestamp::now(),
+    );
+    assert!(weight(&named) >= plain + 99_000);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hopline_wire::SpanId;
 use hopline_wire::command::CommandLine as WireCommandLine;
+use hopline_wire::text;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,9 @@ use crate::trace::{CommandTrace, Scope, keys};
 /// How long the pipes of a program that has ended may stay silent before they are let go. Only a process out of the
 /// guard's reach can hold them open.
 const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
+
+/// As much of a command line is told on its span, in bytes: a system's longest has megabytes.
+const MAX_LINE_TOLD_BYTES: usize = 4 << 10;
 
 /// Where OpenTelemetry's SDKs send to, and with which headers ("OpenTelemetry Protocol Exporter").
 const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -114,7 +118,9 @@ impl Program<'_> {
         };
         let process = spawn(&run.core.guard, spec).await?;
         span.set(keys::PROCESS_PID, i64::from(process.pid()));
-        span.set(keys::PROCESS_COMMAND_LINE, self.command.to_string());
+        let line = self.command.to_string();
+        let line = text::prefix(&line, MAX_LINE_TOLD_BYTES).to_owned();
+        span.set(keys::PROCESS_COMMAND_LINE, line);
         span.set(keys::PROCESS_DIRECTORY, directory);
         Ok(process)
     }
