@@ -36,6 +36,7 @@ use crate::frame::FrameEncoder;
 use crate::overview::Overview;
 use crate::store::{Appended, Durability, Part, Stats, Trace, TraceStore, TracesError};
 use index::Entry;
+use reading::Reading;
 use segment::{SEGMENT_HEADER, Sealed, Tail, Written};
 
 mod flush;
@@ -223,7 +224,7 @@ impl TraceStore for LogStore {
     }
 
     fn trace(&self, trace: TraceId, limit: usize) -> Result<Trace, TracesError> {
-        self.shared.read(trace)?.trace(limit)
+        Reading::trace(&self.shared, trace, limit)
     }
 
     fn for_each(
@@ -231,11 +232,11 @@ impl TraceStore for LogStore {
         trace: TraceId,
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError> {
-        self.shared.read(trace)?.for_each(visit)
+        Reading::for_each(&self.shared, trace, visit)
     }
 
     fn overview(&self, trace: TraceId) -> Result<Option<Overview>, TracesError> {
-        self.shared.read(trace)?.overview()
+        Reading::overview(&self.shared, trace)
     }
 
     fn stats(&self) -> Stats {

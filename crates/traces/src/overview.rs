@@ -96,17 +96,18 @@ impl<'a> Facts<'a> {
 pub(crate) struct Survey {
     figures: Overview,
     journeys: Journeys,
+    /// The parent of each span that has one.
+    parents: Vec<SpanId>,
 }
 
 impl Survey {
-    /// Takes note of a span; each is to come once. `misses_parent`: it names one that the trace has not.
-    pub(crate) fn add(&mut self, facts: &Facts<'_>, misses_parent: bool) {
+    /// Takes note of a span; each is to come once.
+    pub(crate) fn add(&mut self, facts: &Facts<'_>) {
         let figures = &mut self.figures;
         let is_first = figures.total == 0;
         figures.total += 1;
         figures.errors += u64::from(facts.failed);
         figures.pending += u64::from(facts.pending);
-        figures.orphans += u64::from(misses_parent);
         figures.start = match is_first {
             true => facts.start,
             false => figures.start.min(facts.start),
@@ -114,13 +115,31 @@ impl Survey {
         figures.end = figures.end.max(facts.end).max(facts.start);
         figures.ended |= facts.op == ops::PERSIST_FINALIZE;
         self.journeys.add(facts);
+        self.parents.extend(facts.parent_id);
     }
 
-    /// What was gathered.
-    pub(crate) fn overview(self) -> Overview {
+    /// What was gathered. `ids` are those of all spans that came, sorted.
+    pub(crate) fn overview(mut self, ids: &[SpanId]) -> Overview {
         Overview {
+            orphans: count_missing(&mut self.parents, ids),
             arrivals: self.journeys.arrivals(),
             ..self.figures
         }
     }
+}
+
+/// How many of the parents are not among the sorted ids. Sorting first is quicker than as many searches.
+fn count_missing(parents: &mut [SpanId], ids: &[SpanId]) -> u64 {
+    parents.sort_unstable();
+    let mut rest = ids;
+    let mut missing = 0;
+    for parent in parents {
+        while let Some((id, after)) = rest.split_first()
+            && id < parent
+        {
+            rest = after;
+        }
+        missing += u64::from(rest.first() != Some(parent));
+    }
+    missing
 }

@@ -53,7 +53,7 @@ pub trait TraceStore: Send + Sync {
 
     /// The figures of a trace; none if it has no spans. Makes no span: much quicker than reading them.
     ///
-    /// Takes 16 bytes for each span of the trace, and a few dozen for each event.
+    /// Takes 24 bytes for each span of the trace, and a few dozen for each event.
     ///
     /// # Errors
     /// As [`Self::trace`].

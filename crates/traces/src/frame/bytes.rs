@@ -46,6 +46,7 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
         let (first, rest) = self
             .0
@@ -55,8 +56,19 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    #[inline]
+    /// Most numbers have one byte: that case is short enough to stand wherever one is read.
+    #[inline(always)]
     pub(super) fn number(&mut self) -> Result<u64, Corrupt> {
+        match self.0.split_first() {
+            Some((byte, rest)) if *byte < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Result<u64, Corrupt> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -72,12 +84,14 @@ impl<'a> Reader<'a> {
         Err(Corrupt("a number has more than 64 bits"))
     }
 
+    #[inline]
     pub(super) fn signed(&mut self) -> Result<i64, Corrupt> {
         let value = self.number()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     /// The next `length` bytes.
+    #[inline]
     pub(super) fn take(&mut self, length: u64) -> Result<&'a [u8], Corrupt> {
         let length = usize::try_from(length).map_err(|_| Corrupt("a length is too large"))?;
         let (taken, rest) = self

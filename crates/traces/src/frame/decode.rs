@@ -411,6 +411,7 @@ impl Tables<'_> {
 }
 
 /// Reads what is flagged as present.
+#[inline]
 fn when<T: Default>(
     present: bool,
     read: impl FnOnce() -> Result<T, Corrupt>,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use hopline_wire::TraceId;
 
-use super::reading::Reading;
 use super::segment::{Looked, Sealed, Written, read_frame};
 use super::{Counters, Shared};
 use crate::files::File;
@@ -27,11 +26,6 @@ enum Segment {
 }
 
 impl Shared {
-    /// Begins to read a trace.
-    pub(super) fn read(&self, trace: TraceId) -> Result<Reading<'_>, TracesError> {
-        Reading::begin(self, trace)
-    }
-
     /// Where the frames of a trace are, oldest first, so that what was appended later comes later.
     pub(super) fn places(&self, trace: TraceId) -> Result<Vec<Place>, TracesError> {
         let state = self.state.lock();

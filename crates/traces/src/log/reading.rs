@@ -28,14 +28,29 @@ pub(super) struct Reading<'s> {
     /// The number of the first record of each frame of each place, and in the end that of the record behind the last.
     /// Records of other traces have numbers too.
     firsts: Vec<Vec<u64>>,
+    once: Once,
+}
+
+/// What the first pass leaves.
+struct Once {
     /// Which records count: one for each span.
     counting: Records,
+    /// Which of these are unfinished.
+    unfinished: Records,
     /// The spans, sorted.
     ids: Vec<SpanId>,
+    /// Whether a span is there that was finished more than once.
+    is_repeated: bool,
 }
 
 impl<'s> Reading<'s> {
-    pub(super) fn begin(shared: &'s Shared, trace: TraceId) -> Result<Self, TracesError> {
+    /// Passes over the trace for the first time. `seen` is told of each finished span as it is met: once, unless the
+    /// span was stored again.
+    fn begin(
+        shared: &'s Shared,
+        trace: TraceId,
+        mut seen: impl FnMut(&Facts<'_>),
+    ) -> Result<Self, TracesError> {
         let places = shared.places(trace)?;
         let mut firsts = Vec::with_capacity(places.len());
         let mut met: Vec<(SpanId, u64)> = Vec::new();
@@ -52,6 +67,9 @@ impl<'s> Reading<'s> {
                     next += shared.meet(place, payload, trace, |record, facts| {
                         let finished = if facts.pending { 0 } else { FINISHED };
                         met.push((facts.span_id, (first + record) | finished));
+                        if !facts.pending {
+                            seen(&facts);
+                        }
                     });
                     ControlFlow::Continue(())
                 },
@@ -59,26 +77,29 @@ impl<'s> Reading<'s> {
             of_place.push(next);
             firsts.push(of_place);
         }
-        let (counting, ids) = each_once(met, next);
         Ok(Self {
             shared,
             trace,
             places,
             firsts,
-            counting,
-            ids,
+            once: each_once(met, next),
         })
     }
 
     /// The spans, at most `limit`.
-    pub(super) fn trace(self, limit: usize) -> Result<Trace, TracesError> {
-        let total = self.ids.len() as u64;
-        let mut spans = Vec::with_capacity(limit.min(self.ids.len()));
+    pub(super) fn trace(
+        shared: &'s Shared,
+        trace: TraceId,
+        limit: usize,
+    ) -> Result<Trace, TracesError> {
+        let reading = Self::begin(shared, trace, |_| {})?;
+        let total = reading.once.ids.len() as u64;
+        let mut spans = Vec::with_capacity(limit.min(reading.once.ids.len()));
         let chosen = match total > limit as u64 {
-            true => &self.choose(limit)?,
-            false => &self.counting,
+            true => &reading.choose(limit)?,
+            false => &reading.once.counting,
         };
-        self.make(chosen, |made| {
+        reading.make(chosen, |made| {
             spans.append(made);
             ControlFlow::Continue(())
         })?;
@@ -88,37 +109,39 @@ impl<'s> Reading<'s> {
 
     /// Shows all spans, frame by frame.
     pub(super) fn for_each(
-        self,
+        shared: &'s Shared,
+        trace: TraceId,
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError> {
-        let total = self.ids.len() as u64;
-        self.make(&self.counting, |spans| visit(Part { spans, total }))
+        let reading = Self::begin(shared, trace, |_| {})?;
+        let total = reading.once.ids.len() as u64;
+        reading.make(&reading.once.counting, |spans| visit(Part { spans, total }))
     }
 
-    /// The figures.
-    pub(super) fn overview(self) -> Result<Option<Overview>, TracesError> {
+    /// The figures: those of finished spans from the first pass, unless some were stored again.
+    pub(super) fn overview(
+        shared: &'s Shared,
+        trace: TraceId,
+    ) -> Result<Option<Overview>, TracesError> {
         let mut survey = Survey::default();
-        let mut last_parent = None;
-        self.facts(|_, facts| {
-            // Siblings often come one behind the other.
-            let is_there = facts.parent_id.is_none()
-                || facts.parent_id == last_parent
-                || facts
-                    .parent_id
-                    .is_some_and(|parent| self.ids.binary_search(&parent).is_ok());
-            if is_there {
-                last_parent = facts.parent_id;
+        let reading = Self::begin(shared, trace, |facts| survey.add(facts))?;
+        let once = &reading.once;
+        let rest = match once.is_repeated {
+            true => {
+                survey = Survey::default();
+                &once.counting
             }
-            survey.add(&facts, !is_there);
-        })?;
-        Ok((!self.ids.is_empty()).then(|| survey.overview()))
+            false => &once.unfinished,
+        };
+        reading.facts(rest, |_, facts| survey.add(&facts))?;
+        Ok((!once.ids.is_empty()).then(|| survey.overview(&once.ids)))
     }
 
     /// Chooses the records of `limit` spans: see [`crate::store::TraceStore::trace`].
     fn choose(&self, limit: usize) -> Result<Records, TracesError> {
         // The last of those chosen so far on top.
         let mut chosen: BinaryHeap<(bool, Timestamp, SpanId, u64)> = BinaryHeap::new();
-        self.facts(|record, facts| {
+        self.facts(&self.once.counting, |record, facts| {
             let rank = (!facts.is_structural(), facts.start, facts.span_id, record);
             if chosen.len() < limit {
                 chosen.push(rank);
@@ -128,26 +151,30 @@ impl<'s> Reading<'s> {
                 *last = rank;
             }
         })?;
-        let mut records = Records::none_of(self.counting.length);
+        let mut records = Records::none_of(self.once.counting.length);
         for (.., record) in chosen {
             records.add(record);
         }
         Ok(records)
     }
 
-    /// Tells the facts of every span, with its record's number.
-    fn facts(&self, mut told: impl FnMut(u64, Facts<'_>)) -> Result<(), TracesError> {
+    /// Tells the facts of these records, with their numbers.
+    fn facts(
+        &self,
+        records: &Records,
+        mut told: impl FnMut(u64, Facts<'_>),
+    ) -> Result<(), TracesError> {
         for (place, firsts) in self.places.iter().zip(&self.firsts) {
             // Nothing breaks off here.
             let _ = self.shared.read_place(
                 place,
-                |frame| is_any(&self.counting, firsts, frame),
+                |frame| is_any(records, firsts, frame),
                 |frame, payload| {
                     // Damage was told of in the first pass.
                     let _ =
                         frame::facts(payload.unwrap_or_default(), self.trace, |record, facts| {
                             let record = firsts[frame] + record;
-                            if self.counting.has(record) {
+                            if records.has(record) {
                                 told(record, facts);
                             }
                         });
@@ -218,18 +245,28 @@ fn is_any(records: &Records, firsts: &[u64], frame: usize) -> bool {
     ends.is_some_and(|(first, end)| (*first..*end).any(|record| records.has(record)))
 }
 
-/// Of the records met, those that count, and their spans' ids: of each id the last that is finished, else the last.
-fn each_once(mut met: Vec<(SpanId, u64)>, length: u64) -> (Records, Vec<SpanId>) {
+/// Of the records met, those that count: of each span the last that is finished, else the last.
+fn each_once(mut met: Vec<(SpanId, u64)>, length: u64) -> Once {
     met.sort_unstable();
-    let mut counting = Records::none_of(length);
-    let mut ids = Vec::new();
+    let mut once = Once {
+        counting: Records::none_of(length),
+        unfinished: Records::none_of(length),
+        ids: Vec::new(),
+        is_repeated: false,
+    };
     for same in met.chunk_by(|a, b| a.0 == b.0) {
-        if let Some((id, entry)) = same.last() {
-            counting.add(entry & !FINISHED);
-            ids.push(*id);
+        let Some((id, entry)) = same.last() else {
+            continue;
+        };
+        once.ids.push(*id);
+        once.counting.add(entry & !FINISHED);
+        if entry & FINISHED == 0 {
+            once.unfinished.add(*entry);
         }
+        let finished = same.iter().filter(|(_, entry)| entry & FINISHED != 0);
+        once.is_repeated |= finished.count() > 1;
     }
-    (counting, ids)
+    once
 }
 
 /// Some of the records: a bit for each.

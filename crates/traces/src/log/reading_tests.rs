@@ -69,6 +69,9 @@ fn model(appends: &[Vec<Span>], trace: TraceId) -> Vec<Span> {
 }
 
 proptest! {
+    // Each case is a store with its thread, and read in five ways.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn every_way_of_reading_sees_each_span_once(appends in appends(), limit in 0..14_usize) {
         let store = store();

@@ -101,13 +101,14 @@ impl Journeys {
         if journey.hops[..hop].iter().all(|before| *before == 0) {
             journey.event_type = event_type;
         }
-        // A hop that was made again, after a retry, is there if any of its spans is well.
         let known = &mut journey.hops[hop];
-        if *known != PRESENT {
-            let pending = if facts.pending { PENDING } else { 0 };
-            let failed = if facts.failed { FAILED } else { 0 };
-            *known = PRESENT | pending | failed;
-        }
+        let pending = if facts.pending { PENDING } else { 0 };
+        let failed = if facts.failed { FAILED } else { 0 };
+        // A hop that was made again, after a retry, is there if any of its spans is well, whichever came first.
+        *known = match (*known, PRESENT | pending | failed) {
+            (PRESENT, _) | (_, PRESENT) => PRESENT,
+            (known, more) => known | more,
+        };
     }
 
     /// What the hops come to.
