@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::time::Timestamp;
 
@@ -70,8 +70,19 @@ pub struct Welcome {
     pub window_bytes: u64,
     /// The largest event taken, in bytes.
     pub max_event_bytes: u64,
-    /// The broker's clock when it wrote this.
+    /// The broker's clock when it wrote this, in ISO 8601 to the microsecond: runners tell by it how far their own
+    /// clocks are off, and a link within one machine takes less than a millisecond.
+    #[serde(serialize_with = "to_the_microsecond")]
     pub server_time: Timestamp,
+}
+
+fn to_the_microsecond<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    let millis = at.to_string();
+    let micros = at.as_nanos() / 1_000 % 1_000;
+    serializer.collect_str(&format_args!(
+        "{}{micros:03}Z",
+        millis.trim_end_matches('Z')
+    ))
 }
 
 /// The events of one command up to and including `seq` are settled: committed, or rejected for good.
@@ -141,9 +152,9 @@ mod tests {
                     window: 1,
                     window_bytes: 2,
                     max_event_bytes: 3,
-                    server_time: Timestamp::from_millis(0),
+                    server_time: Timestamp::from_nanos(1_002_003_000),
                 }),
-                r#"{"type":"welcome","window":1,"windowBytes":2,"maxEventBytes":3,"serverTime":"1970-01-01T00:00:00.000Z"}"#,
+                r#"{"type":"welcome","window":1,"windowBytes":2,"maxEventBytes":3,"serverTime":"1970-01-01T00:00:01.002003Z"}"#,
             ),
             (
                 LinkFrame::EventsAcked(EventsAcked {
