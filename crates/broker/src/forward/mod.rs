@@ -112,12 +112,13 @@ impl Forwarder {
         }
     }
 
-    fn conclude(&self, post: Post) {
+    fn conclude(&self, mut post: Post) {
         let at = Timestamp::now();
         let shown = u128::from(at.nanos_since(post.sent)) >= UNFINISHED_AFTER.as_nanos();
         let (peer, pauses) = {
             let now = Instant::now();
             let mut upstream = self.upstream.lock();
+            post.delivered = upstream.believe(post.delivered);
             upstream.learn(&post.delivered, post.single, post.events, now);
             if let Some(error) = post.delivered.error() {
                 self.counters.failed_posts.inc();

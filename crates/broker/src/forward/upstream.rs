@@ -151,6 +151,19 @@ impl Upstream {
         }
     }
 
+    /// What became of a request, as far as it can be believed. A server that has acknowledged goes on doing so:
+    /// a bare success after that is someone else's, a proxy's say, and settles nothing. Whoever puts the
+    /// original's server in the place of one that acknowledges restarts the broker.
+    pub(super) fn believe(&self, delivered: Delivered) -> Delivered {
+        match delivered {
+            Delivered::Taken if self.peer == Peer::Acknowledges => Delivered::Failed {
+                error: Text::Static("unacknowledged"),
+                lasting: false,
+            },
+            other => other,
+        }
+    }
+
     /// Learns from what became of a request of so many events.
     pub(super) fn learn(
         &mut self,
