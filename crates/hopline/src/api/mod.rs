@@ -144,7 +144,7 @@ impl ApiClient {
     /// # Errors
     /// [`ApiError`].
     pub(crate) async fn build(&self, session_id: &str) -> Result<Build, ApiError> {
-        let path = format!("/api/builds/{session_id}");
+        let path = format!("/api/builds/{session_id}?state=false");
         self.get("look at a build", &path).await
     }
 

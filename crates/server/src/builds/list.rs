@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hopline_state::rows::{LoggedEvent, Session, SessionStatus};
-use hopline_state::{Page, SessionFilter};
+use hopline_state::{Page, SessionFilter, SessionKey};
 use hopline_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -141,25 +141,43 @@ fn read_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
     ))
 }
 
+/// How much of a build is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct BuildParams {
+    /// Whether its state is wanted; without it the answer is small, and what a list of builds says of it.
+    #[serde(default = "yes")]
+    state: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
 /// A build's state, as live clients see it (GenerationState), and its trace's id.
-#[utoipa::path(get, path = "/api/builds/{sessionId}", tag = "builds", params(("sessionId" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/builds/{sessionId}", tag = "builds",
+    params(("sessionId" = Uuid, Path), BuildParams),
     responses((status = 200, body = Standing), (status = 404, body = Problem)))]
 pub(crate) async fn get_build(
     _: Admin,
     State(app): State<Arc<App>>,
     InPath(id): InPath<Uuid>,
+    Params(params): Params<BuildParams>,
 ) -> ApiResult<Response> {
-    let (session, state) = whole_build(&*app.store, id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("build"))?;
+    let none = || ApiError::not_found("build");
+    if !params.state {
+        let session = app.store.session(SessionKey::Id(id)).await?;
+        return Ok(Json(BuildView::from(session.ok_or_else(none)?)).into_response());
+    }
+    let (session, state) = whole_build(&*app.store, id).await?.ok_or_else(none)?;
     let standing = serde_json::to_string(&Standing::from(session))
         .map_err(|error| ApiError::internal("write the build", &error))?;
-    // Two objects become one: both have members, and no name is in both.
-    let json = format!(
-        "{},{}",
-        state.get().trim_end().strip_suffix('}').unwrap_or_default(),
-        &standing[1..]
-    );
+    // Two objects become one, in the place of the first, which may be large: both have members, and no name is in both.
+    let mut json = String::from(Box::<str>::from(state));
+    json.truncate(json.trim_end().len());
+    json.pop();
+    json.push(',');
+    json.push_str(&standing[1..]);
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 

@@ -85,6 +85,13 @@ async fn a_build_goes_from_request_to_end() {
     assert_eq!(build["todos"][0]["content"], "compile");
     assert_eq!(build["textByTodo"]["0"][0]["text"], "Hello");
 
+    let (_, standing) = house
+        .get(&format!("/api/builds/{session}?state=false"))
+        .await;
+    assert_eq!(
+        (&standing["sessionId"], standing.get("todos")),
+        (&build["sessionId"], None)
+    );
     let (_, log) = house
         .get(&format!("/api/builds/{session}/events?after=1&limit=2"))
         .await;
