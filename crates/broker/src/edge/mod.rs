@@ -116,7 +116,7 @@ impl Edge {
         }
         Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
-            "unauthorised",
+            "unauthorized",
             "expected the runner secret as a bearer token",
         ))
     }

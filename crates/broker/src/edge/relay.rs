@@ -63,7 +63,7 @@ pub(super) async fn relay(
         let error = "expected the runner secret or an ingest key as a bearer token";
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
-            "unauthorised",
+            "unauthorized",
             error,
         ));
     }

@@ -27,7 +27,7 @@ async fn every_surface_but_health_asks_for_the_secret() {
             let (status, body) = get(&broker, path, headers).await;
             assert_eq!(
                 (status, &body["code"]),
-                (401, &json!("unauthorised")),
+                (401, &json!("unauthorized")),
                 "{path}"
             );
         }
