@@ -31,6 +31,27 @@ fn a_command_that_ends_well_ends_the_run_well() {
 }
 
 #[test]
+fn a_proxy_of_the_network_has_no_part_in_a_run_on_this_machine() {
+    let place = Place::new();
+    // Nothing answers there: whatever came to it would hang.
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut command = place.hopline(&["run", "--json", "--", "true"]);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        command.env(name, &address);
+    }
+    let line = finish(command).expect(0).last_json();
+    assert!(line["spans"].as_u64() > Some(10), "{line}");
+    let came = proxy.accept().map(|_| ());
+    assert_eq!(
+        came.unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock,
+        "the proxy was asked for nothing"
+    );
+}
+
+#[test]
 fn the_commands_exit_code_is_passed_on() {
     let place = Place::new();
     for code in [1, 3, 77, 255] {

@@ -75,8 +75,6 @@ impl ApiClient {
         let http = hopline_telemetry::http::client_builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
-            // A server on this machine is not reached through a proxy.
-            .no_proxy_for_loopback(base)
             .build()
             .map_err(ApiError::Client)?;
         Ok(Self {
@@ -338,23 +336,6 @@ impl ApiClient {
             base: self.base.clone(),
             source: source.without_url().into(),
         }
-    }
-}
-
-/// Proxies, as reqwest reads them from the environment, are for the network, not for this machine.
-trait ProxyChoice {
-    fn no_proxy_for_loopback(self, base: &str) -> Self;
-}
-
-impl ProxyChoice for reqwest::ClientBuilder {
-    fn no_proxy_for_loopback(self, base: &str) -> Self {
-        let host = reqwest::Url::parse(base).ok();
-        let host = host.as_ref().and_then(|url| url.host_str());
-        let loopback = host.is_some_and(|host| {
-            let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-        });
-        if loopback { self.no_proxy() } else { self }
     }
 }
 
