@@ -195,7 +195,8 @@ impl TraceContext {
     }
 
     /// The environment variables that let a child process join the trace (OpenTelemetry's
-    /// "Environment Variables as Context Propagation Carriers", and Sentry's).
+    /// "Environment Variables as Context Propagation Carriers", and Sentry's). As in [`Self::headers`], what a header
+    /// could not hold is left out: a child that cannot be started would be worse.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let variable = |(name, value): (&'static str, String)| match name {

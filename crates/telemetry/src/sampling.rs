@@ -1,5 +1,6 @@
 //! The decision whether a trace is recorded: made once, at the trace's head, and obeyed by every hop.
 
+use hopline_wire::TraceId;
 use hopline_wire::baggage::SamplingContext;
 use rand::RngExt;
 
@@ -35,11 +36,11 @@ impl Sampler {
         }
     }
 
-    /// The decision about a trace that came undecided: by the random number of its head and the
-    /// head's rate, or this sampler's where the head named none. All hops that see the same context decide
-    /// alike.
+    /// The decision about a trace that came undecided: by the random number of its head, or the one that its id
+    /// stands for, and the head's rate, or this sampler's where the head named none. So every event of a trace is
+    /// decided alike, and by every hop of one rate.
     #[must_use]
-    pub fn decide_received(&self, context: Option<&SamplingContext>) -> bool {
+    pub fn decide_received(&self, trace_id: TraceId, context: Option<&SamplingContext>) -> bool {
         if let Some(sampled) = context.and_then(|context| context.sampled) {
             return sampled;
         }
@@ -47,8 +48,24 @@ impl Sampler {
             .and_then(|context| context.sample_rate)
             .unwrap_or(self.rate);
         let sample_rand = context.and_then(|context| context.sample_rand);
-        sample_rand.unwrap_or_else(|| rand::rng().random()) < rate
+        sample_rand.unwrap_or_else(|| number_of(trace_id)) < rate
     }
+}
+
+/// The number from 0 to below 1 that a trace's id stands for. OpenTelemetry takes the last seven bytes for random
+/// ("TraceState: Probability Sampling") and records a trace when they reach `1 - rate`; with this number its samplers
+/// and ours decide alike.
+fn number_of(trace_id: TraceId) -> f64 {
+    // As many of the seven bytes' bits as a number holds without rounding up to 1.
+    const STEPS: u64 = 1 << 52;
+    let [.., a, b, c, d, e, f, g] = trace_id.to_bytes();
+    let last = u64::from_be_bytes([0, a, b, c, d, e, f, g]) >> 4;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "both are within what is held exactly"
+    )]
+    let number = (STEPS - 1 - last) as f64 / STEPS as f64;
+    number
 }
 
 #[cfg(test)]
@@ -76,13 +93,42 @@ mod tests {
             ..SamplingContext::default()
         };
         let sampler = Sampler::new(0.0);
-        assert!(sampler.decide_received(Some(&context(0.49))));
-        assert!(!sampler.decide_received(Some(&context(0.5))));
+        let id = crate::ids::new_trace_id();
+        assert!(sampler.decide_received(id, Some(&context(0.49))));
+        assert!(!sampler.decide_received(id, Some(&context(0.5))));
         let without_rate = SamplingContext {
             sample_rand: Some(0.49),
             ..SamplingContext::default()
         };
-        assert!(!sampler.decide_received(Some(&without_rate)));
-        assert!(Sampler::new(1.0).decide_received(None));
+        assert!(!sampler.decide_received(id, Some(&without_rate)));
+        assert!(Sampler::new(1.0).decide_received(id, None));
+    }
+
+    #[test]
+    fn an_undecided_trace_without_a_number_is_decided_by_its_id_and_each_time_alike() {
+        let sampler = Sampler::new(0.5);
+        let mut recorded = 0;
+        for _ in 0..1_000 {
+            let id = crate::ids::new_trace_id();
+            let first = sampler.decide_received(id, None);
+            assert!((0..10).all(|_| sampler.decide_received(id, None) == first));
+            assert!(Sampler::new(1.0).decide_received(id, None));
+            assert!(!Sampler::new(0.0).decide_received(id, None));
+            recorded += u32::from(first);
+        }
+        assert!((350..650).contains(&recorded), "{recorded} of 1000");
+    }
+
+    #[test]
+    fn an_id_stands_for_the_number_that_opentelemetry_sees_in_it() {
+        let decided =
+            |id: &str, rate| Sampler::new(rate).decide_received(id.parse().unwrap(), None);
+        // The last seven bytes are three quarters of their range: recorded from a rate of a quarter on.
+        let id = "00000000000000000bc0000000000000";
+        assert!(decided(id, 0.26) && !decided(id, 0.24));
+        let lowest = "0000000000000000ff00000000000000";
+        let highest = "000000000000000000ffffffffffffff";
+        assert!(decided(lowest, 1.0) && !decided(lowest, 0.999));
+        assert!(decided(highest, 0.001) && !decided(highest, 0.0));
     }
 }
