@@ -139,7 +139,7 @@ impl TraceContext {
     #[must_use]
     pub fn decided(mut self, sampler: &Sampler) -> Self {
         self.sampled
-            .get_or_insert_with(|| sampler.decide_received(self.baggage.sampling()));
+            .get_or_insert_with(|| sampler.decide_received(self.trace_id, self.baggage.sampling()));
         self
     }
 
@@ -206,11 +206,8 @@ impl TraceContext {
             _ => ("BAGGAGE", value),
         };
         let mut variables: Vec<_> = self.headers().into_iter().map(variable).collect();
-        variables.extend(
-            self.baggage
-                .as_str()
-                .map(|value| ("SENTRY_BAGGAGE", value.to_owned())),
-        );
+        let baggage = self.baggage.as_str().filter(|value| fits_header(value));
+        variables.extend(baggage.map(|value| ("SENTRY_BAGGAGE", value.to_owned())));
         variables
     }
 
@@ -363,5 +360,19 @@ mod tests {
             names,
             ["SENTRY_TRACE", "TRACEPARENT", "BAGGAGE", "SENTRY_BAGGAGE"]
         );
+    }
+
+    #[test]
+    fn no_variable_holds_what_keeps_a_child_from_starting() {
+        for bad in ["a=1\0,b=2", "a=1\n", "\u{7f}=1", "a=\u{1b}[31m"] {
+            let context = TraceContext {
+                baggage: Baggage::received(&format!("{bad},c=3")),
+                trace_state: Some(bad.into()),
+                ..from(&[("sentry-trace", TRACE)]).unwrap().unwrap()
+            };
+            let variables = context.environment();
+            let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, ["SENTRY_TRACE", "TRACEPARENT"], "{bad:?}");
+        }
     }
 }
