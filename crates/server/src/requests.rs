@@ -71,8 +71,11 @@ pub(crate) async fn traced<R: IntoResponse>(
 
 /// Reads the caller's trace. One that is malformed is counted and left out.
 pub(crate) fn caller_of(app: &App, headers: &HeaderMap) -> Option<TraceContext> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    TraceContext::from_headers(header).unwrap_or_else(|_| {
+    let lines = |name: &str| {
+        let lines = headers.get_all(name).into_iter();
+        lines.filter_map(|value| value.to_str().ok())
+    };
+    TraceContext::from_headers(lines).unwrap_or_else(|_| {
         app.counters.bad_carriers.inc();
         None
     })

@@ -69,24 +69,28 @@ impl TraceContext {
         }
     }
 
-    /// Reads the trace headers of a request or a frame's handshake; none if there are none.
+    /// Reads the trace headers of a request or a frame's handshake; none if there are none. `header` gives the values
+    /// of all lines of this name: `baggage` and `tracestate` may come in several, which are one list.
     ///
     /// # Errors
     /// [`BadCarrier`] if the headers are there and malformed.
-    pub fn from_headers<'h>(
-        header: impl Fn(&str) -> Option<&'h str>,
+    pub fn from_headers<'h, L: IntoIterator<Item = &'h str>>(
+        header: impl Fn(&str) -> L,
     ) -> Result<Option<Self>, BadCarrier> {
-        let baggage = || header("baggage").map(Baggage::received).unwrap_or_default();
-        let trace_state = || {
-            header("tracestate")
-                .filter(|state| !state.is_empty())
-                .map(Arc::from)
+        let list = |name| {
+            let lines = header(name).into_iter().map(str::trim);
+            let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+            (!lines.is_empty()).then(|| lines.join(","))
         };
-        if let Some(value) = header("sentry-trace") {
+        let baggage =
+            || list("baggage").map_or_else(Baggage::default, |all| Baggage::received(&all));
+        let trace_state = || list("tracestate").map(Arc::from);
+        let first = |name| header(name).into_iter().next();
+        if let Some(value) = first("sentry-trace") {
             let trace: SentryTrace = value.parse()?;
             return Ok(Some(Self::at(trace, baggage(), trace_state())));
         }
-        let Some(value) = header("traceparent") else {
+        let Some(value) = first("traceparent") else {
             return Ok(None);
         };
         let trace = w3c::read_traceparent(value).ok_or(BadCarrier::Trace)?;
@@ -302,6 +306,23 @@ mod tests {
             from(&[("sentry-trace", "nonsense")]),
             Err(BadCarrier::Trace)
         );
+    }
+
+    #[test]
+    fn a_list_that_comes_in_several_lines_is_read_whole_and_in_order() {
+        let context = TraceContext::from_headers(|name| match name {
+            "sentry-trace" => vec![TRACE],
+            "baggage" => vec!["vendor=1", " ", "sentry-sampled=true, other=2"],
+            "tracestate" => vec!["a=1", "b=2"],
+            _ => Vec::new(),
+        });
+        let context = context.unwrap().unwrap();
+        assert_eq!(
+            context.baggage.as_str(),
+            Some("vendor=1,sentry-sampled=true, other=2")
+        );
+        assert_eq!(context.baggage.sampling().unwrap().sampled, Some(true));
+        assert_eq!(context.trace_state.as_deref(), Some("a=1,b=2"));
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Edge {
     ) -> (Option<OpenSpan>, Option<TraceContext>) {
         let at = Timestamp::now();
         let from_headers = self.read(TraceContext::from_headers(|name| {
-            headers.get(name).and_then(|value| value.to_str().ok())
+            let lines = headers.get_all(name).into_iter();
+            lines.filter_map(|value| value.to_str().ok())
         }));
         let by_headers = from_headers.is_some();
         let received = from_headers.or_else(|| {
