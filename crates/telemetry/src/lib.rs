@@ -17,6 +17,7 @@ pub mod contract;
 pub mod http;
 pub mod ids;
 pub mod logs;
+mod losses;
 pub mod metrics;
 pub mod otlp;
 pub mod pending;

@@ -3,26 +3,21 @@
 //! Recording never waits and never fails. The queue is bounded by bytes; when it is full, spans are
 //! dropped, counted, and told of on their own trace by a span named [`DROPPED`], so that a hole
 //! in a trace is never mistaken for a lost event. The thread hands what has gathered to every sink in
-//! turn; a sink that has no room loses that batch, counted likewise.
+//! turn; a sink that has no room loses that batch, which is counted and told of likewise, with the next
+//! batch that goes to that sink.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hopline_wire::span::{
-    Attribute, Links, Resource, Span, SpanEvent, SpanKind, SpanSink, SpanStatus, Value,
-};
-use hopline_wire::{SpanId, TraceId};
+use hopline_wire::span::{Attribute, Links, Span, SpanEvent, SpanSink, Value};
 use parking_lot::{Condvar, Mutex};
 
-use crate::contract::keys;
-use crate::ids;
+use crate::losses::{Drops, Losing};
 use crate::pending::OpenSpans;
 
-/// The name of the span that tells how many spans of its trace were dropped.
-pub const DROPPED: &str = "hopline.spans.dropped";
+pub use crate::losses::DROPPED;
 
 /// How much the queue holds, in bytes, unless a setting says otherwise.
 pub const DEFAULT_QUEUE_BYTES: usize = 16 << 20;
@@ -32,9 +27,6 @@ const GATHER: Duration = Duration::from_millis(10);
 
 /// With this many spans the thread is woken at once.
 const PLENTY: usize = 2_048;
-
-/// How many traces' drops are told of on the trace; drops of others are only counted.
-const MAX_TRACES_TOLD: usize = 1_024;
 
 /// What the pipeline has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,11 +56,10 @@ struct Shared {
     dropped_by_sinks: AtomicU64,
 }
 
-#[derive(Default)]
 struct Queue {
     spans: Vec<Span>,
     bytes: usize,
-    dropped: HashMap<TraceId, Dropped>,
+    dropped: Drops,
     /// How many batches were swapped out, and how many of them the sinks have had.
     taken: u64,
     handed_on: u64,
@@ -76,11 +67,25 @@ struct Queue {
     stopping: bool,
 }
 
-struct Dropped {
-    count: u64,
-    parent_id: Option<SpanId>,
-    resource: Arc<Resource>,
-    at: hopline_wire::Timestamp,
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            spans: Vec::new(),
+            bytes: 0,
+            dropped: Drops::new("the span queue was full"),
+            taken: 0,
+            handed_on: 0,
+            urgent: false,
+            stopping: false,
+        }
+    }
+}
+
+/// A sink, and what it did not take.
+struct Outlet {
+    sink: Arc<dyn SpanSink>,
+    untold: Drops,
+    losing: Losing,
 }
 
 /// Ends the pipeline's thread when told to; see [`PipelineThread::stop`].
@@ -111,9 +116,10 @@ impl Pipeline {
             }),
         };
         let shared = Arc::clone(&pipeline.shared);
+        let outlets = sinks.into_iter().map(Outlet::new).collect();
         let thread = std::thread::Builder::new()
             .name("hopline-spans".into())
-            .spawn(move || shared.run(&sinks))?;
+            .spawn(move || shared.run(outlets))?;
         Ok((pipeline.clone(), PipelineThread { pipeline, thread }))
     }
 
@@ -131,7 +137,7 @@ impl Pipeline {
             let weight = weight(&span);
             if queue.bytes + weight > self.shared.capacity_bytes {
                 self.shared.dropped_full.fetch_add(1, Ordering::Relaxed);
-                queue.remember_drop(span);
+                queue.dropped.note(&span);
                 continue;
             }
             queue.bytes += weight;
@@ -211,19 +217,22 @@ impl PipelineThread {
 }
 
 impl Shared {
-    fn run(&self, sinks: &[Arc<dyn SpanSink>]) {
+    fn run(&self, mut outlets: Vec<Outlet>) {
         let mut spans = Vec::new();
         while self.next_batch(&mut spans) {
-            for sink in sinks {
-                if let Err(error) = sink.take(&spans) {
-                    self.dropped_by_sinks
-                        .fetch_add(spans.len() as u64, Ordering::Relaxed);
-                    tracing::warn!(spans = spans.len(), error = %error, "spans were dropped");
-                }
-            }
+            self.hand_on(&mut outlets, &mut spans);
             spans.clear();
             self.queue.lock().handed_on += 1;
             self.drained.notify_all();
+        }
+        // Nothing more comes, so what was dropped is told of now or never.
+        self.hand_on(&mut outlets, &mut spans);
+    }
+
+    fn hand_on(&self, outlets: &mut [Outlet], spans: &mut Vec<Span>) {
+        for outlet in outlets {
+            let lost = outlet.give(spans);
+            self.dropped_by_sinks.fetch_add(lost, Ordering::Relaxed);
         }
     }
 
@@ -258,62 +267,45 @@ impl Shared {
         queue.bytes = 0;
         queue.urgent = false;
         queue.taken += 1;
-        spans.extend(
-            queue
-                .dropped
-                .drain()
-                .map(|(trace_id, dropped)| dropped.into_span(trace_id)),
-        );
+        spans.extend(queue.dropped.tell());
         true
     }
 }
 
-impl Queue {
-    fn remember_drop(&mut self, span: Span) {
-        if let Some(dropped) = self.dropped.get_mut(&span.trace_id) {
-            dropped.count += 1;
-        } else if self.dropped.len() < MAX_TRACES_TOLD {
-            let Span {
-                trace_id,
-                parent_id,
-                resource,
-                start,
-                ..
-            } = span;
-            self.dropped.insert(
-                trace_id,
-                Dropped {
-                    count: 1,
-                    parent_id,
-                    resource,
-                    at: start,
-                },
-            );
+impl Outlet {
+    fn new(sink: Arc<dyn SpanSink>) -> Self {
+        Self {
+            sink,
+            untold: Drops::new("the store or exporter behind the span queue did not take them"),
+            losing: Losing::default(),
         }
     }
-}
 
-impl Dropped {
-    fn into_span(self, trace_id: TraceId) -> Span {
-        let count = i64::try_from(self.count).unwrap_or(i64::MAX);
-        Span {
-            trace_id,
-            span_id: ids::new_span_id(),
-            parent_id: self.parent_id,
-            name: DROPPED.into(),
-            op: "".into(),
-            kind: SpanKind::Internal,
-            start: self.at,
-            end: self.at,
-            status: SpanStatus::Error("the span queue was full".into()),
-            pending: false,
-            event: None,
-            attributes: vec![Attribute::new(keys::DROPPED_SPANS, count)],
-            links: Links::None,
-            events: Vec::new(),
-            trace_state: "".into(),
-            resource: self.resource,
+    /// Hands `spans` to the sink, and what it did not take before is told of; gives how many were lost.
+    fn give(&mut self, spans: &mut Vec<Span>) -> u64 {
+        let recorded = spans.len();
+        spans.extend(self.untold.tell());
+        if spans.is_empty() {
+            return 0;
         }
+        let taken = self.sink.take(spans);
+        let lost = if taken.is_ok() { 0 } else { recorded };
+        let now = Instant::now();
+        match taken {
+            Ok(()) => {
+                if let Some(spans) = self.losing.taken(now) {
+                    tracing::info!(spans, "spans are taken again; so many were dropped");
+                }
+            }
+            Err(error) => {
+                spans.iter().for_each(|span| self.untold.note(span));
+                if self.losing.lost(recorded as u64, now) {
+                    tracing::warn!(spans = recorded, error = %error, "spans are dropped");
+                }
+            }
+        }
+        spans.truncate(recorded);
+        lost as u64
     }
 }
 

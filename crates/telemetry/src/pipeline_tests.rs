@@ -1,6 +1,7 @@
 use super::*;
 use crate::context::{Head, TraceContext};
 use crate::contract::Hop;
+use crate::contract::keys;
 use crate::sampling::Sampler;
 use crate::tracer::Tracer;
 use hopline_wire::Timestamp;
@@ -100,6 +101,70 @@ fn a_sink_that_refuses_does_not_keep_the_others_from_their_spans() {
     assert!(thread.stop(soon()));
     assert_eq!(kept.0.lock().len(), 1);
     assert_eq!(pipeline.stats().dropped_by_sinks, 1);
+}
+
+/// A sink that refuses the given number of batches and then takes all.
+struct Recovering {
+    refusals: Mutex<u32>,
+    kept: Kept,
+}
+
+impl SpanSink for Recovering {
+    fn take(&self, spans: &[Span]) -> Result<(), SinkError> {
+        let mut refusals = self.refusals.lock();
+        if *refusals > 0 {
+            *refusals -= 1;
+            return Err(SinkError::Full);
+        }
+        self.kept.take(spans)
+    }
+}
+
+fn told(spans: &[Span]) -> Vec<(hopline_wire::TraceId, Option<Value>)> {
+    let named = spans.iter().filter(|span| span.name.to_string() == DROPPED);
+    named
+        .map(|span| (span.trace_id, span.attribute(keys::DROPPED_SPANS)))
+        .collect()
+}
+
+#[test]
+fn what_a_sink_did_not_take_is_told_of_on_its_trace_to_that_sink_alone() {
+    let recovering = Arc::new(Recovering {
+        refusals: Mutex::new(2),
+        kept: Kept::default(),
+    });
+    let other = Arc::new(Kept::default());
+    let sinks: Vec<Arc<dyn SpanSink>> = vec![Arc::clone(&recovering) as _, Arc::clone(&other) as _];
+    let (pipeline, thread) = Pipeline::start(sinks, DEFAULT_QUEUE_BYTES).unwrap();
+    let tracer = Tracer::new(pipeline.clone(), "test", "1");
+    let lossy = context();
+    for _ in 0..2 {
+        tracer.record(tracer.begin(Hop::SendEvent, "ack", &lossy, Timestamp::now()));
+        assert!(pipeline.flush(soon()));
+    }
+    tracer.record(tracer.begin(Hop::SendEvent, "ack", &context(), Timestamp::now()));
+    assert!(thread.stop(soon()));
+    assert_eq!(pipeline.stats().dropped_by_sinks, 2);
+    let two = (lossy.trace_id, Some(Value::Int(2)));
+    assert_eq!(told(&recovering.kept.0.lock()), [two]);
+    assert_eq!(told(&other.0.lock()), []);
+    assert_eq!(other.0.lock().len(), 3);
+}
+
+#[test]
+fn what_the_last_batch_lost_is_told_of_before_the_end() {
+    let recovering = Arc::new(Recovering {
+        refusals: Mutex::new(1),
+        kept: Kept::default(),
+    });
+    let sinks: Vec<Arc<dyn SpanSink>> = vec![Arc::clone(&recovering) as _];
+    let (pipeline, thread) = Pipeline::start(sinks, DEFAULT_QUEUE_BYTES).unwrap();
+    let tracer = Tracer::new(pipeline, "test", "1");
+    let context = context();
+    tracer.record(tracer.begin(Hop::SendEvent, "ack", &context, Timestamp::now()));
+    assert!(thread.stop(soon()));
+    let one = (context.trace_id, Some(Value::Int(1)));
+    assert_eq!(told(&recovering.kept.0.lock()), [one]);
 }
 
 #[test]

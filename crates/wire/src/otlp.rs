@@ -135,6 +135,16 @@ pub fn response(refused: &[Refused]) -> ExportTraceServiceResponse {
     }
 }
 
+/// How many spans of a request were not taken, by its answer in protobuf, and why. An answer that cannot be read says
+/// nothing of that.
+#[must_use]
+pub fn rejected(answer: &[u8]) -> Option<(u64, String)> {
+    let answer = ExportTraceServiceResponse::decode(answer).ok()?;
+    let partial = answer.partial_success?;
+    let count = u64::try_from(partial.rejected_spans).unwrap_or(0);
+    (count > 0).then_some((count, partial.error_message))
+}
+
 /// Why bytes are no request.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {

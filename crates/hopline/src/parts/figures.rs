@@ -9,11 +9,19 @@ use hopline_telemetry::metrics::prometheus_client::collector::Collector;
 use hopline_telemetry::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use hopline_telemetry::metrics::prometheus_client::metrics::counter::ConstCounter;
 use hopline_telemetry::metrics::prometheus_client::metrics::gauge::ConstGauge;
+use hopline_telemetry::otlp::OtlpExporter;
 use hopline_traces::{LogStore, TraceStore as _};
 
 /// Adds the pipeline's counters.
 pub(super) fn register_pipeline(metrics: &Metrics, pipeline: Pipeline) {
     metrics.register_collector(Box::new(PipelineFigures(pipeline)));
+}
+
+/// Adds the counters of whatever sends spans to an endpoint; nothing where nothing does.
+pub(super) fn register_exporters(metrics: &Metrics, exporters: Vec<Arc<OtlpExporter>>) {
+    if !exporters.is_empty() {
+        metrics.register_collector(Box::new(ExporterFigures(exporters)));
+    }
 }
 
 /// Adds the trace store's counters and gauges.
@@ -23,11 +31,19 @@ pub(super) fn register_traces(metrics: &Metrics, traces: Arc<LogStore>) {
 
 struct PipelineFigures(Pipeline);
 
+struct ExporterFigures(Vec<Arc<OtlpExporter>>);
+
 struct TracesFigures(Arc<LogStore>);
 
 impl fmt::Debug for PipelineFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PipelineFigures")
+    }
+}
+
+impl fmt::Debug for ExporterFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExporterFigures")
     }
 }
 
@@ -57,6 +73,32 @@ impl Collector for PipelineFigures {
             counter(&mut encoder, &format!("hopline_spans_{name}"), help, value)?;
         }
         Ok(())
+    }
+}
+
+impl Collector for ExporterFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut exported, mut lost, mut waiting) = (0, 0, 0);
+        for exporter in &self.0 {
+            let stats = exporter.stats();
+            exported += stats.exported;
+            lost += stats.lost;
+            waiting += stats.waiting;
+        }
+        let counters = [
+            ("exported", "Spans that an OTLP endpoint took", exported),
+            (
+                "export_lost",
+                "Spans that an OTLP endpoint refused, or that were given up at the end",
+                lost,
+            ),
+        ];
+        for (name, help, value) in counters {
+            counter(&mut encoder, &format!("hopline_spans_{name}"), help, value)?;
+        }
+        let gauge = ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let help = "Spans that wait for an OTLP endpoint";
+        encode(&mut encoder, "hopline_spans_export_waiting", help, &gauge)
     }
 }
 

@@ -21,7 +21,7 @@ const EXPORT_QUEUE_BYTES: usize = 16 << 20;
 pub(crate) struct Telemetry {
     pipeline: Pipeline,
     thread: PipelineThread,
-    exporters: Vec<OtlpTask>,
+    exporters: Vec<(Arc<OtlpExporter>, OtlpTask)>,
     metrics: Metrics,
 }
 
@@ -56,18 +56,20 @@ impl Telemetry {
             bearer: Some(relay.secret),
             queue_bytes: EXPORT_QUEUE_BYTES,
         });
-        if let Some(options) = endpoint.or(relay) {
+        for options in endpoint.or(relay) {
             let client = http::client_builder()
                 .build()
                 .context("set up the HTTP client of the span exporter")?;
             let (sink, task) = OtlpExporter::start(options, client);
-            sinks.push(sink);
-            exporters.push(task);
+            sinks.push(Arc::clone(&sink) as _);
+            exporters.push((sink, task));
         }
         let (pipeline, thread) = Pipeline::start(sinks, pipeline::DEFAULT_QUEUE_BYTES)
             .context("start the span pipeline's thread")?;
         let metrics = Metrics::default();
         figures::register_pipeline(&metrics, pipeline.clone());
+        let sending = exporters.iter().map(|(exporter, _)| Arc::clone(exporter));
+        figures::register_exporters(&metrics, sending.collect());
         Ok(Self {
             pipeline,
             thread,
@@ -93,14 +95,17 @@ impl Telemetry {
         let thread = self.thread;
         let stopped = tokio::task::spawn_blocking(move || thread.stop(deadline)).await;
         let mut complete = stopped.unwrap_or(false);
-        for exporter in self.exporters {
-            complete &= exporter.stop(within(patience)).await;
+        let mut lost_by_endpoints = 0;
+        for (exporter, task) in self.exporters {
+            complete &= task.stop(within(patience)).await;
+            lost_by_endpoints += exporter.stats().lost;
         }
         let stats = self.pipeline.stats();
-        if !complete || stats.dropped_full + stats.dropped_by_sinks > 0 {
+        if !complete || stats.dropped_full + stats.dropped_by_sinks + lost_by_endpoints > 0 {
             tracing::warn!(
                 dropped_full = stats.dropped_full,
                 dropped_by_sinks = stats.dropped_by_sinks,
+                lost_by_endpoints,
                 unsent = !complete,
                 "spans were lost"
             );
