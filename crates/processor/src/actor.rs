@@ -470,7 +470,8 @@ impl Actor {
             Ok(()) => state.state_due = false,
             Err(error) => {
                 let error = chain(&error);
-                tracing::warn!(command = %self.command_id, error, "could not write a build's full state");
+                let trace_id = build.session.trace_id.map(tracing::field::display);
+                tracing::warn!(trace_id, command = %self.command_id, error, "could not write a build's full state");
             }
         }
     }

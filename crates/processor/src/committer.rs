@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use hopline_state::{BatchOutcome, CommandBatch, Committed, Group, StateError, Store};
-use hopline_telemetry::Tracer;
+use hopline_telemetry::{Tracer, logs};
 use hopline_wire::Timestamp;
 use hopline_wire::span::Span;
 use tokio::sync::{mpsc, oneshot};
@@ -165,7 +165,13 @@ impl Service {
             Err(error) => {
                 self.metrics.failed();
                 let transient = error.is_transient();
-                tracing::warn!(error = chain(&error), transient, "a group commit failed");
+                let spans = waiters.iter().flat_map(|waiter| &waiter.spans);
+                tracing::warn!(
+                    trace_id = logs::trace_ids(spans.map(|span| span.trace_id)),
+                    error = chain(&error),
+                    transient,
+                    "a group commit failed"
+                );
                 self.give_back(waiters, error, start);
             }
         }

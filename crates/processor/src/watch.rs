@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use hopline_state::SessionKey;
 use hopline_state::StateError;
 use hopline_state::rows::DecisionKind;
 use hopline_wire::Timestamp;
@@ -63,7 +64,13 @@ async fn look(handle: &Handle) -> Result<(), StateError> {
             .is_ok()
             && let Ok(Ok(true)) = answered.await
         {
-            tracing::info!(session = %build.session_id, minutes, "a silent build counts as failed");
+            let session = shared
+                .store
+                .session(SessionKey::Id(build.session_id))
+                .await?;
+            let trace_id = session.and_then(|session| session.trace_id);
+            let trace_id = trace_id.map(tracing::field::display);
+            tracing::info!(trace_id, session = %build.session_id, minutes, "a silent build counts as failed");
         }
     }
     Ok(())

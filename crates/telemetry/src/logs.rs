@@ -1,8 +1,30 @@
-//! Log output: for people on a terminal, or one JSON object a line. Records carry the fields of the
-//! `tracing` spans they stand in, `trace_id` among them, so that a log line leads to its trace.
+//! Log output: for people on a terminal, or one JSON object a line. A record about a command, a build or events names
+//! their trace in its field `trace_id`, so that a log line leads to its trace; one about the events of several traces,
+//! such as a failed group commit, names each (see [`trace_ids`]). The field is set where the record is written: a
+//! `tracing` span around the work would cost every event that says nothing.
 
+use hopline_wire::TraceId;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+
+/// How many traces one record names.
+const MAX_TRACES_NAMED: usize = 16;
+
+/// The field `trace_id` of a record about the events of several traces: each once, between commas, the first ones if
+/// there are many. None, and no field, if there are none.
+pub fn trace_ids(traces: impl IntoIterator<Item = TraceId>) -> Option<String> {
+    let mut named: Vec<TraceId> = Vec::new();
+    for trace in traces {
+        if !named.contains(&trace) {
+            if named.len() == MAX_TRACES_NAMED {
+                break;
+            }
+            named.push(trace);
+        }
+    }
+    let texts: Vec<_> = named.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
 
 /// How log records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,4 +82,19 @@ pub fn install(options: &LogOptions) -> Result<(), LogError> {
             .try_init(),
     };
     installed.map_err(|_| LogError::Twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_names_each_of_its_traces_once_and_not_too_many() {
+        let traces: Vec<_> = (0..40).map(|_| crate::ids::new_trace_id()).collect();
+        let (a, b) = (traces[0], traces[1]);
+        assert_eq!(trace_ids([]), None);
+        assert_eq!(trace_ids([a, b, a, a]), Some(format!("{a},{b}")));
+        let many = trace_ids(traces).unwrap();
+        assert_eq!(many.split(',').count(), MAX_TRACES_NAMED);
+    }
 }

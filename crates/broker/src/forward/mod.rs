@@ -122,7 +122,9 @@ impl Forwarder {
             upstream.learn(&post.delivered, post.single, post.events, now);
             if let Some(error) = post.delivered.error() {
                 self.counters.failed_posts.inc();
-                upstream.failed(error, post.delivered.is_lasting(), now);
+                let held = post.parts.iter().flat_map(|part| &part.events);
+                let traces = held.filter_map(|held| held.trail.trace_id());
+                upstream.failed(error, post.delivered.is_lasting(), now, traces);
             }
             (upstream.peer(), upstream.pauses())
         };

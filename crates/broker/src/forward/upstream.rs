@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use hopline_wire::Timestamp;
+use hopline_telemetry::logs;
 use hopline_wire::span::Text;
+use hopline_wire::{Timestamp, TraceId};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
@@ -221,18 +222,26 @@ impl Upstream {
         self.not_before = None;
     }
 
-    /// Notes a failure, and logs it unless one of its kind was logged within the last minute.
-    pub(super) fn failed(&mut self, error: &Text, lasting: bool, now: Instant) {
+    /// Notes a failure, and logs it unless one of its kind was logged within the last minute. `traces` are those of the
+    /// events that it concerned.
+    pub(super) fn failed(
+        &mut self,
+        error: &Text,
+        lasting: bool,
+        now: Instant,
+        traces: impl Iterator<Item = TraceId>,
+    ) {
         self.last_error = Some((error.clone(), Timestamp::now()));
         let logged = &mut self.logged[usize::from(lasting)];
         if logged.is_some_and(|at| now.duration_since(at) < LOG_AGAIN) {
             return;
         }
         *logged = Some(now);
+        let trace_id = logs::trace_ids(traces);
         if lasting {
-            tracing::error!(%error, "the server refuses events; they are kept and tried again");
+            tracing::error!(trace_id, %error, "the server refuses events; they are kept and tried again");
         } else {
-            tracing::warn!(%error, "the server cannot take events; they are kept and tried again");
+            tracing::warn!(trace_id, %error, "the server cannot take events; they are kept and tried again");
         }
     }
 }

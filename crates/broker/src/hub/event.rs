@@ -8,7 +8,7 @@ use hopline_telemetry::TraceContext;
 use hopline_wire::carrier::{BadCarrier, CarrierRef};
 use hopline_wire::event::{EventHead, EventType};
 use hopline_wire::span::Text;
-use hopline_wire::{SpanId, Timestamp};
+use hopline_wire::{SentryTrace, SpanId, Timestamp, TraceId};
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -54,6 +54,13 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
+    /// The trace that the event carries, if it can be read.
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        let carrier = self.carrier.as_ref()?.as_ref().ok()?;
+        let trace: SentryTrace = carrier.trace.parse().ok()?;
+        Some(trace.trace_id)
+    }
+
     /// Reads one event. One whose head has a field of the wrong type is passed on all the same, with what
     /// could be read: the server refuses it by name, so that it uses up its place.
     pub(crate) fn read(json: &'a Bytes) -> Self {
@@ -119,6 +126,19 @@ pub(crate) enum Trail {
         /// carrier changes.
         digits_at: Option<usize>,
     },
+}
+
+impl Trail {
+    /// The trace, if this hop has to do with it.
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        match self {
+            Self::AsItCame => None,
+            Self::Decided(context)
+            | Self::Recorded {
+                parent: context, ..
+            } => Some(context.trace_id),
+        }
+    }
 }
 
 /// A failed attempt to forward an event.

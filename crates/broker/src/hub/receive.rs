@@ -143,6 +143,7 @@ impl Hub {
         if too_large {
             self.counters.rejected("too_large");
             tracing::warn!(
+                trace_id = arrival.trace_id().map(tracing::field::display),
                 runner = &*lane.runner,
                 bytes = arrival.json.len(),
                 "an event is too large and is not passed on"

@@ -119,7 +119,8 @@ impl Build {
         // the next plan removes whatever todos there are beyond it.
         let fold = fold.map_or_else(Fold::default, |json| {
             serde_json::from_str(json).unwrap_or_else(|error| {
-                tracing::warn!(session = %session.id, %error, "the stored fold cannot be read");
+                let trace_id = session.trace_id.map(tracing::field::display);
+                tracing::warn!(trace_id, session = %session.id, %error, "the stored fold cannot be read");
                 Fold {
                     todo_count: i32::MAX,
                     texts: Texts::forgotten(),

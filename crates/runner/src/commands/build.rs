@@ -99,7 +99,7 @@ async fn tell_metadata(context: &Context, directory: PathBuf) {
         })
         .await;
     if let Err(error) = sent {
-        tracing::warn!(command = %context.command.id, "project-metadata was left out: {error}");
+        tracing::warn!(trace_id = %context.trace_id(), command = %context.command.id, "project-metadata was left out: {error}");
     }
 }
 
@@ -109,14 +109,20 @@ async fn tell_end(context: &Context, outcome: Outcome) {
     span.set(keys::PIPELINE_RESULT, result(outcome.failure.as_ref()));
     if let Some(failure) = &outcome.failure {
         span.fail(failure.code, failure.error.clone());
-        tracing::info!(command = %context.command.id, code = failure.code, error = %failure.error, "build failed");
+        tracing::info!(
+            trace_id = %context.trace_id(),
+            command = %context.command.id,
+            code = failure.code,
+            error = %failure.error,
+            "build failed"
+        );
         context
             .emitter
             .failure(EventType::BuildFailed, context.span(), failure)
             .await;
         return;
     }
-    tracing::info!(command = %context.command.id, "build completed");
+    tracing::info!(trace_id = %context.trace_id(), command = %context.command.id, "build completed");
     let mut payload = CompletedPayload {
         todos: outcome.todos.iter().enumerate().map(completed).collect(),
         summary: Some(outcome.summary),

@@ -25,11 +25,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use hopline_telemetry::contract::keys;
 use hopline_telemetry::{Head, Sampler, Tracer};
-use hopline_wire::SpanId;
-use hopline_wire::Timestamp;
 use hopline_wire::command::{Command, CommandType, FetchLogs, StartDevServer};
 use hopline_wire::event::EventType;
-use hopline_wire::text;
+use hopline_wire::{SpanId, Timestamp, TraceId, text};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -92,6 +90,11 @@ impl Context {
     }
 
     /// The project's id, as text.
+    /// The command's trace, for the log.
+    pub(crate) fn trace_id(&self) -> TraceId {
+        self.trace.context.trace_id
+    }
+
     pub(crate) fn project_id(&self) -> &str {
         self.command.project_id.as_deref().unwrap_or_default()
     }
@@ -152,7 +155,6 @@ impl Dispatcher {
             return Ok(());
         }
         core.metrics.commands.inc();
-        tracing::info!(command = %command.id, kind = %text::prefix(&command.kind, 64), "command received");
         let (trace, handled) = CommandTrace::begin(
             &command,
             received,
@@ -162,6 +164,12 @@ impl Dispatcher {
             &core.metrics,
         );
         if let Some(offset) = core.clock.nanos() {
+        tracing::info!(
+            trace_id = %trace.context.trace_id,
+            command = %command.id,
+            kind = %text::prefix(&command.kind, 64),
+            "command received"
+        );
             handled.set(keys::CLOCK_OFFSET_NS, offset);
         }
         let stream = Stream::new(
@@ -220,7 +228,7 @@ async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, refused: 
         })
         .await;
     if acked.is_err() {
-        tracing::error!(command = %context.command.id, "an acknowledgement did not fit");
+        tracing::error!(trace_id = %context.trace_id(), command = %context.command.id, "an acknowledgement did not fit");
     }
     let work = async {
         match (refused, &build) {
@@ -240,7 +248,13 @@ async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, refused: 
         let Context {
             emitter, handled, ..
         } = &context;
-        tracing::warn!(command = %context.command.id, code = failure.code, error = %failure.error, "command failed");
+        tracing::warn!(
+            trace_id = %context.trace_id(),
+            command = %context.command.id,
+            code = failure.code,
+            error = %failure.error,
+            "command failed"
+        );
         handled.fail(failure.code, failure.error.clone());
         emitter
             .failure(EventType::Error, context.span(), &failure)

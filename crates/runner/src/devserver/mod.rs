@@ -241,7 +241,10 @@ async fn pump(
                     tell_chunk(context, chunk.stream, &chunk.text, cursor, false).await;
                 }
                 Ok(None) => return,
-                Err(error) => tracing::warn!("cannot read a dev server's output: {error}"),
+                Err(error) => {
+                    let (trace_id, command) = (context.trace_id(), &context.command.id);
+                    tracing::warn!(%trace_id, %command, "cannot read a dev server's output: {error}");
+                }
             },
             _ = poll.tick(), if finder.is_looking() => {
                 if let Some(port) = finder.look().await {
@@ -268,7 +271,7 @@ async fn tell_chunk(context: &Context, stream: OutputStream, data: &str, cursor:
         .await;
     if let Err(error) = sent {
         // A chunk is a few KiB; only a broker that takes next to nothing comes to this.
-        tracing::error!(command = %context.command.id, "a log chunk was left out: {error}");
+        tracing::error!(trace_id = %context.trace_id(), command = %context.command.id, "a log chunk was left out: {error}");
     }
 }
 
@@ -283,7 +286,7 @@ async fn tell_port(context: &Context, port: u16, framework: Option<&str>) {
         })
         .await;
     if let Err(error) = sent {
-        tracing::error!(command = %context.command.id, "port-detected was left out: {error}");
+        tracing::error!(trace_id = %context.trace_id(), command = %context.command.id, "port-detected was left out: {error}");
     }
 }
 

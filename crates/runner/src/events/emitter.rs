@@ -148,7 +148,8 @@ impl Emitter {
             })
             .await;
         if sent.is_err() {
-            tracing::error!(code = failure.code, "a failure's event did not fit");
+            let trace_id = self.inner.stream.context.trace_id;
+            tracing::error!(%trace_id, code = failure.code, "a failure's event did not fit");
         }
     }
 

@@ -162,7 +162,7 @@ async fn begin(
     };
     app.store.create_build(command, session).await?;
     if project.runner_id.is_none() {
-        keep_runner(app, project_id, &outgoing.target.runner_id).await;
+        keep_runner(app, project_id, &outgoing).await;
     }
     app.send(outgoing);
     Ok(started)
@@ -211,18 +211,23 @@ fn is_empty(command: &CommandLine) -> bool {
 }
 
 /// The project's files are at this runner from now on.
-async fn keep_runner(app: &App, project_id: Uuid, runner_id: &str) {
+async fn keep_runner(app: &App, project_id: Uuid, outgoing: &Outgoing) {
     let change = ProjectChange {
         project_id,
         ..ProjectChange::default()
     };
     let kept = app
         .store
-        .update_project(change, Some(runner_id.to_owned()), Timestamp::now())
+        .update_project(
+            change,
+            Some(outgoing.target.runner_id.clone()),
+            Timestamp::now(),
+        )
         .await;
     if let Err(error) = kept {
         // The build runs all the same; the next one chooses again.
-        tracing::warn!(error = %crate::errors::Chain(&error), "a project's runner was not noted");
+        let trace_id = outgoing.context.trace_id;
+        tracing::warn!(%trace_id, error = %crate::errors::Chain(&error), "a project's runner was not noted");
     }
 }
 

@@ -68,6 +68,7 @@ impl BrokerClient {
         for (name, value) in outgoing.context.headers() {
             request = request.header(name, value);
         }
+        let trace_id = outgoing.context.trace_id;
         let response = match request.send().await {
             Ok(response) if response.status().is_success() => {
                 // The answer of another broker than ours says nothing of it, and need not be JSON.
@@ -80,16 +81,16 @@ impl BrokerClient {
         match response.map(|response| response.status()) {
             Ok(status) if is_final(status) => Said::Never(status),
             Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
-                tracing::warn!(broker = target.broker_url, %status, "a broker does not take the runner secret");
+                tracing::warn!(%trace_id, broker = target.broker_url, %status, "a broker does not take the runner secret");
                 Said::NotNow
             }
             Ok(status) => {
-                tracing::debug!(command = outgoing.command.id, %status, "a broker did not take a command");
+                tracing::debug!(%trace_id, command = outgoing.command.id, %status, "a broker did not take a command");
                 Said::NotNow
             }
             Err(error) => {
                 let error = error.without_url();
-                tracing::debug!(command = outgoing.command.id, %error, "a broker cannot be reached");
+                tracing::debug!(%trace_id, command = outgoing.command.id, %error, "a broker cannot be reached");
                 Said::NotNow
             }
         }

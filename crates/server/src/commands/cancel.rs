@@ -35,17 +35,21 @@ pub(super) async fn deliver_cancellation(app: &Arc<App>, outgoing: &Outgoing, ta
         () = app.stopping.cancelled() => return,
     }
     let reason = "cancelled".to_owned();
+    let trace_id = outgoing.context.trace_id;
     match app
         .processor
         .decide(target, DecisionKind::Cancelled, reason)
         .await
     {
         Ok(true) => tracing::info!(
+            %trace_id,
             command = target,
             "a build that its runner does not know is cancelled"
         ),
         Ok(false) => {}
-        Err(error) => tracing::warn!(command = target, %error, "a build could not be cancelled"),
+        Err(error) => {
+            tracing::warn!(%trace_id, command = target, %error, "a build could not be cancelled")
+        }
     }
 }
 

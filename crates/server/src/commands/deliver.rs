@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hopline_state::StateError;
 use hopline_state::rows::{self, CommandStatus, DecisionKind};
-use hopline_wire::Timestamp;
 use hopline_wire::command::CommandType;
+use hopline_wire::{Timestamp, TraceId};
 use reqwest::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
@@ -40,7 +40,15 @@ pub(super) async fn deliver(
         () = sleep_until(deadline) => "the runner did not answer the command".to_owned(),
     };
     expected.give_up();
-    fail(app, &outgoing.command.id, outgoing.is_build, &reason).await;
+    let trace_id = Some(outgoing.context.trace_id);
+    fail(
+        app,
+        &outgoing.command.id,
+        trace_id,
+        outgoing.is_build,
+        &reason,
+    )
+    .await;
 }
 
 /// Sends the command again and again; returns only if the broker refuses it for good, with its answer.
@@ -52,7 +60,7 @@ async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
             Said::Written { executes_once } => {
                 if !was_written {
                     was_written = true;
-                    note_sent(app, &outgoing.command.id).await;
+                    note_sent(app, outgoing).await;
                 }
                 if !executes_once && !outgoing.target.executes_once {
                     std::future::pending::<()>().await;
@@ -68,20 +76,38 @@ async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
     }
 }
 
-async fn note_sent(app: &App, command_id: &str) {
+async fn note_sent(app: &App, outgoing: &Outgoing) {
+    let command_id = outgoing.command.id.as_str();
     let noted = app
         .store
         .set_command_status(command_id, CommandStatus::Sent, Timestamp::now())
         .await;
     if let Err(error) = noted {
         // The status informs people; the command goes its way without it.
-        tracing::warn!(command = command_id, error = %Chain(&error), "a command's status was not noted");
+        tracing::warn!(
+            trace_id = %outgoing.context.trace_id,
+            command = command_id,
+            error = %Chain(&error),
+            "a command's status was not noted"
+        );
     }
 }
 
 /// Ends a command that its runner does not get. A build fails with it.
-async fn fail(app: &App, command_id: &str, is_build: bool, reason: &str) {
-    tracing::warn!(command = command_id, reason, "a command has failed");
+async fn fail(
+    app: &App,
+    command_id: &str,
+    trace_id: Option<TraceId>,
+    is_build: bool,
+    reason: &str,
+) {
+    let trace_id = trace_id.map(tracing::field::display);
+    tracing::warn!(
+        trace_id,
+        command = command_id,
+        reason,
+        "a command has failed"
+    );
     let ended = if is_build {
         let reason = format!("runner_unreachable: {reason}");
         app.processor
@@ -98,6 +124,7 @@ async fn fail(app: &App, command_id: &str, is_build: bool, reason: &str) {
     if let Err(error) = ended {
         // The command stays unanswered in the database, and is ended when the server starts next.
         tracing::error!(
+            trace_id,
             command = command_id,
             error,
             "a failed command could not be ended"
@@ -132,7 +159,8 @@ async fn wait_for_answer(app: &Arc<App>, command: &rows::Command, expected: &ans
         () = app.stopping.cancelled() => {}
         () = tokio::time::sleep(left) => {
             let is_build = command.kind == CommandType::StartBuild.as_str();
-            fail(app, &command.id, is_build, "the server was started anew before the runner had answered").await;
+            let reason = "the server was started anew before the runner had answered";
+            fail(app, &command.id, command.trace_id, is_build, reason).await;
         }
     }
 }

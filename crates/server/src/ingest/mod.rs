@@ -104,8 +104,9 @@ async fn settle(app: &Arc<App>, headers: &HeaderMap, body: Body) -> ApiResult<In
     let work = app.processor.submit(events);
     let settled = while_open(app.tracer.pipeline(), work, || spans.open()).await;
     observe(&app.counters.handing_over, begun);
+    let trace_id = settled.is_err().then(|| spans.trace_ids()).flatten();
     spans.finish(app, settled.as_ref());
-    let reply = settled.map_err(|error| refused(&error))?;
+    let reply = settled.map_err(|error| refused(&error, trace_id))?;
     for event in awaited {
         event.give(app, &reply);
     }
@@ -167,14 +168,14 @@ fn too_large() -> ApiError {
     ))
 }
 
-/// The answer to events that the processor hands back. The sender keeps them.
-pub(crate) fn refused(error: &SubmitError) -> ApiError {
+/// The answer to events that the processor hands back. The sender keeps them. `trace_id` names their traces in the log.
+pub(crate) fn refused(error: &SubmitError, trace_id: Option<String>) -> ApiError {
     match error {
         SubmitError::Overloaded => {
             ApiError::overloaded("too many events are on their way; keep these and try again")
         }
         SubmitError::Unavailable(cause) => {
-            tracing::warn!(error = %Chain(&**cause), "events could not be settled");
+            tracing::warn!(trace_id, error = %Chain(&**cause), "events could not be settled");
             ApiError::unavailable(
                 "database_unavailable",
                 "the database cannot take events just now; keep these and try again",
@@ -189,7 +190,7 @@ pub(crate) fn refused(error: &SubmitError) -> ApiError {
 
 impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
-        refused(&error)
+        refused(&error, None)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::http::HeaderMap;
 use hopline_processor::{Incoming, SubmitError};
 use hopline_telemetry::context::BaggageCache;
-use hopline_telemetry::{Hop, TraceContext, tracer};
+use hopline_telemetry::{Hop, TraceContext, logs, tracer};
 use hopline_wire::Timestamp;
 use hopline_wire::event::Tracing;
 use hopline_wire::ingest::{IngestReply, RejectCode};
@@ -82,6 +82,11 @@ impl EventSpans {
     /// The spans as they stand.
     pub(super) fn open(&self) -> Vec<Span> {
         self.spans.clone()
+    }
+
+    /// Their traces, for the log.
+    pub(super) fn trace_ids(&self) -> Option<String> {
+        logs::trace_ids(self.spans.iter().map(|span| span.trace_id))
     }
 
     /// Ends the spans with what became of their events.
