@@ -37,4 +37,4 @@ mod trace;
 pub mod workspace;
 
 pub use link::{LinkProtocol, LinkState, Refusal};
-pub use runner::{Handle, Options, Runner, RunnerError, ShutdownReport};
+pub use runner::{ChildSpans, Handle, Options, Runner, RunnerError, ShutdownReport};

@@ -60,13 +60,25 @@ pub struct Options {
     pub head: Head,
     /// How often the runner says how it is.
     pub health_interval: Duration,
-    /// The base address to which children send spans of their own (OTLP/HTTP), where a command brings a key for that
-    /// and no address; the broker's, usually.
-    pub otlp_url: Option<String>,
+    /// Where the programs of builds send spans of their own, where a command says nothing of it.
+    pub child_spans: ChildSpans,
     /// From a child's SIGTERM to its SIGKILL.
     pub grace: Duration,
     /// How long a broker's `welcome` is waited for.
     pub welcome_timeout: Duration,
+}
+
+/// Where the programs of a build send spans of their own, over OTLP/HTTP. Addresses are without `/v1/traces`, which
+/// every SDK adds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ChildSpans {
+    /// Nobody tells them.
+    #[default]
+    Nowhere,
+    /// To this address, which takes the key that the build brings; the broker's, usually.
+    WithKey(String),
+    /// To this address, of which the build's key is none of the business.
+    Elsewhere(String),
 }
 
 impl Options {
@@ -93,7 +105,7 @@ impl Options {
             sampler: Sampler::new(1.0),
             head: Head::default(),
             health_interval: Duration::from_secs(30),
-            otlp_url: None,
+            child_spans: ChildSpans::Nowhere,
             grace: Duration::from_secs(10),
             welcome_timeout: WELCOME_TIMEOUT,
         }
@@ -165,7 +177,7 @@ impl Runner {
             workspace: options.workspace,
             guard: options.guard,
             environment: Environment::inherited(options.environment),
-            otlp_url: options.otlp_url,
+            child_spans: options.child_spans,
             grace: options.grace,
             outbox: outbox.clone(),
             tracer: tracer.clone(),

@@ -6,6 +6,7 @@ mod broker;
 mod support;
 
 use broker::{Broker, TestRunner, V1, assert_in_order, build, command, parts, text_of, types};
+use hopline_runner::ChildSpans;
 use hopline_wire::span::Value as SpanValue;
 use serde_json::{Value, json};
 use support::{eventually, exists, pid_in};
@@ -403,7 +404,7 @@ async fn a_child_gets_its_key_and_not_its_runners_settings() {
         let own = own.map(|(name, value)| (name.into(), value.into()));
         options.environment.retain(|(name, _)| name == "PATH");
         options.environment.extend(own);
-        options.otlp_url = Some("http://broker:4701".into());
+        options.child_spans = ChildSpans::WithKey("http://broker:4701".into());
     });
     let run = json!({"command": "env", "otlp": {"key": "abc"}});
     broker.send(build("b", "command", run)).await;
@@ -418,9 +419,62 @@ async fn a_child_gets_its_key_and_not_its_runners_settings() {
         has("OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20abc"),
         "{text}"
     );
+    assert!(has("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"), "{text}");
     assert!(has("KEPT=k") && text.contains("TRACEPARENT=00-") && text.contains("BAGGAGE="));
     assert!(!text.contains("HOPLINE_") && !text.contains("DATABASE_URL"));
     runner.stop().await;
+}
+
+/// The variables that tell a child of `run` where spans go, with `own` in the runner's environment.
+async fn told_of_spans(to: ChildSpans, own: &[(&str, &str)], run: Value) -> Vec<String> {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::with(&broker, |options| {
+        options.environment.retain(|(name, _)| name == "PATH");
+        let own = own.iter().map(|(name, value)| (name.into(), value.into()));
+        options.environment.extend(own);
+        options.child_spans = to;
+    });
+    broker.send(build("b", "steps", run)).await;
+    let events = broker.until_event("b", "build-completed").await;
+    let text = text_of(&events, "step-1-stdout");
+    runner.stop().await;
+    let told = text.lines().filter(|line| line.starts_with("OTEL_"));
+    let mut told: Vec<_> = told.map(str::to_owned).collect();
+    told.sort();
+    told
+}
+
+#[tokio::test]
+async fn a_builds_key_goes_with_no_address_but_its_own() {
+    let hopline = || ChildSpans::WithKey("http://broker:4701".into());
+    let elsewhere = || ChildSpans::Elsewhere("http://collector:4318".into());
+    let run = |env: Value| {
+        let step = json!({"name": "look", "run": "env", "env": env});
+        json!({"steps": [step], "otlp": {"key": "abc"}})
+    };
+    // An endpoint of the operator's gets spans and no key.
+    let told = told_of_spans(elsewhere(), &[], run(json!({}))).await;
+    let expected = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+    ];
+    assert_eq!(told, expected);
+    // Whoever has told the tools where their spans go is left alone, by whichever variable.
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://mine:4317"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://mine:4317/v1/traces",
+        ),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=mine"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ] {
+        let mine = format!("{name}={value}");
+        let told = told_of_spans(hopline(), &[(name, value)], run(json!({}))).await;
+        assert_eq!(told, [mine.as_str()], "in the runner's environment");
+        let told = told_of_spans(hopline(), &[], run(json!({ name: value }))).await;
+        assert_eq!(told, [mine], "in the step's environment");
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
     let relay = Relay {
         base: server_url.clone(),
         secret: secret.clone(),
+        instead: false,
     };
     let telemetry = Telemetry::start(settings, None, Some(relay))?;
     let listen = settings.broker_address();
@@ -78,6 +79,7 @@ pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
     let relay = Relay {
         base: broker_url.clone(),
         secret: secret.clone(),
+        instead: true,
     };
     let telemetry = Telemetry::start(settings, None, Some(relay))?;
     let id = settings
@@ -90,6 +92,7 @@ pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
         broker_url: &broker_url,
         secret,
         workspace: Workspace::new(&projects),
+        alone: true,
     };
     let runner = runner::start(settings, identity, &telemetry)?;
     tokio::select! {

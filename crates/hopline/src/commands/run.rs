@@ -171,6 +171,7 @@ impl Job {
         let relay = Relay {
             base: broker_url.clone(),
             secret: secret.clone(),
+            instead: false,
         };
         let telemetry = Telemetry::start(settings, None, Some(relay))?;
         let done = self
@@ -203,6 +204,7 @@ impl Job {
             broker_url,
             secret,
             workspace: workspace.with_project(&project.slug, &self.context.current),
+            alone: false,
         };
         let runner = runner::start(settings, identity, telemetry)?;
         let done = self.with_runner(api, project, &runner).await;

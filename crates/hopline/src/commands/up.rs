@@ -34,6 +34,7 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
         broker_url: &house.broker_url().unwrap_or_default(),
         secret: house.secrets.runner.clone(),
         workspace: Workspace::new(&projects),
+        alone: false,
     };
     let runner = match runner::start(settings, identity, &house.telemetry) {
         Ok(runner) => runner,

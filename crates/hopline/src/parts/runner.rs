@@ -2,10 +2,10 @@
 
 use hopline_runner::guard::GuardCommand;
 use hopline_runner::workspace::Workspace;
-use hopline_runner::{Handle, Options, Runner};
+use hopline_runner::{ChildSpans, Handle, Options, Runner};
 use hopline_wire::secret::Secret;
 
-use super::telemetry::Telemetry;
+use super::telemetry::{Telemetry, without_path};
 use crate::cli::GUARD_WORD;
 use crate::settings::Settings;
 
@@ -22,6 +22,9 @@ pub(crate) struct Identity<'i> {
     pub(crate) secret: Secret,
     /// Where its projects lie.
     pub(crate) workspace: Workspace,
+    /// Whether spans go to the settings' endpoint instead of its broker, those of its children too. Elsewhere they go
+    /// there as well, and those of children, which send to one place, to the store of their build.
+    pub(crate) alone: bool,
 }
 
 /// Starts a runner. Its link comes up later.
@@ -34,7 +37,11 @@ pub(crate) fn start(
     telemetry: &Telemetry,
 ) -> anyhow::Result<Handle> {
     let broker_url = identity.broker_url;
-    let endpoint = settings.otlp_url.as_ref().map(ToString::to_string);
+    let endpoint = settings.otlp_url.as_ref().filter(|_| identity.alone);
+    let child_spans = match endpoint {
+        Some(endpoint) => ChildSpans::Elsewhere(without_path(endpoint.as_str()).to_owned()),
+        None => ChildSpans::WithKey(broker_url.to_owned()),
+    };
     let options = Options {
         // Each child inherits what this process was given, but for Hopline's own settings.
         environment: std::env::vars_os().collect(),
@@ -42,7 +49,7 @@ pub(crate) fn start(
         traced: settings.traced(),
         sampler: settings.sampler(),
         head: settings.head(),
-        otlp_url: Some(endpoint.unwrap_or_else(|| broker_url.to_owned())),
+        child_spans,
         ..Options::new(
             identity.id,
             broker_url.replacen("http", "ws", 1),

@@ -31,11 +31,12 @@ pub(crate) struct Relay {
     pub(crate) base: String,
     /// What it asks for.
     pub(crate) secret: Secret,
+    /// Whether an endpoint in the settings takes its place.
+    pub(crate) instead: bool,
 }
 
 impl Telemetry {
-    /// Starts the pipeline, into `store` or the relay and, if the settings name one, an OTLP endpoint. A relay is
-    /// not used where the settings name an endpoint.
+    /// Starts the pipeline, into `store` or the relay and, if the settings name one, an OTLP endpoint.
     ///
     /// # Errors
     /// If the system gives no thread, or the TLS of this machine cannot be set up.
@@ -51,12 +52,13 @@ impl Telemetry {
             bearer: settings.otlp_token.as_ref().map(|token| token.0.clone()),
             queue_bytes: EXPORT_QUEUE_BYTES,
         });
+        let relay = relay.filter(|relay| endpoint.is_none() || !relay.instead);
         let relay = relay.map(|relay| OtlpOptions {
             url: traces_path(&relay.base),
             bearer: Some(relay.secret),
             queue_bytes: EXPORT_QUEUE_BYTES,
         });
-        for options in endpoint.or(relay) {
+        for options in endpoint.into_iter().chain(relay) {
             let client = http::client_builder()
                 .build()
                 .context("set up the HTTP client of the span exporter")?;
@@ -123,6 +125,13 @@ fn traces_path(base: &str) -> String {
     }
 }
 
+/// The same without it: what programs are told, which add it by themselves.
+pub(super) fn without_path(base: &str) -> &str {
+    let base = base.trim_end_matches('/');
+    let base = base.strip_suffix(otlp::PATH).unwrap_or(base);
+    base.trim_end_matches('/')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +141,7 @@ mod tests {
         let whole = "http://127.0.0.1:4318/v1/traces";
         for given in ["http://127.0.0.1:4318", "http://127.0.0.1:4318/", whole] {
             assert_eq!(traces_path(given), whole);
+            assert_eq!(without_path(given), "http://127.0.0.1:4318");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The programs that agents and dev servers run: their environment, their start, and the wait for their end.
+//! The programs that agents and dev servers run: their start, and the wait for their end.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -6,21 +6,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hopline_wire::SpanId;
 use hopline_wire::command::CommandLine as WireCommandLine;
 use hopline_wire::text;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::Run;
-use crate::commands::Core;
 use crate::events::Failure;
 use crate::process::{
-    CommandLine, Environment, Exit, InvalidVariable, ProcessError, ProcessSpec, RunningProcess,
-    StopCause, TimeLimit, spawn,
+    CommandLine, Exit, ProcessError, ProcessSpec, RunningProcess, StopCause, TimeLimit, spawn,
 };
-use crate::trace::{CommandTrace, Scope, keys};
+use crate::trace::{Scope, keys};
 
 /// How long the pipes of a program that has ended may stay silent before they are let go. Only a process out of the
 /// guard's reach can hold them open.
@@ -28,69 +23,6 @@ const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
 
 /// As much of a command line is told on its span, in bytes: a system's longest has megabytes.
 const MAX_LINE_TOLD_BYTES: usize = 4 << 10;
-
-/// Where OpenTelemetry's SDKs send to, and with which headers ("OpenTelemetry Protocol Exporter").
-const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
-
-/// The member `otlp` of a payload: a key that writes to the build's own trace.
-#[derive(Deserialize)]
-struct Otlp {
-    endpoint: Option<String>,
-    key: String,
-}
-
-/// What every child of a command gets: the runner's environment without what is the runner's own, and, unless that is
-/// set, where to send spans with the key that the payload brought in `more`.
-pub(crate) fn base_environment(
-    core: &Core,
-    more: &Map<String, Value>,
-) -> Result<Environment, Failure> {
-    let mut environment = core.environment.clone();
-    let otlp = match more.get("otlp").filter(|otlp| !otlp.is_null()) {
-        None => return Ok(environment),
-        Some(otlp) => Otlp::deserialize(otlp).map_err(|_| {
-            // What serde would say could hold the key.
-            Failure::new(
-                "bad_command",
-                "expected otlp to be an object with the texts key and, if at all, endpoint",
-            )
-        })?,
-    };
-    if environment.get(OTLP_ENDPOINT).is_some() {
-        return Ok(environment);
-    }
-    let Some(endpoint) = otlp.endpoint.or_else(|| core.otlp_url.clone()) else {
-        return Ok(environment);
-    };
-    let set = environment.set(OTLP_ENDPOINT, endpoint);
-    set.map_err(invalid)?;
-    // The list's values are percent-encoded, like baggage.
-    let headers = format!("Authorization=Bearer%20{}", otlp.key);
-    environment.set(OTLP_HEADERS, headers).map_err(invalid)?;
-    Ok(environment)
-}
-
-/// The environment of one child: `base`, its place in the trace, and what was given for it alone.
-pub(crate) fn environment(
-    base: &Environment,
-    trace: &CommandTrace,
-    parent: SpanId,
-    own: &BTreeMap<String, String>,
-) -> Result<Environment, Failure> {
-    let mut environment = base.clone();
-    for (name, value) in trace.at(parent).environment() {
-        environment.set(name, value).map_err(invalid)?;
-    }
-    for (name, value) in own {
-        environment.set(name, value).map_err(invalid)?;
-    }
-    Ok(environment)
-}
-
-fn invalid(error: InvalidVariable) -> Failure {
-    Failure::new("bad_command", error.to_string())
-}
 
 /// One program of a build.
 pub(super) struct Program<'p> {
@@ -107,7 +39,7 @@ impl Program<'_> {
         run: &Run<'_>,
         span: &Scope,
     ) -> Result<RunningProcess, Failure> {
-        let environment = environment(&run.environment, run.trace, span.id(), self.env)?;
+        let environment = run.environment.of_child(run.trace, span.id(), self.env)?;
         let grace = run.core.grace;
         let directory = self.directory.to_string_lossy().into_owned();
         let spec = ProcessSpec {

@@ -11,6 +11,7 @@
 mod capture;
 mod child;
 mod command;
+mod environment;
 mod parts;
 mod steps;
 mod stream;
@@ -23,11 +24,11 @@ use hopline_wire::command::{CommandLine, StartBuild, Step};
 use hopline_wire::part::Todo;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use child::{attend, base_environment, environment, idle_after, signal_name};
+pub(crate) use child::{attend, idle_after, signal_name};
+pub(crate) use environment::BaseEnvironment;
 
 use crate::commands::Core;
 use crate::events::{Emitter, Failure};
-use crate::process::Environment;
 use crate::stepfile;
 use crate::trace::{CommandTrace, Scope};
 
@@ -100,7 +101,7 @@ pub(crate) struct Run<'c> {
     pub(crate) slug: String,
     pub(crate) directory: PathBuf,
     /// What every child of the build gets; each adds its own place in the trace.
-    pub(crate) environment: Environment,
+    pub(crate) environment: BaseEnvironment,
     /// Is cancelled when the build is to stop.
     pub(crate) stop: &'c CancellationToken,
     /// Of the agents `command` and `stream`; steps have their own.

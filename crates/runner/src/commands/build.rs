@@ -28,7 +28,7 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
         slug => slug.to_owned(),
     };
     let directory = project_folder(context, &slug).await?;
-    let environment = agents::base_environment(&context.core, &payload.more)?;
+    let environment = agents::BaseEnvironment::of_build(&context.core, &payload.more)?;
     let build = context
         .trace
         .open(Hop::Build, Text::EMPTY, context.span(), |span| {

@@ -43,6 +43,7 @@ use crate::link::ClockOffset;
 use crate::metrics::RunnerMetrics;
 use crate::outbox::Outbox;
 use crate::process::Environment;
+use crate::runner::ChildSpans;
 use crate::trace::{CommandTrace, Scope};
 use crate::workspace::Workspace;
 use builds::Builds;
@@ -59,7 +60,7 @@ pub(crate) struct Core {
     pub(crate) guard: GuardCommand,
     /// What every child inherits.
     pub(crate) environment: Environment,
-    pub(crate) otlp_url: Option<String>,
+    pub(crate) child_spans: ChildSpans,
     /// From a child's SIGTERM to its SIGKILL.
     pub(crate) grace: Duration,
     pub(crate) outbox: Outbox,
@@ -89,12 +90,12 @@ impl Context {
         self.emitter.command_span()
     }
 
-    /// The project's id, as text.
     /// The command's trace, for the log.
     pub(crate) fn trace_id(&self) -> TraceId {
         self.trace.context.trace_id
     }
 
+    /// The project's id, as text.
     pub(crate) fn project_id(&self) -> &str {
         self.command.project_id.as_deref().unwrap_or_default()
     }
@@ -163,13 +164,13 @@ impl Dispatcher {
             &core.head,
             &core.metrics,
         );
-        if let Some(offset) = core.clock.nanos() {
         tracing::info!(
             trace_id = %trace.context.trace_id,
             command = %command.id,
             kind = %text::prefix(&command.kind, 64),
             "command received"
         );
+        if let Some(offset) = core.clock.nanos() {
             handled.set(keys::CLOCK_OFFSET_NS, offset);
         }
         let stream = Stream::new(

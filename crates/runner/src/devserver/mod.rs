@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{attend, base_environment, environment, idle_after, signal_name};
+use crate::agents::{BaseEnvironment, attend, idle_after, signal_name};
 use crate::commands::Context;
 use crate::events::{Failure, Members};
 use crate::output::{ChunkLimits, OutputReader, OutputStream};
@@ -165,15 +165,14 @@ async fn serve(
 ) -> Result<Ended, Failure> {
     let directory = folder(context, payload).await?;
     let core = &context.core;
-    let mut base = base_environment(core, &serde_json::Map::new())?;
+    let mut base = BaseEnvironment::inherited(core);
     if let Some(port) = payload.preferred_port {
-        let set = base.set("PORT", port.to_string());
-        set.map_err(|error| Failure::new("internal", error.to_string()))?;
+        base.set("PORT", &port.to_string())?;
     }
     let spec = ProcessSpec {
         command: CommandLine::Shell(payload.run_command.clone()),
         directory,
-        environment: environment(&base, &context.trace, context.span(), &payload.env)?,
+        environment: base.of_child(&context.trace, context.span(), &payload.env)?,
         time_limit: None,
     };
     let mut process = spawn(&core.guard, spec).await?;
