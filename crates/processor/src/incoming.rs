@@ -106,6 +106,8 @@ impl Reader {
         let known = [&bad.command_id, &bad.project_id, &bad.link].map(Option::as_deref);
         let kind = bad.kind.unwrap_or_default();
         Incoming {
+            carrier: bad.carrier,
+            runner_id: self.runner.share(bad.runner_id.as_deref()),
             problem: Some(Problem {
                 expected: bad.problem,
                 has_no_place,
@@ -296,6 +298,11 @@ mod tests {
             (
                 r#"{"type":"x","odd":{"_sentry":1}}"#,
                 r#"{"type":"x","odd":{"_sentry":1}}"#,
+            ),
+            // Of an event that is refused, too.
+            (
+                r#"{"type":"x","projectId":5,"_sentry":{"trace":"a"}}"#,
+                r#"{"type":"x","projectId":5}"#,
             ),
         ] {
             assert_eq!(read(json).body().concat(), body);

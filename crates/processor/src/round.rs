@@ -102,9 +102,7 @@ impl<'a> Round<'a> {
         poisoned: bool,
         verdicts: &mut Verdicts,
     ) -> Result<(), (TextKind, Arc<str>)> {
-        if event.has_no_place() {
-            let error = event.problem().unwrap_or("expected a commandId");
-            let refusal = Refusal::new(RejectCode::BadEvent, error);
+        if let Some(refusal) = self.takes_no_place(event) {
             self.outcomes.push((refusal.code.into(), 1));
             verdicts.rejected.push(rejection(event, None, refusal));
             verdicts.settled = true;
@@ -159,6 +157,18 @@ impl<'a> Round<'a> {
     /// The command as it is at this point of the round.
     pub(crate) const fn state(&self) -> &CommandState {
         &self.state
+    }
+
+    /// Why the event is refused without a place among the command's: it has none, or it comes from a runner that the
+    /// command was not given to. That one's numbers are its own; they must not use up those of the runner that runs it.
+    fn takes_no_place(&self, event: &Incoming) -> Option<Refusal> {
+        if event.has_no_place() {
+            let error = event.problem().unwrap_or("expected a commandId");
+            return Some(Refusal::new(RejectCode::BadEvent, error));
+        }
+        let own = self.state.runner_id.as_deref()?;
+        let error = "the command was given to another runner";
+        (own != &**event.runner_id()?).then(|| Refusal::new(RejectCode::NotYours, error))
     }
 
     fn fold(
@@ -238,13 +248,6 @@ impl<'a> Round<'a> {
         }
         if poisoned {
             return bad("the database does not take it");
-        }
-        let runner = (self.state.runner_id.as_deref(), event.runner_id());
-        if let (Some(own), Some(from)) = runner
-            && *own != **from
-        {
-            let error = "the command was given to another runner";
-            return Err(Refusal::new(RejectCode::NotYours, error));
         }
         match (event.project_id(), &self.state.project) {
             (None, _) => {

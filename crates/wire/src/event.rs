@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -185,6 +186,10 @@ pub struct BadEvent {
     pub project_id: Option<String>,
     /// The sequence number, where it could be read.
     pub seq: Option<u64>,
+    /// Where in the event's JSON the value of `_sentry` stands, if it has one.
+    pub carrier: Option<Range<usize>>,
+    /// The runner, where it could be read.
+    pub runner_id: Option<String>,
     /// The connection, where it could be read.
     pub link: Option<String>,
     /// The number on that connection, where it could be read.
@@ -225,7 +230,7 @@ impl<'a> EventHead<'a> {
     pub fn read(json: &'a str) -> Result<Self, Box<BadEvent>> {
         let raw: RawHead<'a> = serde_json::from_str(json).map_err(|error| {
             let problem = format!("expected an event as a JSON object: {error}");
-            Box::new(Self::repeating(json).refused(problem))
+            Box::new(Self::repeating(json).refused(problem, json))
         })?;
         let mut problem = None;
         let head = Self {
@@ -245,7 +250,7 @@ impl<'a> EventHead<'a> {
         }
         match problem {
             None => Ok(head),
-            Some(problem) => Err(Box::new(head.refused(problem))),
+            Some(problem) => Err(Box::new(head.refused(problem, json))),
         }
     }
 
@@ -265,7 +270,10 @@ impl<'a> EventHead<'a> {
             project_id,
             timestamp: None,
             seq: number("seq"),
-            carrier: None,
+            carrier: members
+                .get("_sentry")
+                .copied()
+                .filter(|raw| raw.get() != "null"),
             runner_id,
             link,
             link_seq: number("linkSeq"),
@@ -273,9 +281,12 @@ impl<'a> EventHead<'a> {
         }
     }
 
-    /// This head as that of a refused event.
-    #[must_use]
-    pub fn refused(&self, problem: String) -> BadEvent {
+    /// This head, read from `json`, as that of a refused event.
+    fn refused(&self, problem: String, json: &str) -> BadEvent {
+        let place = |raw: &RawValue| {
+            let start = raw.get().as_ptr() as usize - json.as_ptr() as usize;
+            start..start + raw.get().len()
+        };
         let owned = |text: &Option<Cow<'a, str>>| text.as_deref().map(str::to_owned);
         BadEvent {
             problem,
@@ -283,6 +294,8 @@ impl<'a> EventHead<'a> {
             command_id: owned(&self.command_id),
             project_id: owned(&self.project_id),
             seq: self.seq,
+            carrier: self.carrier.map(place),
+            runner_id: owned(&self.runner_id),
             link: owned(&self.link),
             link_seq: self.link_seq,
         }

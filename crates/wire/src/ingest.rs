@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// The path of the ingest endpoint.
 pub const PATH: &str = "/api/runner/events";
 
-/// Why an event was refused for good. It has used up its sequence number and blocks nothing.
+/// Why an event was refused for good. It has used up its sequence number, unless that is [`Self::NotYours`], and
+/// blocks nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectCode {
@@ -19,7 +20,7 @@ pub enum RejectCode {
     BadPart,
     /// The event is larger than `maxEventBytes`.
     TooLarge,
-    /// The command belongs to another runner.
+    /// The command belongs to another runner, and so do its sequence numbers.
     NotYours,
 }
 

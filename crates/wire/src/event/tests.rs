@@ -81,6 +81,20 @@ fn a_member_that_is_there_twice_is_refused_under_the_events_number() {
 }
 
 #[test]
+fn a_refused_event_still_tells_its_trace_and_who_sent_it() {
+    for json in [
+        r#"{"type":"ack","projectId":5,"_sentry":{"trace":"t"},"runnerId":"r"}"#,
+        r#"{"type":"ack","type":"x","_sentry":{"trace":"t"},"runnerId":"q","runnerId":"r"}"#,
+    ] {
+        let refused = EventHead::read(json).unwrap_err();
+        assert_eq!(&json[refused.carrier.unwrap()], r#"{"trace":"t"}"#);
+        assert_eq!(refused.runner_id.as_deref(), Some("r"));
+    }
+    let without = EventHead::read(r#"{"type":5,"_sentry":null}"#).unwrap_err();
+    assert_eq!(without.carrier, None);
+}
+
+#[test]
 fn a_malformed_carrier_does_not_spoil_the_event() {
     let owned: Event = serde_json::from_str(r#"{"type":"ack","_sentry":5,"x":1}"#).unwrap();
     assert_eq!((owned.carrier, &owned.fields["x"]), (None, &1.into()));
