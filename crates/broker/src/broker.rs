@@ -19,7 +19,7 @@ use crate::edge::{Edge, Hosts, Listening, LocalAddress, Relay};
 use crate::forward::{Forwarder, HttpTransport, Upstream, show_waiting};
 use crate::hub::{Hub, Policy};
 use crate::link::{Closing, Links, Settings};
-use crate::{BrokerError, Options};
+use crate::{BrokerError, Options, reach};
 
 /// How often the broker looks for events that have waited long.
 const UPKEEP: Duration = Duration::from_millis(500);
@@ -79,7 +79,12 @@ impl Broker {
                 source,
             })?;
         let counters = Counters::new(&metrics);
-        let hub = Arc::new(Hub::new(policy(&options, address), counters.clone()));
+        let broker_url = match &options.public_url {
+            Some(url) => url.clone(),
+            None => format!("http://{}", reach::reachable(address, &server_url).await),
+        };
+        tracing::debug!(broker_url, "what the server is told of where the broker is");
+        let hub = Arc::new(Hub::new(policy(&options, broker_url), counters.clone()));
         let upstream = Arc::new(Mutex::new(Upstream::new(&options)));
         let running = Arc::new(Running {
             address,
@@ -218,10 +223,9 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, BrokerError> {
         })
 }
 
-fn policy(options: &Options, address: SocketAddr) -> Policy {
-    let public = options.public_url.clone();
+fn policy(options: &Options, broker_url: String) -> Policy {
     Policy {
-        broker_url: public.unwrap_or_else(|| format!("http://{address}")),
+        broker_url,
         window: options.window,
         window_bytes: options.window_bytes,
         held_bytes: options.held_bytes,

@@ -25,6 +25,7 @@ mod forward;
 mod hub;
 mod link;
 mod options;
+mod reach;
 
 pub use broker::{Broker, Handle, ShutdownReport};
 pub use error::BrokerError;

@@ -18,7 +18,7 @@ pub struct Options {
     /// The runner secret: what runners and servers show the broker, and the broker shows the server.
     pub secret: Secret,
     /// The address under which others reach this broker, told to the server as `brokerUrl`. None: the
-    /// address it listens on.
+    /// address it listens on; where it listens on all of them, the one that faces the server.
     pub public_url: Option<String>,
     /// Hosts besides the broker's own under which requests may come.
     pub allowed_hosts: Vec<String>,

@@ -40,12 +40,13 @@ impl Hosts {
         };
         let name = bare(authority.host());
         if let Ok(address) = name.parse::<IpAddr>() {
-            let here = if self.listen.is_unspecified() {
-                local
-            } else {
-                self.listen
-            };
-            if address.is_loopback() || address == here.to_canonical() {
+            let everywhere = self.listen.is_unspecified();
+            let here = if everywhere { local } else { self.listen };
+            // Whoever connects to the unspecified address reaches this machine, and an address cannot be rebound.
+            if address.is_loopback()
+                || address.to_canonical() == here.to_canonical()
+                || (everywhere && address.is_unspecified())
+            {
                 return true;
             }
         }
@@ -117,7 +118,10 @@ mod tests {
             assert!(!hosts.allow(host, local), "{host}");
         }
         let everywhere = Hosts::new("0.0.0.0:4701".parse().unwrap(), None, &[]);
-        assert!(everywhere.allow("10.0.0.5:4701", local));
+        for host in ["10.0.0.5:4701", "0.0.0.0:4701", "[::]:4701"] {
+            assert!(everywhere.allow(host, local), "{host}");
+        }
         assert!(!everywhere.allow("10.0.0.6", local));
+        assert!(!hosts.allow("0.0.0.0:4701", local));
     }
 }

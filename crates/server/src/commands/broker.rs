@@ -106,10 +106,10 @@ struct Answer {
 }
 
 /// Whether asking again is no use: the request itself is refused, not its moment. A wrong secret can be
-/// mended while the command waits.
+/// mended while the command waits; the broker's own names are settled when it starts.
 fn is_final(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::MISDIRECTED_REQUEST
     )
 }

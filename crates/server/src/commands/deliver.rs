@@ -36,7 +36,7 @@ pub(super) async fn deliver(
     let reason = tokio::select! {
         () = expected.heard() => return,
         () = app.stopping.cancelled() => return,
-        status = attempts => format!("the runner's broker refuses the command with {status}"),
+        status = attempts => refused(status, &outgoing.target.broker_url),
         () = sleep_until(deadline) => "the runner did not answer the command".to_owned(),
     };
     expected.give_up();
@@ -49,6 +49,17 @@ pub(super) async fn deliver(
         &reason,
     )
     .await;
+}
+
+/// Why a command failed that its broker refuses for good.
+fn refused(status: StatusCode, broker_url: &str) -> String {
+    if status == StatusCode::MISDIRECTED_REQUEST {
+        return format!(
+            "the runner's broker does not answer at {broker_url} (421): set its public URL (--public-url) to where \
+             the server reaches it, or name that host in its allowed hosts"
+        );
+    }
+    format!("the runner's broker refuses the command with {status}")
 }
 
 /// Sends the command again and again; returns only if the broker refuses it for good, with its answer.
