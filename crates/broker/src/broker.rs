@@ -138,6 +138,7 @@ impl Broker {
             metrics,
             started: StdInstant::now(),
             tasks: running.tasks.clone(),
+            command_patience: options.command_patience,
         });
         *running.serving.lock() = Some(serve(listener, edge, running.stop_intake.clone()));
         tracing::info!(%address, server = %server_url, "the broker listens");

@@ -49,6 +49,12 @@ pub struct Options {
     /// The first pause after a failure that somebody has to mend, such as a wrong secret. The next ones
     /// grow to six times this.
     pub slow_pause: Duration,
+    /// For how long an event that comes alone is refused, again and again, before it is given up, if the server takes
+    /// events of other commands meanwhile; fifteen times as long, if it takes nothing but reports.
+    pub refused_for: Duration,
+    /// How long a command may wait for a runner that does not read what is written to it. Less than the ten seconds
+    /// that a server waits for the answer: it must hear whether the command is still to be written.
+    pub command_patience: Duration,
     /// How long a runner of `hopline.v1` may take to say `hello`.
     pub hello_timeout: Duration,
     /// How often each link is pinged.
@@ -86,6 +92,8 @@ impl Options {
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
             slow_pause: Duration::from_secs(5),
+            refused_for: Duration::from_secs(120),
+            command_patience: Duration::from_secs(7),
             hello_timeout: hopline_wire::link::WELCOME_TIMEOUT,
             ping_interval: hopline_wire::link::PING_INTERVAL,
             dead_after: hopline_wire::link::DEAD_AFTER,

@@ -1,7 +1,6 @@
 //! `POST /commands`: a command on its way to a runner.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -19,9 +18,6 @@ use serde_json::value::RawValue;
 
 use super::{Edge, Refusal};
 use crate::link::NotWritten;
-
-/// How long a runner may take to read what is written to it.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,7 +75,7 @@ pub(super) async fn route(
     };
     let sent = match edge.hub.link(&runner) {
         Some(link) => {
-            let sent = link.send(frame, PATIENCE).await;
+            let sent = link.send(frame, edge.command_patience).await;
             sent.map(|()| if link.acks { SUBPROTOCOL } else { "legacy" })
         }
         None => Err(NotWritten::Gone),

@@ -8,7 +8,8 @@ mod relay;
 mod status;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, Query, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -44,6 +45,8 @@ pub(crate) struct Edge {
     pub(crate) relay: Relay,
     pub(crate) tracer: Tracer,
     pub(crate) sampler: Sampler,
+    /// See [`crate::Options::command_patience`].
+    pub(crate) command_patience: Duration,
     pub(crate) head: Head,
     pub(crate) counters: Counters,
     pub(crate) metrics: Metrics,

@@ -11,6 +11,7 @@ mod read;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -77,7 +78,28 @@ impl Closing {
 pub(crate) struct Frame {
     pub(crate) text: Utf8Bytes,
     /// Told once the socket has taken it.
-    pub(crate) written: oneshot::Sender<()>,
+    written: oneshot::Sender<()>,
+    claim: Claim,
+}
+
+/// Whoever claims a frame first has it: the writer, which then writes it, or the request that brought it, which
+/// then has taken it back. So a command whose request was told that it is not written is never written later.
+#[derive(Clone, Default)]
+struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// Takes the frame back when its request ends, be it only because nobody waits for the answer any more.
+struct TakenBack(Claim);
+
+impl Drop for TakenBack {
+    fn drop(&mut self) {
+        let _ = self.0.is_first();
+    }
 }
 
 /// The rest of the broker's hold on one link.
@@ -106,10 +128,13 @@ impl Link {
     pub(crate) async fn send(&self, text: String, patience: Duration) -> Result<(), NotWritten> {
         let (written, done) = oneshot::channel();
         let frame = Frame {
+        let claim = Claim::default();
+        let back = TakenBack(claim.clone());
             text: text.into(),
             written,
         };
         let sending = async {
+            claim,
             let queued = self.commands.send(frame).await;
             queued.map_err(|_| NotWritten::Gone)?;
             done.await.map_err(|_| NotWritten::Gone)

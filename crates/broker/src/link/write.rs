@@ -60,6 +60,9 @@ impl Writer {
                     }
                 },
                 Some(frame) = commands.recv() => {
+                    if !frame.claim.is_first() {
+                        continue;
+                    }
                     self.taken(sink.send(Message::Text(frame.text))).await?;
                     // The request that asked may have given up waiting.
                     let _ = frame.written.send(());

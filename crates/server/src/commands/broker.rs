@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Outgoing;
 
-/// How long a broker may take to answer. It answers once the frame is written.
+/// How long a broker may take to answer. It answers once the frame is written, or after seven seconds at most.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a broker said.
@@ -24,6 +24,8 @@ pub(crate) enum Said {
     },
     /// Not now: the runner is away, the broker is busy or cannot be reached.
     NotNow,
+    /// Nothing: it got the command, and its answer never came. The frame may be written.
+    Unclear,
     /// Never: it does not take such a command from this server.
     Never(StatusCode),
 }
@@ -84,14 +86,21 @@ impl BrokerClient {
                 tracing::warn!(%trace_id, broker = target.broker_url, %status, "a broker does not take the runner secret");
                 Said::NotNow
             }
+            // A proxy's word: the broker itself never says it.
+            Ok(StatusCode::GATEWAY_TIMEOUT) => Said::Unclear,
             Ok(status) => {
                 tracing::debug!(%trace_id, command = outgoing.command.id, %status, "a broker did not take a command");
                 Said::NotNow
             }
             Err(error) => {
+                let connected = !error.is_connect();
                 let error = error.without_url();
                 tracing::debug!(%trace_id, command = outgoing.command.id, %error, "a broker cannot be reached");
-                Said::NotNow
+                if connected {
+                    Said::Unclear
+                } else {
+                    Said::NotNow
+                }
             }
         }
     }

@@ -78,7 +78,9 @@ async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
                 }
                 tokio::time::sleep(app.options.send_again_after).await;
             }
-            Said::NotNow => {
+            // To a runner that may execute it twice a command that may be written is not sent again.
+            Said::Unclear if !outgoing.target.executes_once => std::future::pending::<()>().await,
+            Said::NotNow | Said::Unclear => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

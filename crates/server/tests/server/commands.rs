@@ -70,17 +70,62 @@ async fn a_build_whose_runner_never_answers_fails_as_unreachable() {
 async fn a_command_that_its_broker_refuses_for_good_is_not_waited_for() {
     let house = house().await;
     let broker = broker().await;
-    broker.answer_next(&[413]);
     house.link("r1", broker.address, "hopline.v1").await;
-    let project = house.project("p").await;
-    let (started, _) = start(&house, &broker, &project).await;
-    let path = format!("/api/builds/{}", started["sessionId"].as_str().unwrap());
-    let failed = until(|| async {
-        let (_, build) = house.get(&path).await;
-        (build["status"] == "failed").then_some(build)
-    })
-    .await;
-    assert!(failed["errorMessage"].as_str().unwrap().contains("413"));
+    let at = format!("does not answer at http://{} (421)", broker.address);
+    for (name, status, told) in [("p", 413, "413"), ("q", 421, &*at)] {
+        broker.answer_next(&[status]);
+        let project = house.project(name).await;
+        let (started, _) = start(&house, &broker, &project).await;
+        let path = format!("/api/builds/{}", started["sessionId"].as_str().unwrap());
+        let failed = until(|| async {
+            let (_, build) = house.get(&path).await;
+            (build["status"] == "failed").then_some(build)
+        })
+        .await;
+        let message = failed["errorMessage"].as_str().unwrap();
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_runner_is_not_sent_a_command_again_that_may_have_been_written() {
+    use tokio::io::AsyncReadExt as _;
+    let house = house().await;
+    // A broker that gets each request and says nothing to it.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 64 << 10];
+            let read = stream.read(&mut request).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            asked.send(request).unwrap();
+        }
+    });
+    let mut asked_of = async |runner: &str| {
+        let next = tokio::time::timeout(Duration::from_secs(20), requests.recv());
+        let request = next.await.expect("a request in time").unwrap();
+        assert!(
+            request.contains(&format!(r#""runnerId":"{runner}""#)),
+            "{request}"
+        );
+    };
+    let build = async |name: &str, runner: &str, protocol: &str| {
+        house.link(runner, address, protocol).await;
+        let project = house.project(name).await;
+        let body = json!({"command": "true", "runnerId": runner});
+        house
+            .post(&format!("/api/projects/{project}/build"), body)
+            .await;
+    };
+    build("p", "old", "legacy").await;
+    asked_of("old").await;
+    build("q", "new", "hopline.v1").await;
+    // Three pauses long nothing more comes for the legacy one.
+    for _ in 0..3 {
+        asked_of("new").await;
+    }
 }
 
 #[tokio::test]
