@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as StdInstant};
 
 use hopline_telemetry::metrics::Metrics;
@@ -107,7 +108,13 @@ impl Broker {
             tracer: tracer.clone(),
             counters: counters.clone(),
         };
-        running.tasks.spawn(forwarder.run(running.stop.clone()));
+        let forwards = Arc::new(AtomicBool::new(true));
+        let forwarding = tokio::spawn(forwarder.run(running.stop.clone()));
+        running.tasks.spawn(watch(
+            forwarding,
+            Arc::clone(&forwards),
+            running.stop.clone(),
+        ));
         running.tasks.spawn(upkeep(
             Arc::clone(&hub),
             tracer.clone(),
@@ -138,6 +145,7 @@ impl Broker {
             metrics,
             started: StdInstant::now(),
             tasks: running.tasks.clone(),
+            forwards,
             command_patience: options.command_patience,
         });
         *running.serving.lock() = Some(serve(listener, edge, running.stop_intake.clone()));
@@ -262,6 +270,20 @@ fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> Joi
     })
 }
 
+/// Notes in `forwards`, which `/health` tells, if forwarding ends before it is told to: events would wait for ever, and
+/// nothing else would show it.
+async fn watch(forwarding: JoinHandle<()>, forwards: Arc<AtomicBool>, stop: CancellationToken) {
+    let ended = forwarding.await;
+    if !stop.is_cancelled() {
+        forwards.store(false, Ordering::Relaxed);
+        let error = ended.err().map(|error| error.to_string());
+        tracing::error!(
+            error,
+            "the broker forwards no more; it has to be started anew"
+        );
+    }
+}
+
 /// What is done now and then, until the broker ends.
 async fn upkeep(hub: Arc<Hub>, tracer: Tracer, heartbeat: Duration, stop: CancellationToken) {
     let mut look = tokio::time::interval(UPKEEP);
@@ -277,6 +299,25 @@ async fn upkeep(hub: Arc<Hub>, tracer: Tracer, heartbeat: Duration, stop: Cancel
                 hub.measure();
             }
             _ = report.tick() => hub.report_links(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_forwarding_that_ends_by_itself_is_noticed_and_one_that_is_told_to_is_not() {
+        for (told, fails) in [(true, false), (true, true), (false, false), (false, true)] {
+            let stop = CancellationToken::new();
+            if told {
+                stop.cancel();
+            }
+            let forwards = Arc::new(AtomicBool::new(true));
+            let forwarding = tokio::spawn(async move { assert!(!fails, "as it was to") });
+            watch(forwarding, Arc::clone(&forwards), stop).await;
+            assert_eq!(forwards.load(Ordering::Relaxed), told);
         }
     }
 }

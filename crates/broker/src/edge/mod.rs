@@ -53,6 +53,8 @@ pub(crate) struct Edge {
     pub(crate) started: Instant,
     /// Holds the tasks of links.
     pub(crate) tasks: TaskTracker,
+    /// Whether events are forwarded; if not, something is broken.
+    pub(crate) forwards: Arc<AtomicBool>,
 }
 
 /// An answer that is no success.

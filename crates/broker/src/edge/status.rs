@@ -1,10 +1,11 @@
 //! How the broker is: `/health`, `/status`, `/metrics`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hopline_telemetry::metrics::CONTENT_TYPE;
 use hopline_wire::Timestamp;
@@ -68,9 +69,13 @@ struct LinkStatus {
     reading: bool,
 }
 
-/// `GET /health`: open to everyone, tells nothing but that the broker runs.
-pub(super) async fn health() -> Json<serde_json::Value> {
-    Json(json!({"status": "ok"}))
+/// `GET /health`: open to everyone, tells nothing but whether the broker runs.
+pub(super) async fn health(State(edge): State<Arc<Edge>>) -> Response {
+    if edge.forwards() {
+        return Json(json!({"status": "ok"})).into_response();
+    }
+    let failed = Json(json!({"status": "failed"}));
+    (StatusCode::SERVICE_UNAVAILABLE, failed).into_response()
 }
 
 /// `GET /status`.
@@ -94,7 +99,11 @@ pub(super) async fn status(
     links.sort_by(|one, other| one.runner_id.cmp(&other.runner_id));
     let server = edge.server();
     let status = Status {
-        status: if server.ok { "ok" } else { "degraded" },
+        status: match (edge.forwards(), server.ok) {
+            (false, _) => "failed",
+            (true, false) => "degraded",
+            (true, true) => "ok",
+        },
         figures: edge.figures(),
         server,
         links,
@@ -121,6 +130,10 @@ pub(super) async fn metrics(
 }
 
 impl Edge {
+    fn forwards(&self) -> bool {
+        self.forwards.load(Ordering::Relaxed)
+    }
+
     fn figures(&self) -> Figures {
         self.hub.measure();
         let held = self.hub.figures();

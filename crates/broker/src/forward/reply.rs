@@ -49,7 +49,8 @@ impl Reply {
 
     /// The number that is missing of the command.
     pub(super) fn gap(&self, command: &str) -> Option<u64> {
-        self.gaps.get(command).copied()
+        // Numbers begin with one, whatever the server says.
+        self.gaps.get(command).map(|gap| *gap.max(&1))
     }
 
     /// Why this event was refused, if it was.

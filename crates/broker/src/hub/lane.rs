@@ -127,7 +127,7 @@ impl Lane {
     /// Expects `seq` again: the numbered events that wait come once more, and are given back.
     pub(super) fn go_back(&mut self, seq: u64, now: Instant) -> Vec<Held> {
         self.next = Some(seq);
-        self.settled = seq - 1;
+        self.settled = seq.saturating_sub(1);
         self.resend_asked = Some(now);
         self.looked_at = 0;
         let (dropped, kept) = std::mem::take(&mut self.waiting)
