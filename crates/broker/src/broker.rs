@@ -138,15 +138,15 @@ impl Broker {
             links,
             upstream,
             relay: Relay::new(client, &server_url, options.post_timeout),
+            command_patience: options.command_patience,
             tracer,
             sampler: options.sampler,
             head: options.head,
             counters,
             metrics,
             started: StdInstant::now(),
-            tasks: running.tasks.clone(),
             forwards,
-            command_patience: options.command_patience,
+            tasks: running.tasks.clone(),
         });
         *running.serving.lock() = Some(serve(listener, edge, running.stop_intake.clone()));
         tracing::info!(%address, server = %server_url, "the broker listens");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequest as _, State};
 use axum::http::{HeaderMap, StatusCode};
 use hopline_telemetry::context::BaggageCache;
 use hopline_telemetry::{Hop, OpenSpan, TraceContext};
@@ -44,10 +44,18 @@ struct CommandHead<'a> {
 /// See the module.
 pub(super) async fn route(
     State(edge): State<Arc<Edge>>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: axum::extract::Request,
 ) -> Result<Json<serde_json::Value>, Refusal> {
+    let headers = request.headers().clone();
+    // Of whoever has no secret nothing more is read.
     edge.authorise(&headers)?;
+    let body = Bytes::from_request(request, &()).await.map_err(|error| {
+        let code = match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            _ => "bad_request",
+        };
+        Refusal::new(error.status(), code, error.body_text())
+    })?;
     let bad = |error: String| {
         edge.counters.failed_commands.inc();
         Refusal::new(StatusCode::BAD_REQUEST, "bad_command", error)

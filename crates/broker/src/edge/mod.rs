@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{DefaultBodyLimit, Query, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -43,18 +45,18 @@ pub(crate) struct Edge {
     pub(crate) links: Links,
     pub(crate) upstream: Arc<Mutex<Upstream>>,
     pub(crate) relay: Relay,
-    pub(crate) tracer: Tracer,
-    pub(crate) sampler: Sampler,
     /// See [`crate::Options::command_patience`].
     pub(crate) command_patience: Duration,
+    pub(crate) tracer: Tracer,
+    pub(crate) sampler: Sampler,
     pub(crate) head: Head,
     pub(crate) counters: Counters,
     pub(crate) metrics: Metrics,
     pub(crate) started: Instant,
-    /// Holds the tasks of links.
-    pub(crate) tasks: TaskTracker,
     /// Whether events are forwarded; if not, something is broken.
     pub(crate) forwards: Arc<AtomicBool>,
+    /// Holds the tasks of links.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// An answer that is no success.
@@ -98,6 +100,10 @@ impl Edge {
             )
             .route(hopline_telemetry::otlp::PATH, post(relay::relay))
             .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "not_found", "no such route"))
+            .method_not_allowed_fallback(async || {
+                let error = "the route has no such method";
+                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", error)
+            })
             .layer(middleware::from_fn_with_state(
                 Arc::clone(&self),
                 access::guard,
@@ -140,10 +146,20 @@ const MAX_READ_BYTES: usize = 2 * MAX_FRAME_BYTES;
 /// runners look at.
 async fn socket(
     State(edge): State<Arc<Edge>>,
-    Query(query): Query<SocketQuery>,
+    query: Result<Query<SocketQuery>, QueryRejection>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let bad =
+        |error: String| Refusal::new(StatusCode::BAD_REQUEST, "bad_request", error).into_response();
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(error) => return bad(format!("expected the opening of a WebSocket: {error}")),
+    };
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(error) => return bad(error.to_string()),
+    };
     let refusal = if !edge.shows_secret(&headers) {
         Some("expected the runner secret as a bearer token")
     } else if query.runner_id.is_empty() {

@@ -76,7 +76,7 @@ impl Closing {
 
 /// A command on its way into the socket.
 pub(crate) struct Frame {
-    pub(crate) text: Utf8Bytes,
+    text: Utf8Bytes,
     /// Told once the socket has taken it.
     written: oneshot::Sender<()>,
     claim: Claim,
@@ -124,24 +124,28 @@ pub(crate) enum NotWritten {
 }
 
 impl Link {
-    /// Writes a command to the runner, and returns when the socket has taken it.
+    /// Writes a command to the runner, and returns when the socket has taken it; also when that has begun, but takes
+    /// longer than `patience`: what is half written is written whole, unless the link ends. With an error nothing
+    /// of it is written.
     pub(crate) async fn send(&self, text: String, patience: Duration) -> Result<(), NotWritten> {
-        let (written, done) = oneshot::channel();
-        let frame = Frame {
         let claim = Claim::default();
         let back = TakenBack(claim.clone());
+        let (written, done) = oneshot::channel();
+        let frame = Frame {
             text: text.into(),
             written,
+            claim,
         };
         let sending = async {
-            claim,
             let queued = self.commands.send(frame).await;
             queued.map_err(|_| NotWritten::Gone)?;
             done.await.map_err(|_| NotWritten::Gone)
         };
-        tokio::time::timeout(patience, sending)
-            .await
-            .unwrap_or(Err(NotWritten::Busy))
+        match tokio::time::timeout(patience, sending).await {
+            Ok(sent) => sent,
+            Err(_) if back.0.is_first() => Err(NotWritten::Busy),
+            Err(_) => Ok(()),
+        }
     }
 }
 
@@ -197,7 +201,12 @@ impl Links {
             .protocol()
             .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL.as_bytes());
         let hello = if acks {
-            match handshake::hello(&mut socket, &runner, self.settings.hello_timeout).await {
+            let hello = handshake::hello(&mut socket, &runner, self.settings.hello_timeout);
+            let hello = tokio::select! {
+                hello = hello => hello,
+                () = self.stop_reading.cancelled() => Err(Closing::going_away()),
+            };
+            match hello {
                 Ok(hello) => Some(hello),
                 Err(closing) => {
                     tracing::warn!(runner = &*runner, reason = %closing.reason, "refused a link");

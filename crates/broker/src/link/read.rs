@@ -62,6 +62,8 @@ impl Links {
                 Then::GoOn => {}
                 Then::Ended => {
                     writing.abort();
+                    // The reply to the runner's closing frame goes out while the end is waited for.
+                    drain(&mut stream).await;
                     return "closed by the runner";
                 }
                 Then::Close(closing) => {
