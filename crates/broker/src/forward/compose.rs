@@ -8,11 +8,11 @@ use bytes::Bytes;
 use hopline_telemetry::TraceContext;
 use hopline_telemetry::context::BaggageCache;
 use hopline_wire::carrier::CarrierRef;
-use hopline_wire::event::EventHead;
 use hopline_wire::splice::{self, Stamp};
+use serde_json::value::RawValue;
 
 use super::transport::Delivery;
-use crate::hub::{Connection, Held, Part, Trail};
+use crate::hub::{Connection, Held, Part, Trail, own_carrier};
 
 /// The bytes that the broker adds to most events, and some more.
 const USUAL_ADDITION: usize = 160;
@@ -74,6 +74,10 @@ fn write(held: &Held, body: &mut Vec<u8>, scratch: &mut Vec<u8>) {
 /// The event with the connection's members before its closing brace. It has a member already: its type.
 fn append(json: &[u8], origin: &Connection, link_seq: u64, body: &mut Vec<u8>) {
     body.extend_from_slice(&json[..json.len() - 1]);
+    close(origin, link_seq, body);
+}
+
+fn close(origin: &Connection, link_seq: u64, body: &mut Vec<u8>) {
     body.extend_from_slice(origin.tail.as_bytes());
     write_number(link_seq, body);
     body.push(b'}');
@@ -104,9 +108,15 @@ fn splice(
     let start = body.len();
     let json = std::str::from_utf8(&held.json).unwrap_or_default();
     if splice::stamp(json, &stamp, body).is_err() {
-        // A member that is there twice cannot be set. The server refuses such an event by name.
+        // A member that is there twice cannot be set, but added: of several the last one counts. The server refuses
+        // such an event, as this runner's.
         body.truncate(start);
-        body.extend_from_slice(&held.json);
+        body.extend_from_slice(&held.json[..held.json.len() - 1]);
+        if let Some(carrier) = carrier {
+            body.extend_from_slice(b",\"_sentry\":");
+            body.extend_from_slice(carrier.as_bytes());
+        }
+        close(origin, held.link_seq, body);
     }
 }
 
@@ -133,8 +143,7 @@ fn trace(held: &Held) -> Option<TraceContext> {
             parent, span_id, ..
         } => Some(parent.child(*span_id)),
         Trail::AsItCame => {
-            let json = std::str::from_utf8(&held.json).ok()?;
-            let carrier = EventHead::read(json).ok()?.carrier?;
+            let carrier: &RawValue = serde_json::from_str(own_carrier(&held.json)?).ok()?;
             let carrier = CarrierRef::read(carrier).ok()?;
             TraceContext::from_carrier(&carrier, &mut BaggageCache::default()).ok()
         }

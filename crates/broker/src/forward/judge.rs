@@ -140,12 +140,13 @@ impl Judge<'_> {
         for mut held in events {
             // The server has to hear of the number, or all that follow would come after a gap. One that
             // knows no numbers does not.
-            if held.seq.is_some() && !held.too_large && self.peer != Peer::Plain {
-                held.stand_in(&judged.command, self.at);
+            if held.seq.is_some() && held.replaced.is_none() && self.peer != Peer::Plain {
+                let why = format!("the event has {} bytes", held.json.len());
+                held.stand_in(&judged.command, "too_large", &why, self.at);
                 self.back(judged, vec![held], &Text::Static("413"));
                 continue;
             }
-            let fate = if held.too_large {
+            let fate = if held.replaced.is_some() {
                 Fate::Settled
             } else {
                 Fate::Rejected {

@@ -155,12 +155,14 @@ impl Forwarder {
     fn count(&self, judged: &[Judged]) {
         for (held, fate) in judged.iter().flat_map(|judged| &judged.finished) {
             match fate {
-                // The broker's own reports are no events of a runner's, and one that was too large
-                // was counted as rejected.
-                Fate::Settled if held.too_large || held.origin.is_none() => {}
-                Fate::Settled => {
-                    self.counters.settled.inc();
-                }
+                // The broker's own reports are no events of a runner's.
+                Fate::Settled if held.origin.is_none() => {}
+                Fate::Settled => match held.replaced {
+                    Some(code) => self.counters.rejected(code),
+                    None => {
+                        self.counters.settled.inc();
+                    }
+                },
                 Fate::Rejected { code, .. } => self.counters.rejected(code),
                 Fate::SentAgain | Fate::Abandoned => {}
             }

@@ -74,13 +74,12 @@ pub(super) fn ended(
     span.end = at;
     sent(&mut span, held, events);
     match fate {
-        Fate::Settled if held.too_large => tracer::fail(
-            &mut span,
-            "too_large",
-            "the event is too large and was replaced by events-lost",
-            at,
-        ),
-        Fate::Settled => {}
+        Fate::Settled => {
+            if let Some(code) = held.replaced {
+                let error = "the event cannot be passed on and was replaced by events-lost";
+                tracer::fail(&mut span, code, error, at);
+            }
+        }
         Fate::Rejected { code, error } => tracer::fail(&mut span, code.clone(), error.clone(), at),
         Fate::SentAgain => tracer::fail(
             &mut span,

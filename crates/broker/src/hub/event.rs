@@ -1,6 +1,7 @@
 //! One event while the broker holds it, and the connection it came on.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use hopline_wire::span::Text;
 use hopline_wire::{SentryTrace, SpanId, Timestamp, TraceId};
 use memchr::memmem;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// One life of a runner's link.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ impl<'a> Arrival<'a> {
                 json,
                 lost_from: None,
                 plain: false,
-                carrier: None,
+                carrier: bad.carrier.and_then(|place| carrier_at(text, place)),
                 kind: Cow::Owned(bad.kind.unwrap_or_default()),
                 command: bad.command_id.map(Cow::Owned),
                 project: bad.project_id.map(Cow::Owned),
@@ -89,6 +91,12 @@ impl<'a> Arrival<'a> {
             },
         }
     }
+}
+
+/// The carrier whose value stands at this place.
+fn carrier_at(json: &str, place: Range<usize>) -> Option<Result<CarrierRef<'_>, BadCarrier>> {
+    let raw: &RawValue = serde_json::from_str(json.get(place)?).ok()?;
+    Some(CarrierRef::read(raw))
 }
 
 fn lost_from(kind: &str, json: &str) -> Option<u64> {
@@ -177,8 +185,8 @@ pub(crate) struct Held {
     pub(crate) failures: Vec<Attempt>,
     /// Whether its span has been shown unfinished.
     pub(crate) shown: bool,
-    /// Whether these bytes stand for an event that was too large to pass on.
-    pub(crate) too_large: bool,
+    /// Why these bytes stand for the event that came, if they do: a code of refusal.
+    pub(crate) replaced: Option<&'static str>,
 }
 
 impl Held {
@@ -196,15 +204,21 @@ impl Held {
         self.waiting_since = at;
     }
 
-    /// Puts a small event in place of one that is too large: one that uses up its number and tells why.
-    pub(crate) fn stand_in(&mut self, command: &str, at: Timestamp) {
-        let mut fields = String::new();
-        if let Some(seq) = self.seq {
-            fields = format!(
-                "\"from\":{seq},\"to\":{seq},\"reason\":\"too_large: the event has {} bytes\"",
-                self.json.len()
-            );
+    /// Puts a small event in place of one that cannot be passed on: one that uses up its number, tells why and goes on
+    /// in the same trace.
+    pub(crate) fn stand_in(&mut self, command: &str, code: &'static str, why: &str, at: Timestamp) {
+        let mut fields = Vec::new();
+        if let Some(carrier) = own_carrier(&self.json) {
+            fields.extend_from_slice(b"\"_sentry\":");
+            fields.extend_from_slice(carrier.as_bytes());
         }
+        if let Some(seq) = self.seq {
+            let comma = if fields.is_empty() { "" } else { "," };
+            let range = format!("{comma}\"from\":{seq},\"to\":{seq},\"reason\":");
+            fields.extend_from_slice(range.as_bytes());
+            hopline_wire::event::write_string(&format!("{code}: {why}"), &mut fields);
+        }
+        let fields = String::from_utf8(fields).unwrap_or_default();
         let mut json = Vec::new();
         hopline_wire::event::Envelope {
             kind: EventType::EventsLost.as_str(),
@@ -217,11 +231,24 @@ impl Held {
         .write(&fields, &mut json);
         self.json = json.into();
         self.plain = false;
-        self.too_large = true;
+        self.replaced = Some(code);
         if let Trail::Recorded { digits_at, .. } = &mut self.trail {
             *digits_at = None;
         }
     }
+}
+
+/// A carrier of more bytes than this is not taken over from an event that is replaced: it may be what made it too large.
+const MAX_CARRIER_BYTES: usize = 32 << 10;
+
+/// The value of an event's `_sentry`, as it came.
+pub(crate) fn own_carrier(json: &[u8]) -> Option<&str> {
+    let json = std::str::from_utf8(json).ok()?;
+    let carrier = match EventHead::read(json) {
+        Ok(head) => head.carrier?.get(),
+        Err(bad) => json.get(bad.carrier?)?,
+    };
+    (carrier.len() <= MAX_CARRIER_BYTES).then_some(carrier)
 }
 
 /// How an event's stay in the broker ended.

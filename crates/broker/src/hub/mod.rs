@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) use batch::{Judged, Part, Take};
-pub(crate) use event::{Arrival, Connection, Fate, Held, Trail};
+pub(crate) use event::{Arrival, Connection, Fate, Held, Trail, own_carrier};
 use lane::{Lane, LaneId};
 
 use crate::counters::Counters;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hopline_telemetry::context::BaggageCache;
 use hopline_telemetry::contract::event_type_text;
 use hopline_telemetry::{Hop, TraceContext, ids};
@@ -20,10 +21,8 @@ use crate::link::Link;
 /// It reports how the runner is, so a newer report replaces it.
 const MAX_OWN_EVENTS: usize = 256;
 
-/// Where the sixteen digits of the span stand in a `sentry-trace` value, and how long one with the
-/// decision in it is.
+/// Where the sixteen digits of the span stand in a `sentry-trace` value.
 const SPAN_AT: usize = 33;
-const DECIDED_LENGTH: usize = 51;
 
 impl Hub {
     /// Takes the events of one frame. `numbered` is how many events came on the link before.
@@ -141,7 +140,6 @@ impl Hub {
         let seq = arrival.seq.filter(|_| lane.command.is_some());
         let too_large = arrival.json.len() > self.policy.max_event_bytes;
         if too_large {
-            self.counters.rejected("too_large");
             tracing::warn!(
                 trace_id = arrival.trace_id().map(tracing::field::display),
                 runner = &*lane.runner,
@@ -150,6 +148,7 @@ impl Hub {
             );
             if seq.is_none() {
                 // Nobody waits for its number.
+                self.counters.rejected("too_large");
                 return;
             }
         }
@@ -169,10 +168,16 @@ impl Hub {
             attempts: 0,
             failures: Vec::new(),
             shown: false,
-            too_large: false,
+            replaced: None,
         };
         if too_large {
-            held.stand_in(lane.command.as_deref().unwrap_or_default(), at);
+            let command = lane.command.as_deref().unwrap_or_default();
+            let why = format!("the event has {} bytes", arrival.json.len());
+            held.stand_in(command, "too_large", &why, at);
+        } else {
+            // A part of the frame would keep all of it, and what was read with it, for as long as this event is held,
+            // which counts for its own bytes alone.
+            held.json = Bytes::copy_from_slice(arrival.json);
         }
         let dropped = (lane.command.is_none() && lane.waiting.len() >= MAX_OWN_EVENTS)
             .then(|| lane.waiting.pop_front())
@@ -231,7 +236,7 @@ impl Hub {
             return Trail::Decided(parent);
         }
         let baggage_stays = parent.baggage.as_str() == carrier.baggage.as_deref();
-        let digits_at = (baggage_stays && carrier.trace.len() == DECIDED_LENGTH)
+        let digits_at = (baggage_stays && is_as_written(&carrier.trace))
             .then(|| offset(&carrier.trace, arrival.json))
             .flatten()
             .map(|at| at + SPAN_AT);
@@ -271,6 +276,11 @@ impl Hub {
             digits_at: None,
         }
     }
+}
+
+/// Whether a `sentry-trace` value says that it is recorded in exactly the form in which it is passed on, without padding.
+fn is_as_written(trace: &str) -> bool {
+    trace.len() == SPAN_AT + 18 && trace.as_bytes()[SPAN_AT - 1] == b'-' && trace.ends_with("-1")
 }
 
 /// Where `part` stands in `whole`; none if it was decoded into memory of its own.

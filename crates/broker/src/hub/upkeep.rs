@@ -84,7 +84,7 @@ impl Hub {
             attempts: 0,
             failures: Vec::new(),
             shown: false,
-            too_large: false,
+            replaced: None,
         };
         // A newer report makes an older one pointless, if that still waits.
         let Some(lane) = state.lanes.get_mut(&id) else {

@@ -319,3 +319,72 @@ async fn a_routed_command_carries_the_broker_s_span_under_the_request_s() {
     let spans = broker.spans.wait_for(3).await;
     assert_eq!(spans[2].parent_id, None);
 }
+
+#[tokio::test]
+async fn an_event_that_will_be_refused_stays_in_its_trace() {
+    let api = Api::start().await;
+    let mut options = options(&api);
+    options.max_event_bytes = 5_000;
+    let broker = start(options).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    let (sampled, unsampled) = (trace(1.0), trace(0.0));
+    let wrong = |seq, trace| {
+        let mut event = event("c", seq);
+        event["projectId"] = json!(5);
+        event["_sentry"] = carrier(trace);
+        event
+    };
+    let large = |seq, trace| {
+        let mut event = event("c", seq);
+        event["data"] = "x".repeat(5_000).into();
+        event["_sentry"] = carrier(trace);
+        event
+    };
+    let all = [
+        wrong(1, &sampled),
+        wrong(2, &unsampled),
+        large(3, &sampled),
+        large(4, &unsampled),
+    ];
+    runner.send(&json!(all)).await;
+    runner.acked("c", 4).await;
+    let committed = api.committed("c");
+    let spans = broker.spans.wait_for(2).await;
+    for (span, event) in spans.iter().zip([&committed[0], &committed[2]]) {
+        assert_eq!(
+            (span.trace_id, span.parent_id),
+            (sampled.trace_id, Some(sampled.span_id))
+        );
+        assert_eq!(event["_sentry"], carrier(&sampled.child(span.span_id)));
+    }
+    for event in [&committed[1], &committed[3]] {
+        assert_eq!(event["_sentry"], carrier(&unsampled));
+    }
+    assert_eq!(committed[3]["type"], "events-lost");
+    assert_eq!(broker.spans.finished().len(), 2);
+}
+
+#[tokio::test]
+async fn a_padded_trace_is_passed_on_without_its_padding() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    let undecided = "771a43a4192642f0b136d5159a501700-b7ad6b7169203331";
+    // As long as a decided one without padding.
+    for (seq, trace) in (1..).zip([
+        format!(" {undecided} "),
+        format!("  {undecided}"),
+        format!(" {undecided}-"),
+    ]) {
+        let mut event = event("c", seq);
+        event["_sentry"] =
+            json!({"trace": trace, "baggage": "sentry-sample_rate=1,sentry-sample_rand=0.1"});
+        runner.send(&event).await;
+    }
+    runner.acked("c", 3).await;
+    let spans = broker.spans.wait_for(3).await;
+    for (span, event) in spans.iter().zip(api.committed("c")) {
+        let trace = format!("771a43a4192642f0b136d5159a501700-{}-1", span.span_id);
+        assert_eq!(event["_sentry"]["trace"], trace);
+    }
+}
