@@ -1,16 +1,18 @@
 //! What an answer means for each event of a request: its stay has ended, or it waits again.
 
+use std::time::Duration;
+
 use hopline_wire::Timestamp;
 use hopline_wire::span::Text;
+use tokio::time::Instant;
 
 use super::reply::Reply;
 use super::transport::Delivered;
 use super::upstream::{Pauses, Peer};
-use crate::hub::{Fate, Held, Judged, Part};
+use crate::hub::{Fate, Held, Judged, Part, Refusals, Taken};
 
-/// After so many refusals of one event alone, some minutes of them, it is given up if the server acknowledges nothing:
-/// the original's refuses for good by a status only. Where events are acknowledged, they are refused by name.
-const MOST_REFUSALS: u32 = 8;
+/// A lane of which so many events may go at once again is bounded no longer.
+const MANY_EVENTS: usize = 512;
 
 /// An answer, and what is known about its request.
 pub(super) struct Judge<'a> {
@@ -24,6 +26,11 @@ pub(super) struct Judge<'a> {
     /// Whether the events' spans were shown unfinished meanwhile.
     pub(super) shown: bool,
     pub(super) pauses: Pauses,
+    /// What the server has taken by now.
+    pub(super) taken: Taken,
+    pub(super) now: Instant,
+    /// See [`crate::Options::refused_for`].
+    pub(super) refused_for: Duration,
 }
 
 impl Judge<'_> {
@@ -34,6 +41,8 @@ impl Judge<'_> {
             runner,
             command,
             acks,
+            most,
+            refusals,
             mut events,
         } = part;
         if self.shown {
@@ -48,7 +57,8 @@ impl Judge<'_> {
             settled: None,
             gap: None,
             pause: None,
-            alone: false,
+            most,
+            refusals,
         };
         match self.delivered {
             Delivered::Judged(reply) => self.by_reply(&mut judged, events, reply, acks),
@@ -63,25 +73,59 @@ impl Judge<'_> {
             Delivered::Unavailable { error, .. } | Delivered::Forbidden { error } => {
                 self.back(&mut judged, events, error);
             }
-            Delivered::Failed {
-                error,
-                lasting: true,
-            } if self.alone && self.peer == Peer::Plain && refused_often(&events) => {
-                for held in events {
-                    let fate = Fate::Rejected {
-                        code: "refused".into(),
-                        error: format!("the server refuses the event: {error}").into(),
-                    };
-                    judged.finish(held, fate);
-                }
-            }
             Delivered::Failed { error, lasting } => {
-                self.back(&mut judged, events, error);
-                judged.alone = true;
-                judged.rest(self.pauses, *lasting);
+                self.refused(&mut judged, events, error, *lasting);
+                return judged;
             }
         }
+        if !judged.finished.is_empty() {
+            judged.refusals = Refusals::default();
+            judged.most = most
+                .map(|most| most.saturating_mul(2))
+                .filter(|most| *most < MANY_EVENTS);
+        }
         judged
+    }
+
+    /// The server could not take the request: each lane goes on alone, with one event at first, so that the one that it
+    /// cannot take is found. When that one is hopeless, it goes no further.
+    fn refused(&self, judged: &mut Judged, events: Vec<Held>, error: &Text, lasting: bool) {
+        judged.most = Some(1);
+        if !self.alone {
+            self.back(judged, events, error);
+            return judged.rest(self.pauses, lasting);
+        }
+        judged.refusals.refused(self.taken, self.now);
+        for mut held in events {
+            let refusals = &judged.refusals;
+            let hopeless = refusals.are_hopeless(self.now, self.refused_for)
+                // The original's server refuses for good by a status only.
+                || (lasting && self.peer == Peer::Plain && refusals.are_many());
+            // That a number is gone the server must take, or nothing of the command can ever go on.
+            let stands_in =
+                held.replaced.is_some() && held.seq.is_some() && self.peer != Peer::Plain;
+            if !hopeless || stands_in {
+                self.back(judged, vec![held], error);
+                judged.rest(self.pauses, lasting);
+                continue;
+            }
+            tracing::error!(
+                runner = &*judged.runner,
+                command = &*judged.command,
+                seq = held.seq,
+                %error,
+                "the server refuses an event for good; it is given up"
+            );
+            judged.refusals.given_up();
+            let why = format!("the server refuses the event: {error}");
+            if held.seq.is_some() && self.peer != Peer::Plain {
+                held.stand_in(&judged.command, "refused", &why, self.at);
+                self.back(judged, vec![held], error);
+            } else {
+                let (code, error) = ("refused".into(), why.into());
+                judged.finish(held, Fate::Rejected { code, error });
+            }
+        }
     }
 
     fn back(&self, judged: &mut Judged, events: Vec<Held>, error: &Text) {
@@ -157,10 +201,6 @@ impl Judge<'_> {
             judged.finish(held, fate);
         }
     }
-}
-
-fn refused_often(events: &[Held]) -> bool {
-    events.iter().all(|held| held.attempts + 1 >= MOST_REFUSALS)
 }
 
 impl Judged {

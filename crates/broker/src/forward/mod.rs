@@ -115,18 +115,25 @@ impl Forwarder {
     fn conclude(&self, mut post: Post) {
         let at = Timestamp::now();
         let shown = u128::from(at.nanos_since(post.sent)) >= UNFINISHED_AFTER.as_nanos();
-        let (peer, pauses) = {
-            let now = Instant::now();
+        let now = Instant::now();
+        let with_events = post.parts.iter().any(|part| !part.command.is_empty());
+        let (peer, pauses, taken, refused_for) = {
             let mut upstream = self.upstream.lock();
             post.delivered = upstream.believe(post.delivered);
             upstream.learn(&post.delivered, post.single, post.events, now);
+            upstream.note_taken(&post.delivered, with_events);
             if let Some(error) = post.delivered.error() {
                 self.counters.failed_posts.inc();
                 let held = post.parts.iter().flat_map(|part| &part.events);
                 let traces = held.filter_map(|held| held.trail.trace_id());
                 upstream.failed(error, post.delivered.is_lasting(), now, traces);
             }
-            (upstream.peer(), upstream.pauses())
+            (
+                upstream.peer(),
+                upstream.pauses(),
+                upstream.taken(),
+                upstream.refused_for(),
+            )
         };
         let judge = judge::Judge {
             delivered: &post.delivered,
@@ -136,6 +143,9 @@ impl Forwarder {
             at,
             shown,
             pauses,
+            taken,
+            now,
+            refused_for,
         };
         let mut judged: Vec<Judged> = post
             .parts

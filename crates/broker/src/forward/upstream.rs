@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::transport::Delivered;
 use crate::Options;
-use crate::hub::Take;
+use crate::hub::{Take, Taken};
 
 /// How often a lasting failure is logged.
 const LOG_AGAIN: Duration = Duration::from_secs(60);
@@ -69,6 +69,10 @@ pub(crate) struct Upstream {
     posts: usize,
     single_posts: usize,
     pauses: Pauses,
+    refused_for: Duration,
+    /// Whether it took the last request.
+    well: bool,
+    taken: Taken,
     last_error: Option<(Text, Timestamp)>,
     /// When failures that pass by themselves were logged last, and those that do not.
     logged: [Option<Instant>; 2],
@@ -102,6 +106,9 @@ impl Upstream {
             posts: options.posts.max(1),
             single_posts: options.single_posts.max(1),
             pauses: Pauses::of(options),
+            refused_for: options.refused_for,
+            well: true,
+            taken: Taken::default(),
             last_error: None,
             logged: [None; 2],
         }
@@ -114,7 +121,7 @@ impl Upstream {
 
     /// Whether it took the last request.
     pub(crate) fn is_well(&self) -> bool {
-        self.failures == 0
+        self.well
     }
 
     /// The class of the last failure and when it was.
@@ -124,6 +131,27 @@ impl Upstream {
 
     pub(super) fn pauses(&self) -> Pauses {
         self.pauses
+    }
+
+    /// What it has taken so far.
+    pub(super) fn taken(&self) -> Taken {
+        self.taken
+    }
+
+    /// See [`Options::refused_for`].
+    pub(super) fn refused_for(&self) -> Duration {
+        self.refused_for
+    }
+
+    /// Counts a request that was taken; `with_events` says whether it had events of commands.
+    pub(super) fn note_taken(&mut self, delivered: &Delivered, with_events: bool) {
+        let settled = match delivered {
+            Delivered::Judged(reply) => reply.applied,
+            Delivered::Taken => true,
+            _ => false,
+        };
+        self.taken.requests += u64::from(settled);
+        self.taken.with_events += u64::from(settled && with_events);
     }
 
     /// Whether another request may be sent while `under_way` are.
@@ -173,6 +201,7 @@ impl Upstream {
         events: usize,
         now: Instant,
     ) {
+        self.well = delivered.error().is_none();
         match delivered {
             Delivered::Judged(_) => self.met(Peer::Acknowledges),
             Delivered::Taken => self.met(Peer::Plain),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::event::{Fate, Held, Trail};
 use super::lane::LaneId;
+use super::refusals::Refusals;
 use super::{Hub, State};
 
 /// How much one request may carry.
@@ -28,6 +29,10 @@ pub(crate) struct Part {
     pub(crate) command: Text,
     /// Whether the runner can send events again.
     pub(crate) acks: bool,
+    /// How many events it was allowed to have, if that is bounded.
+    pub(crate) most: Option<usize>,
+    /// How the lane's first event was refused before.
+    pub(crate) refusals: Refusals,
     pub(crate) events: Vec<Held>,
 }
 
@@ -47,8 +52,9 @@ pub(crate) struct Judged {
     pub(crate) gap: Option<u64>,
     /// How long the lane rests.
     pub(crate) pause: Option<Duration>,
-    /// Whether the next request carries this lane alone.
-    pub(crate) alone: bool,
+    /// The most events of the lane's next request, which then carries this lane alone.
+    pub(crate) most: Option<usize>,
+    pub(crate) refusals: Refusals,
 }
 
 impl Hub {
@@ -72,11 +78,12 @@ impl Hub {
                 .command
                 .as_ref()
                 .is_some_and(|command| commands.contains(command));
-            if named_already || (lane.alone && !parts.is_empty()) {
+            if named_already || (lane.most.is_some() && !parts.is_empty()) {
                 skipped.push(id);
                 continue;
             }
-            let events = lane.take(share.min(left.events), left.bytes, parts.is_empty(), at);
+            let most = share.min(left.events).min(lane.most.unwrap_or(usize::MAX));
+            let events = lane.take(most, left.bytes, parts.is_empty(), at);
             if events.is_empty() {
                 skipped.push(id);
                 break;
@@ -88,12 +95,14 @@ impl Hub {
             lane.in_flight = true;
             lane.listed = false;
             commands.extend(lane.command.clone());
-            let alone = lane.alone;
+            let alone = lane.most.is_some();
             parts.push(Part {
                 lane: id,
                 runner: Arc::clone(&lane.runner),
                 command: lane.command_text(),
                 acks: lane.acks,
+                most: lane.most,
+                refusals: lane.refusals,
                 events,
             });
             if alone {
@@ -138,7 +147,8 @@ impl Hub {
             return;
         };
         lane.in_flight = false;
-        lane.alone = judged.alone;
+        lane.most = judged.most;
+        lane.refusals = judged.refusals;
         lane.looked_at = 0;
         state.retrying += judged.back.iter().filter(|held| held.attempts == 1).count() as u64;
         for held in judged.back.drain(..).rev() {

@@ -9,6 +9,7 @@ use hopline_wire::span::Text;
 use tokio::time::{Duration, Instant};
 
 use super::event::Held;
+use super::refusals::Refusals;
 
 /// How long the broker waits for a runner to act on `resend` before it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -25,9 +26,12 @@ pub(super) struct Lane {
     pub(super) in_flight: bool,
     /// Whether the lane stands in the queue of those that are ready, or among those that pause.
     pub(super) listed: bool,
-    /// Whether the next request carries this lane alone: after a failure that one of its events may be
-    /// the cause of, no other lane shall suffer from it.
-    pub(super) alone: bool,
+    /// The most events of its next request. With a bound it goes alone: after a failure that one of its events may be
+    /// the cause of, no other lane shall suffer from it, and the event shall be found. Every request that is taken
+    /// doubles the bound.
+    pub(super) most: Option<usize>,
+    /// How its first event was refused.
+    pub(super) refusals: Refusals,
     /// The number that the next event must have; none takes any.
     pub(super) next: Option<u64>,
     /// All events up to this number are settled.
@@ -64,7 +68,8 @@ impl Lane {
             waiting: VecDeque::new(),
             in_flight: false,
             listed: false,
-            alone: false,
+            most: None,
+            refusals: Refusals::default(),
             next: None,
             settled: 0,
             acks: false,

@@ -11,6 +11,7 @@ mod batch;
 mod event;
 mod lane;
 mod receive;
+mod refusals;
 mod upkeep;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 pub(crate) use batch::{Judged, Part, Take};
 pub(crate) use event::{Arrival, Connection, Fate, Held, Trail, own_carrier};
 use lane::{Lane, LaneId};
+pub(crate) use refusals::{Refusals, Taken};
 
 use crate::counters::Counters;
 use crate::link::Link;

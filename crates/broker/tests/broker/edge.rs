@@ -116,6 +116,140 @@ async fn commands_reach_their_runner_or_say_why_not() {
 }
 
 #[tokio::test]
+async fn a_broker_that_listens_everywhere_reports_an_address_at_which_it_answers() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let api = Api::start().await;
+        let mut options = options(&api);
+        options.listen = listen.parse().unwrap();
+        // A machine without IPv6 has no such address.
+        let tracer = Tracer::new(
+            Pipeline::start(Vec::new(), 1).unwrap().0,
+            "hopline-broker",
+            "test",
+        );
+        let Ok(broker) = Broker::start(options, tracer, Metrics::default()).await else {
+            assert!(listen.starts_with('['), "cannot listen on {listen}");
+            continue;
+        };
+        let port = broker.address().port();
+        let url = format!("ws://127.0.0.1:{port}");
+        let mut runner = Runner::knock_at(&url, "r", &Knock::default())
+            .await
+            .unwrap();
+        crate::support::until(|| !api.reports().is_empty()).await;
+        let reported = api.reports()[0]["brokerUrl"].as_str().unwrap().to_owned();
+        assert_eq!(reported, format!("http://127.0.0.1:{port}"));
+        // Told so by hand, the unspecified address is answered too.
+        for base in [reported, format!("http://0.0.0.0:{port}")] {
+            let posted = hopline_telemetry::http::client_builder()
+                .build()
+                .unwrap()
+                .post(format!("{base}/commands"))
+                .bearer_auth(crate::support::SECRET)
+                .body(r#"{"runnerId":"r","command":{"id":"c","type":"start-build"}}"#)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(posted.status().as_u16(), 200, "{base}");
+            assert_eq!(runner.next().await["id"], "c");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_refused_as_busy_is_never_written() {
+    let api = Api::start().await;
+    let mut options = options(&api);
+    options.command_patience = std::time::Duration::from_millis(300);
+    let broker = start(options).await;
+    let post = async |id: &str, content: &str| {
+        let command = json!({"id": id, "type": "write-file", "content": content});
+        let body = json!({"runnerId": "r", "command": command}).to_string();
+        http("POST", &broker.handle, "/commands", &[bearer()], body).await
+    };
+    let mut runner = Runner::legacy(&broker.handle, "r").await;
+    // The runner does not read, so that in the end the socket is full in the middle of one of them.
+    let fill = "x".repeat(7 << 20);
+    let mut filled = 0;
+    loop {
+        match post("fill", &fill).await {
+            (200, _) => filled += 1,
+            (503, body) => break assert!(body.contains("runner_busy"), "{body}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(post("build", "").await.0, 503);
+    let mut got = Vec::new();
+    for _ in 0..filled {
+        got.push(runner.next().await["id"].clone());
+    }
+    let (answer, last) = tokio::join!(post("last", ""), runner.next());
+    assert_eq!((answer.0, &last["id"]), (200, &json!("last")));
+    assert!(got.iter().all(|id| *id == "fill"), "{got:?}");
+}
+
+#[tokio::test]
+async fn every_refusal_says_why_in_json() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let large = format!(r#"{{"runnerId":"{}"}}"#, "r".repeat(9 << 20));
+    for (method, path, body, status, code) in [
+        ("POST", "/commands", large.as_str(), 413, "too_large"),
+        ("GET", "/commands", "", 405, "method_not_allowed"),
+        ("DELETE", "/health", "", 405, "method_not_allowed"),
+        ("GET", "/socket?runnerId=r", "", 400, "bad_request"),
+        ("GET", "/nothing", "", 404, "not_found"),
+    ] {
+        let (got, body) = http(method, &broker.handle, path, &[bearer()], body.to_owned()).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (got, &body["code"]),
+            (status, &json!(code)),
+            "{method} {path}"
+        );
+        assert!(body["error"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn a_command_without_the_secret_is_refused_before_it_has_come() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut stream = tokio::net::TcpStream::connect(broker.handle.address())
+        .await
+        .unwrap();
+    let head = "POST /commands HTTP/1.1\r\nhost: localhost\r\ncontent-length: 8000000\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
+#[tokio::test]
+async fn a_server_that_fails_at_every_event_shows_in_the_status() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    runner.send(&event("c", 1)).await;
+    runner.acked("c", 1).await;
+    api.ledger.lock().poison = Some(("data", 500));
+    runner.send(&event("c", 2)).await;
+    loop {
+        let (_, status) = get(&broker, "/status", &[bearer()]).await;
+        if status["failedEventQueueSize"] == 1 {
+            assert_eq!(status["status"], "degraded");
+            assert_eq!(status["server"]["lastError"], "500");
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    api.ledger.lock().poison = None;
+    runner.acked("c", 2).await;
+    assert_eq!(get(&broker, "/status", &[bearer()]).await.1["status"], "ok");
+}
+
+#[tokio::test]
 async fn the_figures_have_the_originals_names_and_prometheus_gets_its_text() {
     let api = Api::start().await;
     let broker = broker(&api).await;

@@ -490,7 +490,7 @@ async fn a_request_refused_for_one_command_is_taken_apart() {
     let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
     runner.send(&event("warm", 1)).await;
     runner.acked("warm", 1).await;
-    api.ledger.lock().poison = Some("poison");
+    api.ledger.lock().poison = Some(("poison", 400));
     runner
         .send(&json!([event("a", 1), event("poison", 1), event("b", 1)]))
         .await;
@@ -554,5 +554,36 @@ async fn an_unnumbered_event_over_the_limit_is_given_up_and_counted() {
             .metrics
             .render()
             .contains(r#"hopline_broker_events_rejected_total{code="too_large"} 1"#)
+    );
+}
+
+#[tokio::test]
+async fn a_gap_below_one_from_the_server_is_one_and_stops_nothing() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    api.fault(Fault::Body(
+        200,
+        json!({"ok": true, "acked": {}, "rejected": [], "gaps": {"c": 0}}),
+    ));
+    runner.send(&json!([event("c", 1), event("c", 2)])).await;
+    runner.acked("c", 2).await;
+    assert_eq!(seqs(&api.committed("c")), [1, 2]);
+    let (status, _) = crate::support::http("GET", &broker.handle, "/health", &[], "").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn an_event_with_forged_members_twice_goes_on_as_its_senders() {
+    let api = Api::start().await;
+    let broker = broker(&api).await;
+    let mut runner = Runner::v1(&broker.handle, "r", "i", json!([])).await;
+    let forged = r#"{"type":"x","commandId":"c","projectId":"p","seq":1,"runnerId":"victim","runnerId":"victim"}"#;
+    runner.send_text(forged).await;
+    runner.acked("c", 1).await;
+    let committed = &api.committed("c")[0];
+    assert_eq!(
+        (&committed["runnerId"], &committed["linkSeq"]),
+        (&json!("r"), &json!(1))
     );
 }

@@ -5,5 +5,6 @@
 mod edge;
 mod forwarding;
 mod links;
+mod refusals;
 mod support;
 mod tracing;

@@ -81,8 +81,8 @@ pub(crate) struct Ledger {
     seen: std::collections::HashSet<(String, u64)>,
     /// Answers 413 above so many bytes.
     pub(crate) most_bytes: Option<usize>,
-    /// Answers 400 to every request with this text in it.
-    pub(crate) poison: Option<&'static str>,
+    /// Answers so to every request with this text in it.
+    pub(crate) poison: Option<(&'static str, u16)>,
     /// Whether it acknowledges, or is the original's.
     pub(crate) plain: bool,
 }
@@ -240,8 +240,8 @@ impl Ledger {
             return json_answer(413, &json!({"error": "too large", "code": "too_large"}));
         }
         let text = String::from_utf8_lossy(&received.body);
-        if self.poison.is_some_and(|poison| text.contains(poison)) {
-            return json_answer(400, &json!({"error": "no", "code": "bad_body"}));
+        if let Some((_, status)) = self.poison.filter(|(poison, _)| text.contains(poison)) {
+            return json_answer(status, &json!({"error": "no", "code": "bad_body"}));
         }
         match self.faults.pop_front() {
             Some(Fault::Status(status, body)) => {
@@ -406,8 +406,16 @@ impl Runner {
         id: &str,
         knock: &Knock,
     ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
-        let url = format!("ws://{}/socket?runnerId={id}", broker.address());
-        let mut request = url.into_client_request()?;
+        Self::knock_at(&format!("ws://{}", broker.address()), id, knock).await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn knock_at(
+        url: &str,
+        id: &str,
+        knock: &Knock,
+    ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
+        let mut request = format!("{url}/socket?runnerId={id}").into_client_request()?;
         let headers = request.headers_mut();
         let secret = knock.secret.unwrap_or(SECRET);
         headers.insert("authorization", format!("Bearer {secret}").parse().unwrap());
@@ -498,6 +506,23 @@ impl Runner {
                 other => panic!("the link ended without a closing frame: {other:?}"),
             }
         }
+    }
+
+    /// Closes the link as the protocol wants it, and waits for the broker's closing frame.
+    pub(crate) async fn close(mut self) {
+        self.socket.close(None).await.unwrap();
+        let mut replied = false;
+        while let Some(message) = tokio::time::timeout(PATIENCE, self.socket.next())
+            .await
+            .expect("an end in time")
+        {
+            match message {
+                Ok(Message::Close(_)) => replied = true,
+                Ok(_) => {}
+                Err(error) => panic!("the link broke: {error}"),
+            }
+        }
+        assert!(replied, "the link ended without a closing frame");
     }
 
     /// Ends the link as a crash would.
