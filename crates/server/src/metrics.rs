@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hopline_telemetry::metrics::prometheus_client::metrics::counter::Counter;
 use hopline_telemetry::metrics::prometheus_client::metrics::gauge::Gauge;
 use hopline_telemetry::metrics::prometheus_client::metrics::histogram::Histogram;
-use hopline_telemetry::metrics::{CONTENT_TYPE, LATENCY_BUCKETS, Metrics};
+use hopline_telemetry::metrics::{LATENCY_BUCKETS, Metrics};
 
 use crate::access::Admin;
 use crate::app::App;
@@ -83,9 +83,13 @@ impl Counters {
     }
 }
 
-/// The process's metrics, in the text format that Prometheus reads.
+/// The process's metrics, in the text format that Prometheus reads, or in OpenMetrics if `Accept` names it.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
-pub(crate) async fn metrics(_: Admin, State(app): State<Arc<App>>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.render()).into_response()
+    responses((status = 200, content_type = "text/plain", body = String)))]
+pub(crate) async fn metrics(_: Admin, State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    let (kind, text) = app.metrics.answer(accept);
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

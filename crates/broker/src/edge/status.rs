@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hopline_telemetry::metrics::CONTENT_TYPE;
 use hopline_wire::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -118,13 +117,13 @@ pub(super) async fn metrics(
 ) -> Result<Response, Refusal> {
     edge.authorise(&headers)?;
     let figures = edge.figures();
-    let as_text = headers
+    let accept = headers
         .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/plain") || accept.contains("openmetrics"));
-    if as_text {
-        let text = edge.metrics.render();
-        return Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response());
+        .and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/plain") || accept.contains("openmetrics"))
+    {
+        let (kind, text) = edge.metrics.answer(accept);
+        return Ok(([(header::CONTENT_TYPE, kind)], text).into_response());
     }
     Ok(Json(figures).into_response())
 }
