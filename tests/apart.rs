@@ -192,3 +192,74 @@ fn the_environment_of_the_original_is_understood() {
     build(&place, &["--", "true"]).expect(0);
     drop((server, runner));
 }
+
+#[test]
+fn parts_that_listen_on_every_address_find_each_other() {
+    let place = Place::new();
+    let server = place.service(&["server", "--listen", "0.0.0.0:0"]);
+    let broker = place.service(&["broker", "--listen", "0.0.0.0:0"]);
+    let runner = start_runner(&place, &broker);
+    build(&place, &["--", "true"]).expect(0);
+    drop((server, broker, runner));
+    let place = Place::new();
+    let up = place.service(&[
+        "up",
+        "--listen",
+        "0.0.0.0:0",
+        "--broker-listen",
+        "0.0.0.0:0",
+    ]);
+    build(&place, &["--", "true"]).expect(0);
+    drop(up);
+}
+
+#[test]
+fn parts_answer_under_the_names_that_they_are_told_and_no_others() {
+    let place = Place::new();
+    let named = |part: &str, url: &str, server: &[&str]| {
+        let mut args = vec![part, "--listen", ANY, "--public-url", url];
+        args.extend([
+            "--allowed-host",
+            "second.example",
+            "--allowed-host",
+            "third.example",
+        ]);
+        args.extend(server);
+        place.service(&args)
+    };
+    let server = named("server", "http://server.example:4700", &[]);
+    let url = server.url("server");
+    let broker = named("broker", "http://broker.example:4701", &["--server", &url]);
+    let runner = start_runner(&place, &broker);
+    for (service, part, own) in [
+        (&server, "server", "server.example:4700"),
+        (&broker, "broker", "broker.example:4701"),
+    ] {
+        let health = |host: &str| {
+            let request =
+                format!("GET /health HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            support::http(service.address(part), &request)
+        };
+        for host in [own, "second.example", "third.example:80", "localhost"] {
+            let answer = health(host);
+            assert!(
+                answer.starts_with("HTTP/1.1 200"),
+                "{part} {host}: {answer}"
+            );
+        }
+        let answer = health("elsewhere.example");
+        assert!(answer.starts_with("HTTP/1.1 421"), "{part}: {answer}");
+    }
+    let secret = place.secret("admin_secret");
+    let address = server.address("server");
+    eventually("the server knows where the broker is", || {
+        let request = format!(
+            "GET /api/runners HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {secret}\r\nconnection: close\r\n\r\n"
+        );
+        let runners = support::http(address, &request);
+        runners
+            .contains(r#""brokerUrl":"http://broker.example:4701""#)
+            .then_some(())
+    });
+    drop(runner);
+}

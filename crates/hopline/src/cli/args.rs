@@ -291,7 +291,7 @@ pub(crate) struct UpFlags {
 #[command(after_help = "\
 Examples:
   hopline server --data /var/lib/hopline
-  hopline server --listen 0.0.0.0:4700")]
+  hopline server --listen 0.0.0.0:4700 --public-url http://build-server:4700")]
 pub(crate) struct ServerArgs {
     #[command(flatten)]
     pub(crate) listen: ServerListen,
@@ -310,6 +310,22 @@ pub(crate) struct ServerListen {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
+    /// Where people, brokers and tools reach it, if by a name or a proxy; it answers under this name too
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<BaseUrl>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    hosts: HostFlags,
+}
+
+/// The names that a part answers under.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct HostFlags {
+    /// A further name under which it answers; may be given several times
+    #[arg(long = "allowed-host", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed_hosts: Vec<String>,
 }
 
 /// Run a broker: the hub between runners and a server
@@ -317,7 +333,8 @@ pub(crate) struct ServerListen {
 #[command(after_help = "\
 Examples:
   hopline broker --server http://127.0.0.1:4700
-  HOPLINE_RUNNER_SECRET=… hopline broker --server https://hopline.example --listen 0.0.0.0:4701")]
+  HOPLINE_RUNNER_SECRET=… hopline broker --server https://hopline.example --listen 0.0.0.0:4701 \\
+    --public-url http://build-broker:4701")]
 pub(crate) struct BrokerArgs {
     #[command(flatten)]
     pub(crate) listen: BrokerListen,
@@ -334,6 +351,14 @@ pub(crate) struct BrokerListen {
     #[arg(long = "listen", value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     broker_listen: Option<SocketAddr>,
+    /// Where the server and runners reach it [default: where it listens; listening on 0.0.0.0, this machine's address
+    /// that faces the server]
+    #[arg(long = "public-url", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker_public_url: Option<BaseUrl>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    hosts: HostFlags,
 }
 
 /// Run a runner: executes builds and commands in its projects' folders

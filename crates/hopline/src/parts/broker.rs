@@ -19,8 +19,11 @@ pub(crate) async fn start(
     secret: Secret,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Handle> {
+    // Where there is one broker, the address that everything else talks to is its own.
+    let public_url = settings.broker_public_url.as_ref();
+    let public_url = public_url.or(settings.broker.as_ref());
     let options = Options {
-        public_url: settings.broker.as_ref().map(ToString::to_string),
+        public_url: public_url.map(ToString::to_string),
         allowed_hosts: settings.allowed_hosts.clone(),
         traced: settings.traced(),
         sampler: settings.sampler(),

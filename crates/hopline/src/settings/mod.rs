@@ -48,7 +48,9 @@ pub(crate) struct Settings {
     pub(crate) broker: Option<BaseUrl>,
     /// Where people reach the server, if not where it listens.
     pub(crate) public_url: Option<BaseUrl>,
-    /// Further names that requests to the server may ask for in `Host`.
+    /// Where the server reaches the broker, if not where it listens.
+    pub(crate) broker_public_url: Option<BaseUrl>,
+    /// Further names that requests to the server and the broker may ask for in `Host`.
     pub(crate) allowed_hosts: Vec<String>,
     /// Further origins whose pages may call the API.
     pub(crate) allowed_origins: Vec<String>,
@@ -98,6 +100,7 @@ impl Default for Settings {
             server: None,
             broker: None,
             public_url: None,
+            broker_public_url: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             runner_id: None,

@@ -35,6 +35,7 @@ const KEYS: &[(&str, Form)] = &[
     ("server", Form::Text),
     ("broker", Form::Text),
     ("public_url", Form::Text),
+    ("broker_public_url", Form::Text),
     ("allowed_hosts", Form::List),
     ("allowed_origins", Form::List),
     ("runner_id", Form::Text),
