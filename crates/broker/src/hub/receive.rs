@@ -288,3 +288,58 @@ fn offset(part: &str, whole: &[u8]) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     (at + part.len() <= whole.len()).then_some(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use hopline_telemetry::contract::TracedEvents;
+    use hopline_telemetry::metrics::Metrics;
+    use hopline_telemetry::{Head, Sampler};
+    use hopline_wire::splice;
+
+    use super::super::{Policy, Take};
+    use super::*;
+    use crate::counters::Counters;
+
+    fn hub() -> Hub {
+        let policy = Policy {
+            broker_url: String::new(),
+            window: 100,
+            window_bytes: 1 << 20,
+            held_bytes: 1 << 20,
+            max_event_bytes: 1 << 20,
+            traced: TracedEvents::default(),
+            sampler: Sampler::new(1.0),
+            head: Head::default(),
+        };
+        Hub::new(policy, Counters::new(&Metrics::default()))
+    }
+
+    #[tokio::test]
+    async fn what_is_held_keeps_nothing_of_the_frame_that_it_came_in() {
+        let hub = hub();
+        let link = Arc::new(Link::without_socket("r"));
+        let frame = Bytes::from(
+            r#"[{"type":"x","commandId":"a"},{"type":"x","commandId":"b","data":"large"}]"#
+                .as_bytes()
+                .to_vec(),
+        );
+        let events = splice::split(&frame).unwrap();
+        let arrivals: Vec<_> = events.iter().map(Arrival::read).collect();
+        hub.receive(&link, &arrivals, 0);
+        drop(arrivals);
+        drop(events);
+        assert!(frame.is_unique());
+        let limit = Take {
+            events: 9,
+            bytes: 999,
+        };
+        let taken = hub.take(limit, Timestamp::now()).unwrap();
+        let held = taken.iter().flat_map(|part| &part.events);
+        let held: Vec<_> = held.map(|held| &held.json[..]).collect();
+        assert_eq!(held[0], br#"{"type":"x","commandId":"a"}"#);
+        assert_eq!(
+            hub.figures().bytes as usize,
+            held.iter().map(|json| json.len()).sum::<usize>()
+        );
+    }
+}

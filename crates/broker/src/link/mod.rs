@@ -124,6 +124,19 @@ pub(crate) enum NotWritten {
 }
 
 impl Link {
+    /// A link without acknowledgements whose socket takes nothing.
+    #[cfg(test)]
+    pub(crate) fn without_socket(runner: &str) -> Self {
+        Self {
+            connection: Arc::new(Connection::new(runner.into())),
+            acks: false,
+            instance: None,
+            since: Timestamp::now(),
+            outbox: Outbox::default(),
+            commands: mpsc::channel(1).0,
+        }
+    }
+
     /// Writes a command to the runner, and returns when the socket has taken it; also when that has begun, but takes
     /// longer than `patience`: what is half written is written whole, unless the link ends. With an error nothing
     /// of it is written.
