@@ -17,6 +17,9 @@ use crate::trace::{CommandTrace, keys, short_name};
 /// The most calls without an answer that are kept; of further ones no span is made.
 const MAX_OPEN: usize = 1_024;
 
+/// The longest id of a call that is kept, in bytes; of a call with a longer one no span is made.
+const MAX_ID_BYTES: usize = 1_024;
+
 /// The calls of one build that have no answer yet.
 pub(super) struct Tools {
     trace: CommandTrace,
@@ -54,7 +57,7 @@ impl Tools {
 
     fn begin(&mut self, id: &str, name: &str) -> SpanId {
         // Writing the plan is no work whose time anyone could want to know.
-        if name == PLAN_TOOL || self.open.len() >= MAX_OPEN {
+        if name == PLAN_TOOL || self.open.len() >= MAX_OPEN || id.len() > MAX_ID_BYTES {
             return self.build;
         }
         let name = if let Some(name) = constant(name) {

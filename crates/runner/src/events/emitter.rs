@@ -135,21 +135,32 @@ impl Emitter {
 
     /// Sends a failure as an event of `kind`, `error` or `build-failed`.
     pub(crate) async fn failure(&self, kind: EventType, cause: SpanId, failure: &Failure) {
-        let error = cut_middle(&failure.error, MAX_MESSAGE_BYTES);
-        let sent = self
-            .event(kind, cause, |members| {
-                members.text("error", &error).text("code", failure.code);
-                if let Some(code) = failure.exit_code {
-                    members.value("exitCode", &code);
+        let mut room = MAX_MESSAGE_BYTES;
+        loop {
+            let error = match room {
+                0 => String::new(),
+                room => cut_middle(&failure.error, room),
+            };
+            let sent = self
+                .event(kind, cause, |members| {
+                    members.text("error", &error).text("code", failure.code);
+                    if let Some(code) = failure.exit_code {
+                        members.value("exitCode", &code);
+                    }
+                    if let Some(signal) = &failure.signal {
+                        members.text("signal", signal);
+                    }
+                })
+                .await;
+            match sent {
+                Ok(()) => return,
+                // Better a shorter text than no word of the end.
+                Err(_) if room > 0 => room /= 2,
+                Err(error) => {
+                    let trace_id = self.inner.stream.context.trace_id;
+                    return tracing::error!(%trace_id, code = failure.code, "a failure was not told: {error}");
                 }
-                if let Some(signal) = &failure.signal {
-                    members.text("signal", signal);
-                }
-            })
-            .await;
-        if sent.is_err() {
-            let trace_id = self.inner.stream.context.trace_id;
-            tracing::error!(%trace_id, code = failure.code, "a failure's event did not fit");
+            }
         }
     }
 
@@ -170,40 +181,54 @@ pub(crate) struct Batch<'e> {
 }
 
 impl Batch<'_> {
-    /// Adds a `build-stream` event with the part that is `json`; several if it is larger than an event may be.
+    /// Adds a `build-stream` event with the part that is `json`; several if it is larger than an event may be, or word
+    /// that it was left out if it can be neither split nor cut.
     pub(crate) fn part(&mut self, cause: SpanId, json: &str) {
-        if self.data(cause, json, self.max_event_bytes()).is_ok() {
+        if self.data(cause, json).is_ok() {
             return;
         }
         match Part::read(json) {
-            Ok(part) => self.pieces(cause, &part, json),
-            // Nothing that can be split or cut; the server says what is wrong with it.
-            Err(_) => {
-                let _ = self.data(cause, json, usize::MAX);
+            Ok(part) => {
+                let room = self.room(cause);
+                for piece in oversize::pieces(&part, json, room) {
+                    self.piece(cause, &piece);
+                }
             }
+            Err(bad) => self.piece(cause, &oversize::unreadable(&bad, json.len())),
         }
     }
 
     /// Adds the end marker of a stream of parts.
     pub(crate) fn done(&mut self, cause: SpanId) {
-        let _ = self.data(cause, "[DONE]", usize::MAX);
+        self.piece(cause, "[DONE]");
     }
 
-    fn pieces(&mut self, cause: SpanId, part: &Part<'_>, json: &str) {
-        // What the event takes beside the part: its head with ids and baggage, measured on the event itself.
+    /// Adds an event with what has been made to fit.
+    fn piece(&mut self, cause: SpanId, json: &str) {
+        if let Err(error) = self.data(cause, json) {
+            // Only a broker that takes less than an event's head comes to this.
+            tracing::error!("a part was not told: {error}");
+        }
+        if self.writer.body.len() >= BATCH_BYTES {
+            self.writer.freeze();
+        }
+    }
+
+    /// What an event leaves to its part: its head, with ids and baggage, is measured on the event itself. Nothing, if
+    /// the head takes most of an event: pieces would carry little else.
+    fn room(&mut self, cause: SpanId) -> usize {
         let start = self.writer.body.len();
         let seq = self.writer.last_seq + 1;
         let _ = self.head(EventType::BuildStream, seq, cause, Timestamp::now());
         let head = self.writer.body.len() - start;
         self.writer.body.truncate(start);
-        let room = self.max_event_bytes().saturating_sub(head + 64);
-        for piece in oversize::pieces(part, json, room) {
-            let _ = self.data(cause, &piece, usize::MAX);
-        }
+        let limit = self.max_event_bytes();
+        let room = limit.saturating_sub(head + 64);
+        if room < limit / 4 { 0 } else { room }
     }
 
-    fn data(&mut self, cause: SpanId, json: &str, limit: usize) -> Result<(), TooLarge> {
-        self.write(EventType::BuildStream, cause, limit, |body| {
+    fn data(&mut self, cause: SpanId, json: &str) -> Result<(), TooLarge> {
+        self.write(EventType::BuildStream, cause, |body| {
             body.extend_from_slice(b",\"data\":\"data: ");
             escape_into(json, body);
             body.extend_from_slice(b"\\n\\n\"");
@@ -220,7 +245,7 @@ impl Batch<'_> {
         cause: SpanId,
         write: impl FnOnce(&mut Members<'_>),
     ) -> Result<(), TooLarge> {
-        self.write(kind, cause, self.max_event_bytes(), |body| {
+        self.write(kind, cause, |body| {
             let head = body.len();
             body.push(b',');
             write(&mut Members::new(body));
@@ -234,9 +259,9 @@ impl Batch<'_> {
         &mut self,
         kind: EventType,
         cause: SpanId,
-        limit: usize,
         members: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), TooLarge> {
+        let limit = self.max_event_bytes();
         let start = self.writer.body.len();
         let seq = self.writer.last_seq + 1;
         let span = self.head(kind, seq, cause, Timestamp::now());
@@ -276,7 +301,7 @@ impl Batch<'_> {
 
     /// Whether the batch is large enough to be handed on before more is added.
     pub(crate) fn is_full(&self) -> bool {
-        self.writer.body.len() >= BATCH_BYTES
+        self.writer.body.len() >= BATCH_BYTES || !self.writer.entries.is_empty()
     }
 
     /// Hands the events to the outbox; waits while that is full. An event whose wait is given up goes with the

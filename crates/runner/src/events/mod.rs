@@ -13,7 +13,7 @@ mod oversize;
 mod stamp;
 mod stream;
 
-pub(crate) use emitter::{Batch, Emitter, Failure};
+pub(crate) use emitter::{Batch, Emitter, Failure, TooLarge};
 pub(crate) use json::{Members, object};
 pub(crate) use oversize::hex;
 pub(crate) use stamp::Stamp;

@@ -1,5 +1,6 @@
 //! What is done with a part that makes its event larger than an event may be: texts become several parts, tool
-//! inputs and outputs are cut in the middle, anything else is replaced by a part that says so.
+//! inputs and outputs are cut in the middle, anything else is replaced by a part that says so. So is a part whose ids
+//! and names would be most of every piece: what is written grows with what came, not with the number of pieces.
 //!
 //! What was cut is told in the part and, since only that reaches the database, in the value itself:
 //! `{"content": "<beginning>…<end>", "truncated": {"bytes": <of the whole>, "sha256": "<of the whole>"}}`, where
@@ -7,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use hopline_wire::part::{Part, TextKind};
+use hopline_wire::part::{BadPart, Part, TextKind};
 use hopline_wire::text;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -17,28 +18,36 @@ use super::json::object;
 /// What a part takes beside its text, in bytes of the event, names and ids aside.
 const PART_BYTES: usize = 512;
 
-/// Room that is always left for text, however small the events: less would make no headway.
+/// Names and ids may take this share of the room.
+const NAMES_SHARE: usize = 8;
+
+/// Less room than this for a piece of text would make no headway, in bytes of the event.
 const LEAST_ROOM: usize = 1_024;
 
-/// The parts to send in place of `part`, whose JSON is `json`; each takes at most `room` bytes of its event
-/// (but never less than about 2 KiB).
-pub(super) fn pieces(part: &Part<'_>, json: &str, room: usize) -> Vec<String> {
+/// Parts to send in place of one, made as they are asked for.
+pub(super) type Pieces<'p> = Box<dyn Iterator<Item = String> + 'p>;
+
+/// The parts to send in place of `part`, whose JSON is `json`; each takes at most `room` bytes of its event, unless
+/// that is too little even for the word that the part was left out.
+pub(super) fn pieces<'p>(part: &'p Part<'p>, json: &str, room: usize) -> Pieces<'p> {
     let names = match part {
         Part::TextDelta { id, .. } | Part::ToolOutput { id, .. } | Part::ToolError { id, .. } => {
-            id.len()
+            grown(id)
         }
-        Part::ToolInput { id, name, .. } => id.len() + name.len(),
+        Part::ToolInput { id, name, .. } => grown(id) + grown(name),
         _ => 0,
     };
-    // An id of nothing but quotes grows fourfold on its way into the event.
-    let room = room.saturating_sub(PART_BYTES + 4 * names).max(LEAST_ROOM);
+    let left = room.saturating_sub(PART_BYTES + names);
+    if names > room / NAMES_SHARE || left < LEAST_ROOM {
+        return Box::new(std::iter::once(left_out(part.kind(), json.len())));
+    }
     match part {
         Part::TextDelta { kind, id, delta } => {
             let name = match kind {
                 TextKind::Text => "text-delta",
                 TextKind::Reasoning => "reasoning-delta",
             };
-            let piece = |piece: &str| {
+            let piece = move |piece: &str| {
                 object(|members| {
                     members
                         .text("type", name)
@@ -46,16 +55,20 @@ pub(super) fn pieces(part: &Part<'_>, json: &str, room: usize) -> Vec<String> {
                         .text("delta", piece);
                 })
             };
-            split(delta, room).map(piece).collect()
+            Box::new(split(delta, left).map(piece))
         }
-        Part::Reasoning { message } => {
-            let piece = |piece: &str| {
-                object(|members| {
-                    members.text("type", "reasoning").text("message", piece);
-                })
-            };
-            split(message, room).map(piece).collect()
-        }
+        Part::Reasoning { message } => Box::new(split(message, left).map(|piece| {
+            object(|members| {
+                members.text("type", "reasoning").text("message", piece);
+            })
+        })),
+        other => Box::new(std::iter::once(cut(other, json, left))),
+    }
+}
+
+/// A part of a tool, cut to `room`; word of any other that it was left out.
+fn cut(part: &Part<'_>, json: &str, room: usize) -> String {
+    match part {
         Part::ToolInput {
             id,
             name,
@@ -63,7 +76,7 @@ pub(super) fn pieces(part: &Part<'_>, json: &str, room: usize) -> Vec<String> {
             todo_index,
         } => {
             let cut = Cut::of(input, room);
-            vec![object(|members| {
+            object(|members| {
                 members
                     .text("type", "tool-input-available")
                     .text("toolCallId", id)
@@ -73,36 +86,45 @@ pub(super) fn pieces(part: &Part<'_>, json: &str, room: usize) -> Vec<String> {
                     members.value("todoIndex", index);
                 }
                 members.raw("truncated", &cut.truncated);
-            })]
+            })
         }
         Part::ToolOutput { id, output } => {
             let cut = Cut::of(output, room);
-            vec![object(|members| {
+            object(|members| {
                 members
                     .text("type", "tool-output-available")
                     .text("toolCallId", id)
                     .raw("output", &cut.value())
                     .raw("truncated", &cut.truncated);
-            })]
+            })
         }
-        Part::ToolError { id, error } => vec![object(|members| {
+        Part::ToolError { id, error } => object(|members| {
             members
                 .text("type", "tool-output-error")
                 .text("toolCallId", id)
                 .text("errorText", &cut_middle(error, room))
                 .raw("truncated", &truncated(error));
-        })],
-        other => {
-            let left_out = format!(
-                "a part of the type {} was left out: its {} bytes are more than an event may have",
-                text::prefix(other.kind(), 128),
-                json.len()
-            );
-            vec![object(|members| {
-                members.text("type", "error").text("errorText", &left_out);
-            })]
-        }
+        }),
+        other => left_out(other.kind(), json.len()),
     }
+}
+
+/// The part to send in place of one of `bytes` bytes that cannot be read whole.
+pub(super) fn unreadable(part: &BadPart, bytes: usize) -> String {
+    match part {
+        BadPart::Field { part, .. } => left_out(part, bytes),
+        BadPart::NotServerSent | BadPart::NotJson(_) => left_out("unknown", bytes),
+    }
+}
+
+fn left_out(kind: &str, bytes: usize) -> String {
+    let left_out = format!(
+        "a part of the type {} was left out: its {bytes} bytes are more than an event may have",
+        text::prefix(kind, 128),
+    );
+    object(|members| {
+        members.text("type", "error").text("errorText", &left_out);
+    })
 }
 
 struct Cut {
@@ -176,12 +198,7 @@ fn split(whole: &str, room: usize) -> impl Iterator<Item = &str> {
 fn fitting(characters: impl Iterator<Item = char>, room: usize) -> usize {
     let (mut bytes, mut grown) = (0, 0);
     for character in characters {
-        grown += match character {
-            '"' | '\\' => 4,
-            '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 3,
-            '\0'..='\u{1f}' => 7,
-            other => other.len_utf8(),
-        };
+        grown += in_event(character);
         if grown > room && bytes > 0 {
             break;
         }
@@ -190,18 +207,30 @@ fn fitting(characters: impl Iterator<Item = char>, room: usize) -> usize {
     bytes
 }
 
+/// What a text takes in a JSON string inside a JSON string, in bytes.
+fn grown(text: &str) -> usize {
+    text.chars().map(in_event).sum()
+}
+
+fn in_event(character: char) -> usize {
+    match character {
+        '"' | '\\' => 4,
+        '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 3,
+        '\0'..='\u{1f}' => 7,
+        other => other.len_utf8(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(json: &str, room: usize) -> Vec<serde_json::Value> {
-        let pieces = pieces(&Part::read(json).unwrap(), json, room);
-        pieces
-            .iter()
+        pieces(&Part::read(json).unwrap(), json, room)
             .map(|piece| {
-                let in_event = serde_json::to_string(piece).unwrap();
+                let in_event = serde_json::to_string(&piece).unwrap();
                 assert!(in_event.len() <= room, "{} > {room}", in_event.len());
-                serde_json::from_str(piece).unwrap()
+                serde_json::from_str(&piece).unwrap()
             })
             .collect()
     }
@@ -261,6 +290,22 @@ mod tests {
         let parts = read(&json.to_string(), 4_000);
         let error = parts[0]["errorText"].as_str().unwrap();
         assert!(error.contains("data-picture"), "{error}");
+    }
+
+    #[test]
+    fn a_part_whose_ids_would_fill_every_piece_is_replaced_and_not_multiplied() {
+        let id = "i".repeat(2_000);
+        for json in [
+            serde_json::json!({"type": "text-delta", "id": id, "delta": "d".repeat(9_000)}),
+            serde_json::json!({"type": "tool-output-error", "toolCallId": id, "errorText": "e".repeat(9_000)}),
+            serde_json::json!({"type": "tool-input-available", "toolCallId": "c", "toolName": id, "input": "x".repeat(9_000)}),
+        ] {
+            let parts = read(&json.to_string(), 4_000);
+            assert_eq!((parts.len(), &parts[0]["type"]), (1, &"error".into()));
+        }
+        let json = serde_json::json!({"type": "text-delta", "id": "t", "delta": "d".repeat(9_000)});
+        let parts = read(&json.to_string(), 900);
+        assert_eq!(parts.len(), 1, "no room for headway");
     }
 
     #[test]
