@@ -25,6 +25,9 @@ use toml::{Spanned, Value};
 /// The most steps of one build: each is a todo, and every change of the plan carries them all.
 pub const MAX_STEPS: usize = 1_000;
 
+/// What is wrong with a time limit that is none.
+pub(crate) const BAD_TIMEOUT: &str = "expected timeoutSeconds to be a whole number from 1";
+
 /// A mistake in a step file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {problem}")]
@@ -112,8 +115,7 @@ fn read_step(text: &str, raw: RawStep) -> Result<Step, StepFileError> {
             let whole = u64::try_from(*seconds.get_ref())
                 .ok()
                 .filter(|seconds| *seconds > 0);
-            let problem = "expected timeoutSeconds to be a whole number from 1";
-            Some(whole.ok_or_else(|| mistake(text, &seconds.span(), problem.to_owned()))?)
+            Some(whole.ok_or_else(|| mistake(text, &seconds.span(), BAD_TIMEOUT.to_owned()))?)
         }
     };
     Ok(Step {
@@ -169,6 +171,9 @@ pub(crate) fn check(steps: &[Step]) -> Result<(), String> {
         };
         if empty {
             return Err(format!("step {number}: expected run not to be empty"));
+        }
+        if step.timeout_seconds == Some(0) {
+            return Err(format!("step {number}: {BAD_TIMEOUT}"));
         }
     }
     Ok(())
@@ -284,6 +289,22 @@ mod tests {
                 "{text:?}: {error}"
             );
             assert!(error.problem.contains(problem), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_commands_steps_obey_the_rules_of_a_files() {
+        let step = |json| vec![serde_json::from_value::<Step>(json).unwrap()];
+        for (json, problem) in [
+            (serde_json::json!({"name": " ", "run": "x"}), "name"),
+            (serde_json::json!({"name": "a", "run": [""]}), "run"),
+            (
+                serde_json::json!({"name": "a", "run": "x", "timeoutSeconds": 0}),
+                "step 1: expected timeoutSeconds to be a whole number from 1",
+            ),
+        ] {
+            let error = check(&step(json)).unwrap_err();
+            assert!(error.contains(problem), "{error}");
         }
     }
 

@@ -378,6 +378,24 @@ async fn a_build_that_cannot_begin_fails_with_what_was_expected() {
             json!({"command": "true", "projectSlug": "../x"}),
             "slash",
         ),
+        (
+            "b7",
+            "stream",
+            json!({"command": "true", "timeoutSeconds": "1"}),
+            "a whole number from 1",
+        ),
+        (
+            "b8",
+            "steps",
+            json!({"steps": [{"name": "a", "run": "true", "timeoutSeconds": 0}]}),
+            "a whole number from 1",
+        ),
+        (
+            "b9",
+            "steps",
+            json!({"steps": [{"name": "a", "run": 5}]}),
+            "a line for the shell or a list of words",
+        ),
     ] {
         broker.send(build(id, agent, payload)).await;
         let events = broker.until_event(id, "build-failed").await;

@@ -1,5 +1,6 @@
 //! Commands: what a server asks of a runner, one JSON object each.
 
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -212,13 +213,43 @@ pub struct StartBuild {
 }
 
 /// A program to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum CommandLine {
     /// For the shell.
     Shell(String),
     /// The program and its arguments.
     Argv(Vec<String>),
+}
+
+/// By hand, since what is derived does not say what it expected.
+impl<'de> Deserialize<'de> for CommandLine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CommandLineVisitor)
+    }
+}
+
+struct CommandLineVisitor;
+
+impl<'de> Visitor<'de> for CommandLineVisitor {
+    type Value = CommandLine;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("what to run: a line for the shell or a list of words")
+    }
+
+    fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLine, E> {
+        Ok(CommandLine::Shell(line.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, line: String) -> Result<CommandLine, E> {
+        Ok(CommandLine::Shell(line))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, words: A) -> Result<CommandLine, A::Error> {
+        let words = de::value::SeqAccessDeserializer::new(words);
+        Vec::deserialize(words).map(CommandLine::Argv)
+    }
 }
 
 impl std::fmt::Display for CommandLine {
@@ -377,6 +408,20 @@ mod tests {
         let steps = build.steps.unwrap();
         assert_eq!(steps[0].run, CommandLine::Shell("make".into()));
         assert_eq!(steps[1].run.to_string(), "make test");
+    }
+
+    #[test]
+    fn what_is_no_program_is_told_what_was_expected() {
+        for run in ["5", "null", "{}", "[5]"] {
+            let json = format!(r#"{{"name":"a","run":{run}}}"#);
+            let error = serde_json::from_str::<Step>(&json).unwrap_err().to_string();
+            let expected = if run == "[5]" {
+                "a string"
+            } else {
+                "a line for the shell or a list of words"
+            };
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

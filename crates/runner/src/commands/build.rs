@@ -13,6 +13,7 @@ use hopline_wire::span::Text;
 use super::{BuildControl, Context, StopReason, metadata};
 use crate::agents::{self, Agent, Outcome, Run};
 use crate::events::Failure;
+use crate::stepfile::BAD_TIMEOUT;
 use crate::trace::keys;
 
 /// Runs a build to its end.
@@ -28,6 +29,10 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
         slug => slug.to_owned(),
     };
     let directory = project_folder(context, &slug).await?;
+    let time_limit = match agent {
+        Agent::Steps(_) => None,
+        Agent::Command(_) | Agent::Stream(_) => time_limit(&payload)?,
+    };
     let environment = agents::BaseEnvironment::of_build(&context.core, &payload.more)?;
     let build = context
         .trace
@@ -43,11 +48,7 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
         directory: directory.clone(),
         environment,
         stop: control.stop_token(),
-        time_limit: payload
-            .more
-            .get("timeoutSeconds")
-            .and_then(serde_json::Value::as_u64)
-            .map(Duration::from_secs),
+        time_limit,
     };
     let outcome = Box::pin(agents::run(&agent, &run)).await;
     let outcome = outcome.stopped(control.conclude());
@@ -62,6 +63,17 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
     tell_metadata(context, directory).await;
     tell_end(context, outcome).await;
     Ok(())
+}
+
+/// How long the program of a build may run.
+fn time_limit(payload: &StartBuild) -> Result<Option<Duration>, Failure> {
+    let given = payload.more.get("timeoutSeconds");
+    let Some(given) = given.filter(|given| !given.is_null()) else {
+        return Ok(None);
+    };
+    let seconds = given.as_u64().filter(|seconds| *seconds > 0);
+    let seconds = seconds.ok_or_else(|| Failure::new("bad_command", BAD_TIMEOUT))?;
+    Ok(Some(Duration::from_secs(seconds)))
 }
 
 /// OpenTelemetry's attributes of a pipeline's run (semantic conventions, "CICD").

@@ -95,7 +95,8 @@ impl Supervisor {
             }
         };
         let started = Instant::now();
-        let limit = limit.map(|limit| (started + limit.after, limit.grace));
+        // A time that the clock cannot tell never comes.
+        let limit = limit.and_then(|limit| Some((started.checked_add(limit.after)?, limit.grace)));
         let supervisor = Self {
             reports,
             requests,
