@@ -9,7 +9,7 @@ use broker::{Broker, TestRunner, V1, assert_in_order, build, command, parts, tex
 use hopline_runner::ChildSpans;
 use hopline_wire::span::Value as SpanValue;
 use serde_json::{Value, json};
-use support::{eventually, exists, pid_in};
+use support::{Held, eventually, exists, pid_in};
 
 fn of_type<'p>(parts: &'p [Value], kind: &str) -> Vec<&'p Value> {
     parts.iter().filter(|part| part["type"] == kind).collect()
@@ -535,4 +535,36 @@ async fn a_shutdown_keeps_its_deadline_whatever_children_and_broker_do() {
         .iter()
         .find(|span| span.name.to_string() == "runner.build");
     assert!(build.unwrap().status.is_error());
+}
+
+#[tokio::test]
+async fn a_time_limit_beyond_all_clocks_is_none() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    let step = json!({"name": "a", "run": "true", "timeoutSeconds": u64::MAX});
+    let steps = json!({"steps": [step]});
+    broker.send(build("b", "steps", steps)).await;
+    broker.until_event("b", "build-completed").await;
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_build_ends_with_its_program_though_others_hold_its_pipes_and_write_on() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    let run = "echo $$ > pid; echo own; until [ -e go ]; do sleep 0.05; done; rm pid go";
+    for (agent, payload) in [
+        ("command", json!({"command": run})),
+        ("stream", json!({"command": run})),
+        ("steps", json!({"steps": [{"name": "a", "run": run}]})),
+    ] {
+        broker.send(build(agent, agent, payload)).await;
+        let held = Held::by_pid(pid_in(&runner.project().join("pid")).await);
+        std::fs::write(runner.project().join("go"), "").unwrap();
+        let events = broker.until_event(agent, "build-completed").await;
+        let text = text_of(&events, "stdout") + &text_of(&events, "step-1-stdout");
+        assert!(text.starts_with("own\n"), "{text}");
+        drop(held);
+    }
+    runner.stop().await;
 }

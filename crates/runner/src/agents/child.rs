@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hopline_wire::command::CommandLine as WireCommandLine;
 use hopline_wire::text;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Run;
@@ -17,9 +18,12 @@ use crate::process::{
 };
 use crate::trace::{Scope, keys};
 
-/// How long the pipes of a program that has ended may stay silent before they are let go. Only a process out of the
-/// guard's reach can hold them open.
-const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
+/// How long the output of a program that has ended is waited for, in all, before its pipes are let go. Only a process
+/// out of the guard's reach can hold them open. Time in which the outbox takes nothing does not count.
+const WAIT_AFTER_END: Duration = Duration::from_secs(2);
+
+/// How much of the output of a program that has ended is taken in, in bytes: more than pipes and lines can hold.
+const BYTES_AFTER_END: usize = 16 << 20;
 
 /// As much of a command line is told on its span, in bytes: a system's longest has megabytes.
 const MAX_LINE_TOLD_BYTES: usize = 4 << 10;
@@ -67,17 +71,17 @@ fn command_line(command: &WireCommandLine) -> CommandLine {
     }
 }
 
-/// Sees a program to its end: reads its output with `pump`, and ends it when `stop` is cancelled. `pump` gets a token
-/// that tells it when the program has ended (see [`idle_after`]).
+/// Sees a program to its end: reads its output with `pump`, and ends it when `stop` is cancelled. `pump` waits for the
+/// output by what it gets, and so comes to its own end soon after the program's, whoever holds the pipes.
 pub(crate) async fn attend<P: Future<Output = ()>>(
     process: &mut RunningProcess,
     stop: &CancellationToken,
     grace: Duration,
-    pump: impl FnOnce(CancellationToken) -> P,
+    pump: impl FnOnce(Patience) -> P,
 ) -> Result<Exit, ProcessError> {
     let control = process.control();
     let ended = CancellationToken::new();
-    let pump = pump(ended.clone());
+    let pump = pump(Patience::until(ended.clone()));
     let wait = async {
         let exit = process.wait().await;
         ended.cancel();
@@ -95,11 +99,62 @@ pub(crate) async fn attend<P: Future<Output = ()>>(
     }
 }
 
-/// Waits until the program has ended and then for a while more: for the loops of pumps, which wait for output
-/// meanwhile.
-pub(crate) async fn idle_after(ended: &CancellationToken) {
-    ended.cancelled().await;
-    tokio::time::sleep(SILENCE_AFTER_END).await;
+/// How long a pump goes on waiting for its program's output: for ever while the program runs; after its end for a
+/// bounded time and a bounded number of bytes, both over all waits together.
+pub(crate) struct Patience {
+    ended: CancellationToken,
+    wait: Duration,
+    bytes: usize,
+    /// Whether its end was logged.
+    logged: bool,
+}
+
+impl Patience {
+    fn until(ended: CancellationToken) -> Self {
+        Self {
+            ended,
+            wait: WAIT_AFTER_END,
+            bytes: BYTES_AFTER_END,
+            logged: false,
+        }
+    }
+
+    /// What `output` comes to; none when the program has ended and it has been waited for long enough.
+    pub(crate) async fn wait<T>(&mut self, output: impl Future<Output = T>) -> Option<T> {
+        let mut output = std::pin::pin!(output);
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => {}
+            output = &mut output => return Some(output),
+        }
+        if self.bytes == 0 {
+            return self.over();
+        }
+        let since = Instant::now();
+        // What is there already comes even when no time is left.
+        let output = tokio::time::timeout(self.wait, output).await;
+        self.wait = self.wait.saturating_sub(since.elapsed());
+        match output {
+            Ok(output) => Some(output),
+            Err(_) => self.over(),
+        }
+    }
+
+    /// Counts what was taken in.
+    pub(crate) fn took(&mut self, bytes: usize) {
+        if self.ended.is_cancelled() {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+
+    fn over<T>(&mut self) -> Option<T> {
+        if !std::mem::replace(&mut self.logged, true) {
+            tracing::warn!(
+                "a process out of reach holds the pipes of a program that has ended; they are let go"
+            );
+        }
+        None
+    }
 }
 
 /// What a program's end means for its build: nothing, if it ended well.
@@ -161,5 +216,42 @@ impl From<ProcessError> for Failure {
             exit_code,
             ..Self::new(error.code(), error.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn output_is_waited_for_as_long_as_the_program_runs_and_then_in_bounds() {
+        tokio::time::pause();
+        let ended = CancellationToken::new();
+        let mut patience = Patience::until(ended.clone());
+        let slow = || tokio::time::sleep(WAIT_AFTER_END / 2);
+        for _ in 0..10 {
+            patience.took(BYTES_AFTER_END);
+            assert!(patience.wait(slow()).await.is_some());
+        }
+        ended.cancel();
+        assert!(patience.wait(slow()).await.is_some());
+        assert!(patience.wait(slow()).await.is_none(), "waits add up");
+        let there = std::future::ready(());
+        assert!(patience.wait(there.clone()).await.is_some());
+        patience.took(BYTES_AFTER_END);
+        assert!(patience.wait(there).await.is_none(), "bytes add up");
+    }
+
+    #[tokio::test]
+    async fn an_end_during_a_wait_bounds_that_wait_too() {
+        tokio::time::pause();
+        let ended = CancellationToken::new();
+        let mut patience = Patience::until(ended.clone());
+        let silence = patience.wait(std::future::pending::<()>());
+        let end = async {
+            tokio::time::sleep(10 * WAIT_AFTER_END).await;
+            ended.cancel();
+        };
+        assert_eq!(tokio::join!(silence, end).0, None);
     }
 }

@@ -6,11 +6,11 @@ use hopline_telemetry::Hop;
 use hopline_wire::command::CommandLine;
 use hopline_wire::text;
 
-use super::child::{Program, attend, idle_after, judge, note_exit};
+use super::child::{Patience, Program, attend, judge, note_exit};
 use super::parts::{RunnersPlan, Texts, simple};
 use super::{Outcome, Run};
 use crate::events::Failure;
-use crate::output::{ChunkLimits, OutputReader};
+use crate::output::{Chunk, ChunkLimits, OutputReader};
 use crate::process::RunningProcess;
 use crate::trace::{Scope, short_name};
 
@@ -68,11 +68,11 @@ async fn execute(
         }
     };
     let output = reader(&mut process);
-    let exit = attend(&mut process, run.stop, run.core.grace, |ended| {
+    let exit = attend(&mut process, run.stop, run.core.grace, |mut patience| {
         let mut output = output;
         async move {
             let mut texts = Texts::new("");
-            while let Some(chunk) = next_chunk(&mut output, &ended).await {
+            while let Some(chunk) = next_chunk(&mut output, &mut patience).await {
                 let mut batch = run.emitter.batch().await;
                 texts.add(&mut batch, step.id(), &chunk);
                 batch.flush().await;
@@ -96,21 +96,20 @@ pub(super) fn reader(process: &mut RunningProcess) -> Output {
     OutputReader::new(stdout, stderr, ChunkLimits::default())
 }
 
-/// The next piece of output; none at the end, or when a program that has ended left its pipes open and silent.
-pub(crate) async fn next_chunk(
-    output: &mut Output,
-    ended: &tokio_util::sync::CancellationToken,
-) -> Option<crate::output::Chunk> {
+/// The next piece of output; none at the end, or when the patience with a program that has ended is.
+pub(super) async fn next_chunk(output: &mut Output, patience: &mut Patience) -> Option<Chunk> {
     loop {
-        let next = tokio::select! {
-            next = output.next() => next,
-            () = idle_after(ended) => return None,
-        };
-        match next {
-            Ok(chunk) => return chunk,
+        let chunk = match patience.wait(output.next()).await {
+            Some(Ok(chunk)) => chunk,
             // That pipe counts as ended; the other may have more.
-            Err(error) => tracing::warn!("cannot read a program's output: {error}"),
-        }
+            Some(Err(error)) => {
+                tracing::warn!("cannot read a program's output: {error}");
+                continue;
+            }
+            None => output.rest(),
+        };
+        patience.took(chunk.as_ref().map_or(0, |chunk| chunk.text.len()));
+        return chunk;
     }
 }
 

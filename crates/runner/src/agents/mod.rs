@@ -24,7 +24,7 @@ use hopline_wire::command::{CommandLine, StartBuild, Step};
 use hopline_wire::part::Todo;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use child::{attend, idle_after, signal_name};
+pub(crate) use child::{Patience, attend, signal_name};
 pub(crate) use environment::BaseEnvironment;
 
 use crate::commands::Core;

@@ -8,7 +8,7 @@ use hopline_telemetry::tracer::set;
 use hopline_wire::command::Step;
 
 use super::capture::Capture;
-use super::child::{Program, attend, judge, note_exit, signal_name};
+use super::child::{Patience, Program, attend, judge, note_exit, signal_name};
 use super::command::{Output, next_chunk, reader};
 use super::parts::{RunnersPlan, Texts, simple, tool_input, tool_output};
 use super::{Outcome, Run};
@@ -115,8 +115,8 @@ async fn execute(
     let mut process = program.start(run, span).await?;
     let output = reader(&mut process);
     let mut captured = Capture::default();
-    let exit = attend(&mut process, run.stop, run.core.grace, |ended| {
-        pump(call, run, span, output, &mut captured, ended)
+    let exit = attend(&mut process, run.stop, run.core.grace, |patience| {
+        pump(call, run, span, output, &mut captured, patience)
     })
     .await?;
     Ok((exit, captured))
@@ -128,10 +128,10 @@ async fn pump(
     span: &Scope,
     mut output: Output,
     captured: &mut Capture,
-    ended: tokio_util::sync::CancellationToken,
+    mut patience: Patience,
 ) {
     let mut texts = Texts::new(&format!("{call}-"));
-    while let Some(chunk) = next_chunk(&mut output, &ended).await {
+    while let Some(chunk) = next_chunk(&mut output, &mut patience).await {
         captured.push(&chunk);
         let mut batch = run.emitter.batch().await;
         texts.add(&mut batch, span.id(), &chunk);

@@ -11,9 +11,8 @@ use hopline_wire::command::CommandLine;
 use hopline_wire::part::{BadPart, PLAN_TOOL, Part, Plan, Todo};
 use serde_json::value::RawValue;
 use tokio::process::{ChildStderr, ChildStdout};
-use tokio_util::sync::CancellationToken;
 
-use super::child::{Program, attend, idle_after, judge, note_exit};
+use super::child::{Patience, Program, attend, judge, note_exit};
 use super::parts::Texts;
 use super::tools::Tools;
 use super::{Outcome, Run};
@@ -65,8 +64,8 @@ async fn execute(
     };
     let mut process = program.start(run, run.build).await?;
     let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
-    let exit = attend(&mut process, run.stop, run.core.grace, |ended| {
-        pump(run, agent, stdout, stderr, ended)
+    let exit = attend(&mut process, run.stop, run.core.grace, |patience| {
+        pump(run, agent, stdout, stderr, patience)
     })
     .await?;
     let failure = judge("the agent", &exit, run.time_limit);
@@ -80,7 +79,7 @@ async fn pump(
     agent: &mut StreamAgent,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
-    ended: CancellationToken,
+    mut patience: Patience,
 ) {
     let mut lines = stdout.map(|stdout| LineReader::new(stdout, MAX_LINE_BYTES));
     let mut errors = Some(OutputReader::new(
@@ -91,37 +90,56 @@ async fn pump(
     let mut look = tokio::time::interval(UNFINISHED_AFTER);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while lines.is_some() || errors.is_some() {
-        tokio::select! {
-            line = next_line(&mut lines) => match line {
-                Some(line) => {
-                    let mut batch = run.emitter.batch().await;
+        let next = async {
+            tokio::select! {
+                line = next_line(&mut lines) => Next::Line(line),
+                chunk = next_error(&mut errors) => Next::Error(chunk),
+                _ = look.tick() => Next::Look,
+            }
+        };
+        let next = patience.wait(next).await;
+        let mut batch = run.emitter.batch().await;
+        match next {
+            Some(Next::Line(Some(line))) => {
+                patience.took(line.bytes.len());
+                agent.take_in(&line, &mut batch);
+                while !batch.is_full()
+                    && let Some(line) = lines.as_mut().and_then(LineReader::take)
+                {
+                    patience.took(line.bytes.len());
                     agent.take_in(&line, &mut batch);
-                    while !batch.is_full()
-                        && let Some(line) = lines.as_mut().and_then(LineReader::take)
-                    {
-                        agent.take_in(&line, &mut batch);
-                    }
-                    agent.flush_text(&mut batch);
-                    batch.flush().await;
                 }
-                None => lines = None,
-            },
-            chunk = next_error(&mut errors) => match chunk {
-                Some(chunk) => {
-                    let mut batch = run.emitter.batch().await;
-                    agent.texts.add(&mut batch, agent.build, &chunk);
-                    batch.flush().await;
-                }
-                None => errors = None,
-            },
-            _ = look.tick() => agent.tools.show_late(),
-            () = idle_after(&ended) => break,
+                agent.flush_text(&mut batch);
+            }
+            Some(Next::Line(None)) => lines = None,
+            Some(Next::Error(Some(chunk))) => {
+                patience.took(chunk.text.len());
+                agent.texts.add(&mut batch, agent.build, &chunk);
+            }
+            Some(Next::Error(None)) => errors = None,
+            Some(Next::Look) => agent.tools.show_late(),
+            None => break,
         }
+        batch.flush().await;
     }
     let mut batch = run.emitter.batch().await;
+    // Of pipes that were let go.
+    while let Some(line) = lines.as_mut().and_then(LineReader::rest) {
+        agent.take_in(&line, &mut batch);
+    }
     agent.decoder.finish(&mut agent.text);
     agent.flush_text(&mut batch);
+    while let Some(chunk) = errors.as_mut().and_then(OutputReader::rest) {
+        agent.texts.add(&mut batch, agent.build, &chunk);
+    }
     batch.flush().await;
+}
+
+/// What the pump waits for.
+enum Next {
+    Line(Option<Line>),
+    Error(Option<Chunk>),
+    Look,
 }
 
 /// The next line; none at the end. Never ready once the end was told.

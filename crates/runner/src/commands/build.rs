@@ -150,10 +150,17 @@ async fn tell_end(context: &Context, outcome: Outcome) {
             })
             .await
     };
-    if tell(&payload).await.is_err() {
-        // A plan too long for an event was never told by one either.
-        payload.todos.clear();
-        let _ = tell(&payload).await;
+    if tell(&payload).await.is_ok() {
+        return;
+    }
+    // A plan too long for an event was never told by one either.
+    payload.todos.clear();
+    if tell(&payload).await.is_ok() {
+        return;
+    }
+    payload.summary = None;
+    if let Err(error) = tell(&payload).await {
+        tracing::error!(command = %context.command.id, "a build's end was not told: {error}");
     }
 }
 

@@ -44,7 +44,7 @@ impl Logs {
             self.bytes -= oldest.text.len() + CHUNK_BYTES;
         }
         self.next += 1;
-        self.next
+        self.next - 1
     }
 
     /// At most `limit` chunks from `cursor` on, or from the oldest if that one is gone; and where to go on.
@@ -64,7 +64,7 @@ mod tests {
     fn chunks_are_found_by_cursor_and_memory_is_bounded() {
         let mut logs = Logs::default();
         let text = "x".repeat(8 << 10);
-        for number in 1..=1_000 {
+        for number in 0..1_000 {
             assert_eq!(logs.push(OutputStream::Stdout, &text), number);
             assert!(logs.bytes <= KEPT_BYTES);
         }

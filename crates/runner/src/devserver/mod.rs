@@ -2,8 +2,9 @@
 //!
 //! The events of a server's life (`log-chunk`, `port-detected`, `process-exited`) belong to the command that started
 //! it; `stop-dev-server` answers with a `process-exited` of its own. A chunk's `cursor` is the number of the chunk
-//! that follows it, from 0 for the first; `fetch-logs` answers with the chunks from a cursor on, the last of which
-//! carries `"last": true` (an empty one, if there is none).
+//! that follows it, from 0 for the first of a project and on through its servers; `fetch-logs` answers with the chunks
+//! of the last server from a cursor on, the last of which carries `"last": true` (an empty one, if there is none). A
+//! chunk that is larger than an event may be comes in several, all but the last with the number of the chunk itself.
 
 mod logs;
 mod ports;
@@ -19,11 +20,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{BaseEnvironment, attend, idle_after, signal_name};
+use crate::agents::{BaseEnvironment, Patience, attend, signal_name};
 use crate::commands::Context;
-use crate::events::{Failure, Members};
+use crate::events::{Failure, Members, TooLarge};
 use crate::output::{ChunkLimits, OutputReader, OutputStream};
-use crate::process::{CommandLine, Exit, ProcessSpec, RunningProcess, spawn};
+use crate::process::{CommandLine, Exit, ProcessSpec, spawn};
 use crate::trace::keys;
 use logs::Logs;
 use ports::PortFinder;
@@ -186,21 +187,11 @@ async fn serve(
     );
     let finder = PortFinder::new(process.pid(), payload.preferred_port);
     let framework = payload.framework.as_deref();
-    let exit = watch_over(&mut process, context, server, |ended| {
-        pump(context, server, output, finder, framework, ended)
+    let exit = attend(&mut process, &server.stop, core.grace, |patience| {
+        pump(context, server, output, finder, framework, patience)
     })
     .await?;
     Ok(exit.into())
-}
-
-async fn watch_over<P: Future<Output = ()>>(
-    process: &mut RunningProcess,
-    context: &Context,
-    server: &Server,
-    pump: impl FnOnce(CancellationToken) -> P,
-) -> Result<Exit, Failure> {
-    let exit = attend(process, &server.stop, context.core.grace, pump).await?;
-    Ok(exit)
 }
 
 /// Where the server is to run. Without a slug the working directory says which project; without either it is the
@@ -227,36 +218,72 @@ async fn pump(
     mut output: OutputReader<tokio::process::ChildStdout, tokio::process::ChildStderr>,
     mut finder: PortFinder,
     framework: Option<&str>,
-    ended: CancellationToken,
+    mut patience: Patience,
 ) {
     let mut poll = tokio::time::interval(PORT_POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            next = output.next() => match next {
-                Ok(Some(chunk)) => {
-                    finder.read(&chunk.text);
-                    let cursor = server.logs.lock().push(chunk.stream, &chunk.text);
-                    tell_chunk(context, chunk.stream, &chunk.text, cursor, false).await;
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    let (trace_id, command) = (context.trace_id(), &context.command.id);
-                    tracing::warn!(%trace_id, %command, "cannot read a dev server's output: {error}");
-                }
-            },
-            _ = poll.tick(), if finder.is_looking() => {
+        let next = async {
+            tokio::select! {
+                chunk = output.next() => Some(chunk),
+                _ = poll.tick(), if finder.is_looking() => None,
+            }
+        };
+        let chunk = match patience.wait(next).await {
+            Some(Some(Ok(Some(chunk)))) => chunk,
+            Some(Some(Ok(None))) => return,
+            Some(Some(Err(error))) => {
+                let (trace_id, command) = (context.trace_id(), &context.command.id);
+                tracing::warn!(%trace_id, %command, "cannot read a dev server's output: {error}");
+                continue;
+            }
+            Some(None) => {
                 if let Some(port) = finder.look().await {
                     tell_port(context, port, framework).await;
                 }
+                continue;
             }
-            () = idle_after(&ended) => return,
+            None => match output.rest() {
+                Some(chunk) => chunk,
+                None => return,
+            },
+        };
+        patience.took(chunk.text.len());
+        finder.read(&chunk.text);
+        let number = server.logs.lock().push(chunk.stream, &chunk.text);
+        tell_chunk(context, chunk.stream, &chunk.text, number, false).await;
+    }
+}
+
+/// Tells the chunk of this number. If it is larger than an event may be it comes in pieces; whoever goes on after one
+/// that is not the last gets the chunk again.
+async fn tell_chunk(context: &Context, stream: OutputStream, data: &str, number: u64, last: bool) {
+    let (mut rest, mut most) = (data, data.len());
+    loop {
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(most).max(first));
+        let is_end = after.is_empty();
+        let cursor = number + u64::from(is_end);
+        match tell_piece(context, stream, piece, cursor, last && is_end).await {
+            Ok(()) if is_end => return,
+            Ok(()) => rest = after,
+            Err(_) if most > 1 => most = piece.len() / 2,
+            Err(error) => {
+                // Only a broker that takes next to nothing comes to this.
+                return tracing::error!(command = %context.command.id, "a log chunk was left out: {error}");
+            }
         }
     }
 }
 
-async fn tell_chunk(context: &Context, stream: OutputStream, data: &str, cursor: u64, last: bool) {
-    let sent = context
+async fn tell_piece(
+    context: &Context,
+    stream: OutputStream,
+    data: &str,
+    cursor: u64,
+    last: bool,
+) -> Result<(), TooLarge> {
+    context
         .emitter
         .event(EventType::LogChunk, context.span(), |members| {
             members
@@ -267,11 +294,7 @@ async fn tell_chunk(context: &Context, stream: OutputStream, data: &str, cursor:
                 members.value("last", &true);
             }
         })
-        .await;
-    if let Err(error) = sent {
-        // A chunk is a few KiB; only a broker that takes next to nothing comes to this.
-        tracing::error!(trace_id = %context.trace_id(), command = %context.command.id, "a log chunk was left out: {error}");
-    }
+        .await
 }
 
 async fn tell_port(context: &Context, port: u16, framework: Option<&str>) {
@@ -324,10 +347,11 @@ pub(crate) async fn fetch_logs(context: &Context, payload: &FetchLogs) -> Result
     let count = chunks.len();
     for (index, chunk) in chunks.into_iter().enumerate() {
         let last = index + 1 == count;
-        tell_chunk(context, chunk.stream, &chunk.text, chunk.number + 1, last).await;
+        tell_chunk(context, chunk.stream, &chunk.text, chunk.number, last).await;
     }
     if count == 0 {
-        tell_chunk(context, OutputStream::Stdout, "", next, true).await;
+        let sent = tell_piece(context, OutputStream::Stdout, "", next, true).await;
+        sent.map_err(|error| Failure::new("too_large", error.to_string()))?;
     }
     Ok(())
 }

@@ -109,6 +109,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         self.splitter.take()
     }
 
+    /// What has been read and not given yet, of a pipe that is not read on: a line at a time.
+    pub fn rest(&mut self) -> Option<Line> {
+        self.splitter.finish()
+    }
+
     /// The next line; `None` at the end. Dropping the future loses nothing.
     ///
     /// # Errors

@@ -85,6 +85,12 @@ impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> OutputReader<O, E> {
         }
     }
 
+    /// What has been read and not given yet, of pipes that are not read on: a chunk at a time.
+    pub fn rest(&mut self) -> Option<Chunk> {
+        self.coalescer.flush();
+        self.coalescer.take()
+    }
+
     async fn ready(&mut self) -> Ready {
         let deadline = self.coalescer.deadline();
         if let Some(deadline) = deadline.filter(|deadline| *deadline != self.timer.deadline()) {

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hopline_runner::guard::GuardCommand;
@@ -90,4 +93,39 @@ pub(crate) async fn pid_in(path: &Path) -> i32 {
     })
     .await;
     pid.unwrap()
+}
+
+/// Another program's output pipe, held and written to by this process, which no guard can reach.
+pub(crate) struct Held {
+    stop: Arc<AtomicBool>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Held {
+    /// The standard output of a process.
+    pub(crate) fn by_pid(pid: i32) -> Self {
+        let pipe = format!("/proc/{pid}/fd/1");
+        let mut pipe = std::fs::File::options().write(true).open(pipe).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let writer = std::thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                let _ = pipe.write_all(b"foreign\n");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        Self {
+            stop,
+            writer: Some(writer),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
 }
