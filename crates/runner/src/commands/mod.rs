@@ -25,7 +25,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use hopline_telemetry::contract::keys;
 use hopline_telemetry::{Head, Sampler, Tracer};
-use hopline_wire::command::{Command, CommandType, FetchLogs, StartDevServer};
+use hopline_wire::command::{Command, CommandType, FetchLogs};
 use hopline_wire::event::EventType;
 use hopline_wire::{SpanId, Timestamp, TraceId, text};
 use parking_lot::Mutex;
@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use builds::{BuildControl, StopReason};
 
-use crate::devserver::DevServers;
+use crate::devserver::{DevServers, Place};
 use crate::events::{Emitter, Failure, Stream, TracingTable};
 use crate::guard::GuardCommand;
 use crate::link::ClockOffset;
@@ -112,6 +112,13 @@ impl Context {
     }
 }
 
+/// What a command has begun before its task runs.
+enum Begun {
+    Nothing,
+    Build(Arc<BuildControl>),
+    Server(Result<Place, Failure>),
+}
+
 /// What was received is no command: there is nobody to answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoCommand;
@@ -181,9 +188,15 @@ impl Dispatcher {
         );
         let limit = Arc::clone(&core.max_event_bytes);
         let emitter = Emitter::new(stream, core.outbox.clone(), limit);
-        // Known from now on: a cancel may be the very next frame.
-        let build = (command.command_type() == Some(CommandType::StartBuild))
-            .then(|| core.builds.begin(&command.id));
+        // Known from now on: a cancel or a stop may be the very next frame.
+        let begun = match command.command_type() {
+            Some(CommandType::StartBuild) => Begun::Build(core.builds.begin(&command.id)),
+            Some(CommandType::StartDevServer) => {
+                let project = command.project_id.as_deref().unwrap_or_default();
+                Begun::Server(core.servers.begin(project))
+            }
+            _ => Begun::Nothing,
+        };
         let context = Context {
             core: Arc::clone(core),
             command,
@@ -195,7 +208,7 @@ impl Dispatcher {
             let busy = || Failure::new("busy", "the runner has too many commands in hand");
             (self.tasks.len() >= MAX_IN_HAND).then(busy)
         });
-        let task = carry_out(context, build, refused);
+        let task = carry_out(context, begun, refused);
         let abort = self.abort.clone();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -221,7 +234,7 @@ impl Dispatcher {
 }
 
 /// Acknowledges the command, carries it out unless it is `refused`, and says how it went.
-async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, refused: Option<Failure>) {
+async fn carry_out(context: Context, begun: Begun, refused: Option<Failure>) {
     let acked = context
         .emitter
         .event(EventType::Ack, context.span(), |members| {
@@ -231,11 +244,17 @@ async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, refused: 
     if acked.is_err() {
         tracing::error!(trace_id = %context.trace_id(), command = %context.command.id, "an acknowledgement did not fit");
     }
+    let (build, server) = match begun {
+        Begun::Build(control) => (Some(control), None),
+        Begun::Server(place) => (None, Some(place)),
+        Begun::Nothing => (None, None),
+    };
     let work = async {
-        match (refused, &build) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(control)) => build::start(&context, control).await,
-            (None, None) => perform(&context).await,
+        match (refused, &build, server) {
+            (Some(failure), _, _) => Err(failure),
+            (None, Some(control), _) => build::start(&context, control).await,
+            (None, None, Some(place)) => crate::devserver::start(&context, place?).await,
+            (None, None, None) => perform(&context).await,
         }
     };
     let done = AssertUnwindSafe(work).catch_unwind().await;
@@ -272,14 +291,10 @@ async fn carry_out(context: Context, build: Option<Arc<BuildControl>>, refused: 
     context.emitter.close(context.handled).await;
 }
 
-/// Carries out any command but `start-build`.
+/// Carries out any command but those that have begun.
 async fn perform(context: &Context) -> Result<(), Failure> {
     match context.command.command_type() {
         Some(CommandType::CancelBuild) => builds::cancel(context),
-        Some(CommandType::StartDevServer) => {
-            let payload: StartDevServer = context.payload()?;
-            crate::devserver::start(context, payload).await
-        }
         Some(CommandType::StopDevServer) => crate::devserver::stop(context).await,
         Some(CommandType::FetchLogs) => {
             let payload: FetchLogs = context.payload()?;
@@ -290,8 +305,8 @@ async fn perform(context: &Context) -> Result<(), Failure> {
         Some(CommandType::ReadFile) => files::read(context).await,
         Some(CommandType::WriteFile) => files::write(context).await,
         Some(CommandType::ListFiles) => files::list(context).await,
-        // `carry_out` keeps builds to itself.
-        Some(CommandType::StartBuild) | None => {
+        // `carry_out` keeps builds and servers to itself.
+        Some(CommandType::StartBuild | CommandType::StartDevServer) | None => {
             let kind = text::prefix(&context.command.kind, 128);
             let names = CommandType::ALL.map(CommandType::as_str).join(", ");
             let error = format!("unknown command {kind:?}; expected one of {names}");

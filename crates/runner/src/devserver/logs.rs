@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 64;
 /// A piece of output.
 #[derive(Debug, Clone)]
 pub(super) struct LogEntry {
-    /// Its number, from 0.
+    /// Its number; those of a project go on through its servers.
     pub(super) number: u64,
     pub(super) stream: OutputStream,
     pub(super) text: Arc<str>,
@@ -29,7 +29,15 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Keeps a chunk, and forgets the oldest for it; answers the number of the chunk to come.
+    /// The logs of the server that follows this one: empty, and numbered on, so that a cursor stays one.
+    pub(super) fn successor(&self) -> Self {
+        Self {
+            next: self.next,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps a chunk, and forgets the oldest for it; answers its number.
     pub(super) fn push(&mut self, stream: OutputStream, text: &str) -> u64 {
         self.bytes += text.len() + CHUNK_BYTES;
         self.chunks.push_back(LogEntry {

@@ -78,13 +78,18 @@ impl From<Exit> for Ended {
 }
 
 impl DevServers {
-    /// Makes a place for a project's server.
-    fn begin(&self, project: &str) -> Result<Arc<Server>, Failure> {
+    /// Makes a place for a project's server, which can be stopped from now on.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn begin(&self, project: &str) -> Result<Place, Failure> {
         let mut servers = self.0.lock();
-        if servers.get(project).is_some_and(|server| server.runs()) {
+        let before = servers.get(project);
+        if before.is_some_and(|server| server.runs()) {
             let error = "the project's dev server is running already";
             return Err(Failure::new("already_running", error));
         }
+        let logs = before.map_or_else(Logs::default, |server| server.logs.lock().successor());
         if servers.len() >= MAX_KEPT {
             let ended = servers
                 .iter()
@@ -98,10 +103,10 @@ impl DevServers {
         let server = Arc::new(Server {
             stop: CancellationToken::new(),
             ended: watch::Sender::new(None),
-            logs: Mutex::default(),
+            logs: Mutex::new(logs),
         });
         servers.insert(project.to_owned(), Arc::clone(&server));
-        Ok(server)
+        Ok(Place(server))
     }
 
     fn of(&self, project: &str) -> Option<Arc<Server>> {
@@ -128,19 +133,30 @@ impl Server {
     }
 }
 
+/// A project's server as the command that starts it holds it: it has ended when this is dropped.
+pub(crate) struct Place(Arc<Server>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.ended.send_if_modified(|ended| {
+            let runs = ended.is_none();
+            ended.get_or_insert_default();
+            runs
+        });
+    }
+}
+
 /// `start-dev-server`: returns when the server has ended.
-pub(crate) async fn start(context: &Context, payload: StartDevServer) -> Result<(), Failure> {
+pub(crate) async fn start(context: &Context, place: Place) -> Result<(), Failure> {
+    let payload: StartDevServer = context.payload()?;
     if payload.run_command.trim().is_empty() {
         return Err(Failure::new(
             "bad_command",
             "expected runCommand not to be empty",
         ));
     }
-    let server = context.core.servers.begin(context.project_id())?;
-    let ended = serve(context, &payload, &server).await;
-    let told = ended.as_ref().cloned().unwrap_or_default();
-    server.ended.send_replace(Some(told));
-    let ended = ended?;
+    let ended = serve(context, &payload, &place.0).await?;
+    place.0.ended.send_replace(Some(ended.clone()));
     if let Some(code) = ended.exit_code {
         context
             .handled
