@@ -7,7 +7,7 @@ mod support;
 
 use broker::{Broker, TestRunner, V1, assert_in_order, command, types};
 use serde_json::{Value, json};
-use support::{eventually, exists, pid_in};
+use support::{Held, eventually, exists, pid_in};
 
 /// Sends a command and answers its last event, which is of this type.
 async fn answer(broker: &Broker, id: &str, kind: &str, payload: Value, expected: &str) -> Value {
@@ -169,6 +169,14 @@ async fn a_command_that_cannot_be_read_whole_is_answered_under_its_id() {
         .await;
     let events = broker.until_event("b", "build-failed").await;
     assert_eq!(types(&events), ["ack", "error", "build-failed"]);
+    for (id, frame) in [
+        ("none", json!({"id": "none", "projectId": "p"})),
+        ("number", json!({"id": "number", "type": 5})),
+    ] {
+        broker.send(frame).await;
+        let events = broker.until_event(id, "error").await;
+        assert_eq!(events[1]["code"], "bad_command");
+    }
     runner.stop().await;
 }
 

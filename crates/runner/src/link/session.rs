@@ -186,11 +186,9 @@ impl<'l> Session<'l> {
             #[serde(rename = "type", borrow)]
             kind: std::borrow::Cow<'t, str>,
         }
-        let Ok(head) = serde_json::from_str::<Head<'_>>(text) else {
-            self.not_understood("no JSON object with a type");
-            return Ok(());
-        };
-        if !LinkFrame::is_link_type(&head.kind) {
+        // A command without a type, or with one that is no text, still has a sender who waits for an answer.
+        let head = serde_json::from_str::<Head<'_>>(text);
+        if !head.is_ok_and(|head| LinkFrame::is_link_type(&head.kind)) {
             if self.link.dispatcher.receive(text).is_err() {
                 self.not_understood("no command");
             }
