@@ -10,7 +10,7 @@ use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::{Head, Sampler, Tracer};
 use hopline_wire::Timestamp;
 use hopline_wire::limits::MAX_EVENT_BYTES;
-use hopline_wire::link::WELCOME_TIMEOUT;
+use hopline_wire::link::{DEAD_AFTER, PING_INTERVAL, WELCOME_TIMEOUT};
 use hopline_wire::secret::Secret;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -66,6 +66,10 @@ pub struct Options {
     pub grace: Duration,
     /// How long a broker's `welcome` is waited for.
     pub welcome_timeout: Duration,
+    /// How often the broker is pinged.
+    pub ping_interval: Duration,
+    /// A link on which nothing was heard for this long is dead; on a legacy one what is being written counts as well.
+    pub dead_after: Duration,
 }
 
 /// Where the programs of a build send spans of their own, over OTLP/HTTP. Addresses are without `/v1/traces`, which
@@ -108,6 +112,8 @@ impl Options {
             child_spans: ChildSpans::Nowhere,
             grace: Duration::from_secs(10),
             welcome_timeout: WELCOME_TIMEOUT,
+            ping_interval: PING_INTERVAL,
+            dead_after: DEAD_AFTER,
         }
     }
 }
@@ -200,6 +206,8 @@ impl Runner {
             version: options.version,
             secret: options.secret,
             welcome_timeout: options.welcome_timeout,
+            ping_interval: options.ping_interval,
+            dead_after: options.dead_after,
             outbox: outbox.clone(),
             dispatcher: dispatcher.clone(),
             tracer: tracer.clone(),

@@ -347,3 +347,163 @@ async fn a_broker_that_does_not_read_loses_nothing_when_it_reads_on() {
     assert_eq!(text_of(&events, "stdout").len(), 8 << 20);
     runner.stop().await;
 }
+
+#[tokio::test]
+async fn a_part_that_can_be_neither_split_nor_cut_is_replaced_and_the_link_lives() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    let large = "x".repeat(7 << 20);
+    let lines = [
+        json!({"type": "text-delta", "id": "t", "delta": 5, "more": large}).to_string(),
+        json!({"type": "data-picture", "data": large}).to_string(),
+        json!({"type": "text-delta", "id": "i".repeat(300_000), "delta": "d".repeat(1_500_000)})
+            .to_string(),
+        json!({"type": "text-delta", "id": "t", "delta": "after"}).to_string(),
+    ];
+    std::fs::write(runner.project().join("lines"), lines.join("\n")).unwrap();
+    broker
+        .send(build("b", "stream", json!({"command": "cat lines"})))
+        .await;
+    let events = broker.until_event("b", "build-completed").await;
+    assert_in_order(&events);
+    assert_eq!(text_of(&events, "t"), "after");
+    let errors: Vec<String> = broker::parts(&events)
+        .iter()
+        .filter_map(|part| part["errorText"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    for (error, kind) in errors
+        .iter()
+        .zip(["text-delta", "data-picture", "text-delta"])
+    {
+        assert!(error.contains(kind), "{error}");
+    }
+    assert_eq!(broker.links(), 1);
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn however_small_events_may_be_a_build_ends_and_logs_come_whole() {
+    let broker = Broker::start(V1).await;
+    broker.takes_events_up_to(4_096);
+    let runner = TestRunner::start(&broker);
+    let program = format!("/{}", "x".repeat(3_900));
+    let run = json!({"command": [program]});
+    broker.send(build("b", "command", run)).await;
+    let events = broker.until_event("b", "build-failed").await;
+    assert!(
+        events.last().unwrap()["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("cannot run /xxx")
+    );
+
+    let said = "\"é\\\"".repeat(5_000);
+    std::fs::write(runner.project().join("said"), &said).unwrap();
+    let start = json!({"runCommand": "cat said", "projectSlug": "p"});
+    broker.send(command("s", "start-dev-server", start)).await;
+    let live = broker.until_event("s", "process-exited").await;
+    broker.send(command("l", "fetch-logs", json!({}))).await;
+    broker
+        .until("all logs", |events| {
+            events
+                .iter()
+                .any(|event| event["commandId"] == "l" && event["last"] == true)
+        })
+        .await;
+    let fetched = broker.events_of("l");
+    for events in [&live, &fetched] {
+        let text: String = events
+            .iter()
+            .filter_map(|event| event["data"].as_str())
+            .collect();
+        assert_eq!(text, said);
+    }
+    // Whoever goes on from any event's cursor misses nothing.
+    let cursors: Vec<u64> = fetched
+        .iter()
+        .filter_map(|event| event["cursor"].as_u64())
+        .collect();
+    assert!(cursors.is_sorted() && cursors[0] == 0, "{cursors:?}");
+    for event in broker.events() {
+        assert!(event.to_string().len() <= 4_096);
+    }
+    runner.stop().await;
+}
+
+/// A program that writes more than sockets hold.
+fn flood() -> Value {
+    json!({"command": "yes | head -c 25165824"})
+}
+
+#[tokio::test]
+async fn a_silent_broker_is_pinged_and_then_given_up() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::with(&broker, |options| {
+        options.ping_interval = Duration::from_millis(50);
+        options.dead_after = Duration::from_secs(1);
+    });
+    broker.until("pings", |_| broker.pings() > 2).await;
+    assert_eq!(broker.links(), 1);
+    broker.reads(false);
+    broker.until("another link", |_| broker.links() > 1).await;
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_broker_is_given_up_while_events_are_being_written() {
+    let broker = Broker::start(Kind::V1 {
+        window: 1 << 20,
+        window_bytes: 256 << 20,
+    })
+    .await;
+    let runner = TestRunner::with(&broker, |options| {
+        options.ping_interval = Duration::from_millis(100);
+        options.dead_after = Duration::from_secs(3);
+    });
+    runner.handle.connected().await;
+    broker.reads(false);
+    broker.send(build("b", "command", flood())).await;
+    broker.until("another link", |_| broker.links() > 1).await;
+    broker.reads(true);
+    broker.until_event("b", "build-completed").await;
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_paused_by_backpressure_lives_while_its_broker_pings_or_is_a_legacy_one() {
+    let v1 = Kind::V1 {
+        window: 1 << 20,
+        window_bytes: 256 << 20,
+    };
+    for kind in [v1, Kind::Legacy] {
+        let broker = Broker::start(kind).await;
+        let runner = TestRunner::with(&broker, |options| {
+            options.ping_interval = Duration::from_millis(100);
+            options.dead_after = Duration::from_millis(1_500);
+        });
+        runner.handle.connected().await;
+        let links = broker.links();
+        broker.reads(false);
+        broker.send(build("b", "command", flood())).await;
+        // Until then a legacy broker's silence is not excused by a write that stands still.
+        let (mut waiting, mut steady) = (0, 0);
+        while waiting == 0 || steady < 5 {
+            broker.ping();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let before = std::mem::replace(&mut waiting, runner.handle.events_waiting());
+            steady = if before == waiting { steady + 1 } else { 0 };
+        }
+        // Twice the time after which silence is death.
+        for _ in 0..30 {
+            if kind != Kind::Legacy {
+                broker.ping();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(broker.links(), links);
+        broker.reads(true);
+        broker.until_event("b", "build-completed").await;
+        runner.stop().await;
+    }
+}

@@ -83,6 +83,8 @@ pub(crate) struct Link {
     pub(crate) version: String,
     pub(crate) secret: Secret,
     pub(crate) welcome_timeout: Duration,
+    pub(crate) ping_interval: Duration,
+    pub(crate) dead_after: Duration,
     pub(crate) outbox: Outbox,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) tracer: Tracer,

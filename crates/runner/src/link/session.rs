@@ -6,10 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hopline_wire::Timestamp;
-use hopline_wire::link::{
-    CLOSE_ALREADY_CONNECTED, CLOSE_UNAUTHORISED, DEAD_AFTER, Hello, LinkFrame, PING_INTERVAL,
-    Welcome,
-};
+use hopline_wire::link::{CLOSE_ALREADY_CONNECTED, CLOSE_UNAUTHORISED, Hello, LinkFrame, Welcome};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -41,8 +38,8 @@ pub(super) enum End {
     #[error("{0}")]
     Broken(String),
     /// Nothing came for too long.
-    #[error("nothing was heard of the broker for {} s", DEAD_AFTER.as_secs())]
-    Dead,
+    #[error("nothing was heard of the broker for {} s", .0.as_secs())]
+    Dead(Duration),
     /// The broker said `welcome` after the link had been taken for a legacy one.
     #[error("the broker's welcome came too late")]
     LateWelcome,
@@ -104,7 +101,7 @@ pub(super) struct Session<'l> {
 /// What shows whether the link lives, and how far the clocks are apart.
 struct Watched {
     heard: Instant,
-    /// Whether something is being written: then the other side's pause is no sign of death.
+    /// Whether something is being written: then a legacy broker's pause is no sign of death.
     writing: bool,
     hello: Option<Instant>,
     ping: Option<(u64, Instant)>,
@@ -294,7 +291,7 @@ impl<'l> Session<'l> {
         let mut ping_at = Instant::now();
         loop {
             if Instant::now() >= ping_at {
-                ping_at = Instant::now() + PING_INTERVAL;
+                ping_at = Instant::now() + self.link.ping_interval;
                 let ping = self.ping();
                 self.send(sink, [ping]).await?;
             }
@@ -370,19 +367,25 @@ impl<'l> Session<'l> {
         Ok(())
     }
 
+    /// Whether the other side is heard of even while it does not read: with `hopline.v1` both sides ping, whatever
+    /// else they do. A legacy one may stand still as a whole.
+    fn pings_while_paused(&self) -> bool {
+        matches!(*self.mode.borrow(), Mode::V1(_))
+    }
+
     /// Waits until the link is dead.
     async fn watch(&self) -> End {
         loop {
             let dead_at = {
                 let watched = self.watched.lock();
-                if watched.writing {
-                    Instant::now() + DEAD_AFTER / 2
+                if watched.writing && !self.pings_while_paused() {
+                    Instant::now() + self.link.dead_after / 2
                 } else {
-                    watched.heard + DEAD_AFTER
+                    watched.heard + self.link.dead_after
                 }
             };
             if Instant::now() >= dead_at {
-                return End::Dead;
+                return End::Dead(self.link.dead_after);
             }
             sleep_until(dead_at).await;
         }

@@ -67,6 +67,7 @@ struct Shared {
     acks: AtomicBool,
     max_event_bytes: AtomicU64,
     links: AtomicU64,
+    pings: AtomicU64,
     reads: watch::Sender<bool>,
     close_with: Mutex<Option<u16>>,
     link: Mutex<Option<mpsc::UnboundedSender<Message>>>,
@@ -83,6 +84,7 @@ impl Broker {
             acks: AtomicBool::new(true),
             max_event_bytes: AtomicU64::new(1 << 20),
             links: AtomicU64::new(0),
+            pings: AtomicU64::new(0),
             reads: watch::Sender::new(true),
             close_with: Mutex::new(None),
             link: Mutex::new(None),
@@ -118,6 +120,18 @@ impl Broker {
 
     pub(crate) fn links(&self) -> u64 {
         self.shared.links.load(Ordering::SeqCst)
+    }
+
+    /// How many pings have come.
+    pub(crate) fn pings(&self) -> u64 {
+        self.shared.pings.load(Ordering::SeqCst)
+    }
+
+    /// Pings, if there is a link.
+    pub(crate) fn ping(&self) {
+        if let Some(link) = &*self.shared.link.lock() {
+            let _ = link.send(Message::Ping(Default::default()));
+        }
     }
 
     /// Sends a frame, once there is a link.
@@ -263,6 +277,9 @@ impl Shared {
                         for answer in self.receive(&text, offered) {
                             let _ = sink.send(Message::text(answer.to_string())).await;
                         }
+                    }
+                    Some(Ok(Message::Ping(_))) => {
+                        self.pings.fetch_add(1, Ordering::SeqCst);
                     }
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return,
