@@ -31,6 +31,7 @@ mod metrics;
 mod outbox;
 pub mod output;
 pub mod process;
+mod processes;
 mod runner;
 pub mod stepfile;
 mod trace;

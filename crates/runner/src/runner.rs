@@ -25,6 +25,7 @@ use crate::link::{BadBrokerUrl, ClockOffset, Endpoint, Link, LinkState};
 use crate::metrics::RunnerMetrics;
 use crate::outbox::Outbox;
 use crate::process::Environment;
+use crate::processes::Numbers;
 use crate::workspace::Workspace;
 
 /// How often late events are looked for.
@@ -129,6 +130,9 @@ pub enum RunnerError {
     /// The broker's address cannot be one.
     #[error("start the runner: {0}")]
     InvalidBrokerUrl(#[from] BadBrokerUrl),
+    /// `/proc` does not tell its children, so it could not end them.
+    #[error("start the runner: look for processes: {0}")]
+    Processes(#[source] std::io::Error),
     /// It was not started within a tokio runtime.
     #[error("start the runner: no tokio runtime")]
     NoRuntime,
@@ -171,6 +175,8 @@ impl Runner {
         if id.is_empty() || id.len() > 256 || id.chars().any(char::is_control) {
             return Err(RunnerError::InvalidRunnerId);
         }
+        // Asked of every guard again, but better known before the first build.
+        Numbers::read().map_err(RunnerError::Processes)?;
         let endpoint = Endpoint::new(&options.broker_url, id)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| RunnerError::NoRuntime)?;
         let metrics = RunnerMetrics::register(metrics);

@@ -92,3 +92,46 @@ async fn nothing_survives_a_kill_while_programs_are_being_started() {
         }
     }
 }
+
+/// Plays the runner in a process namespace of its own below the tests' `/proc`, kills it there, and watches its programs.
+const IN_A_NAMESPACE: &str = r#"
+"$RUNNER" --exact play_the_runner --ignored --nocapture & runner=$!
+for name in main background daemon stubborn; do
+    until [ -s $name ]; do kill -0 $runner || exit 9; sleep 0.02; done
+done
+kill -9 $runner
+wait $runner
+for try in $(seq 600); do
+    alive=
+    for name in main background daemon stubborn; do
+        kill -0 $(cat $name) 2>/dev/null && alive="$alive $name"
+    done
+    [ -z "$alive" ] && exit 0
+    sleep 0.05
+done
+echo "left:$alive"
+exit 1
+"#;
+
+#[test]
+fn nothing_survives_below_the_proc_of_another_process_namespace() {
+    let unshare = |line: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "sh", "-c", line]);
+        command
+    };
+    let possible = unshare("true").stderr(Stdio::null()).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this user cannot make process namespaces (unshare --pid)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ended = unshare(IN_A_NAMESPACE)
+        .env("RUNNER", std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+}

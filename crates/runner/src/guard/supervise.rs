@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::protocol::{Report, Request};
 use super::{GuardCommand, LAUNCH, descendants};
+use crate::processes::Numbers;
 
 /// Runs `command` under this process until neither it nor a descendant of it is left.
 pub(super) fn main(own: &GuardCommand, command: &[OsString]) -> io::Result<()> {
@@ -24,6 +25,8 @@ pub(super) fn main(own: &GuardCommand, command: &[OsString]) -> io::Result<()> {
     control
         .local_addr()
         .map_err(|_| io::Error::other("standard input is not a control socket"))?;
+    // Before anything is started: without it nothing could be ended.
+    let numbers = Numbers::read()?;
     // Fails only for a process that leads a group already, and then the terminal is that group's
     // affair.
     let _ = rustix::process::setsid();
@@ -50,7 +53,7 @@ pub(super) fn main(own: &GuardCommand, command: &[OsString]) -> io::Result<()> {
     };
     guard.serve()?;
     let signals = guard.signals;
-    descendants::kill_all(|longest| signals.wait(longest));
+    descendants::kill_all(&numbers, |longest| signals.wait(longest));
     // The control socket closes here: the runner learns that nothing is left.
     Ok(())
 }
