@@ -296,3 +296,79 @@ async fn a_dev_server_that_ends_by_itself_tells_its_exit_code() {
     assert!(ended["durationMs"].is_number());
     runner.stop().await;
 }
+
+#[tokio::test]
+async fn a_dev_server_can_be_stopped_as_soon_as_it_was_asked_for() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    runner.project();
+    for number in 0..10 {
+        let (start, stop) = (format!("start {number}"), format!("stop {number}"));
+        let run = json!({"runCommand": "sleep 1000", "projectSlug": "p"});
+        broker.send(command(&start, "start-dev-server", run)).await;
+        broker
+            .send(command(&stop, "stop-dev-server", json!({})))
+            .await;
+        broker.until_event(&stop, "process-exited").await;
+        broker.until_event(&start, "process-exited").await;
+    }
+    // One that cannot begin leaves the place to the next.
+    let run = json!({"runCommand": "", "projectSlug": "p"});
+    let error = answer(&broker, "bad", "start-dev-server", run, "error").await;
+    assert_eq!(error["code"], "bad_command");
+    let error = answer(&broker, "none", "stop-dev-server", json!({}), "error").await;
+    assert_eq!(error["code"], "not_running");
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_cursor_goes_on_from_one_dev_server_to_the_next() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    runner.project();
+    let mut cursor = json!(0);
+    for said in ["first", "second"] {
+        let run = json!({"runCommand": format!("echo {said}"), "projectSlug": "p"});
+        let start = format!("start {said}");
+        broker.send(command(&start, "start-dev-server", run)).await;
+        broker.until_event(&start, "process-exited").await;
+        let fetch = json!({"cursor": cursor});
+        let chunk = answer(&broker, said, "fetch-logs", fetch, "log-chunk").await;
+        assert_eq!(chunk["data"], format!("{said}\n"));
+        cursor = chunk["cursor"].clone();
+    }
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_dev_server_ends_though_others_hold_its_pipes_and_write_on() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    let pid_file = runner.project().join("pid");
+    let run = json!({"runCommand": "echo $$ > pid; exec sleep 1000", "projectSlug": "p"});
+    broker.send(command("s", "start-dev-server", run)).await;
+    let _held = Held::by_pid(pid_in(&pid_file).await);
+    let stopped = answer(&broker, "x", "stop-dev-server", json!({}), "process-exited").await;
+    assert_eq!(stopped["signal"], "SIGTERM");
+    broker.until_event("s", "process-exited").await;
+    runner.stop().await;
+}
+
+#[tokio::test]
+async fn the_address_of_another_program_is_not_the_servers() {
+    let broker = Broker::start(V1).await;
+    let runner = TestRunner::start(&broker);
+    runner.project();
+    let database = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let database = database.local_addr().unwrap();
+    let run = format!(
+        "echo 'connected to {database} '; sleep 0.5; {}",
+        r#"exec perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:0"); $| = 1; print "ready on http://localhost:", $s->sockport, "/\n"; open(F, ">port"); print F $s->sockport, "\n"; close F; sleep 1000'"#
+    );
+    let start = json!({"runCommand": run, "projectSlug": "p"});
+    broker.send(command("s", "start-dev-server", start)).await;
+    let port = pid_in(&runner.project().join("port")).await;
+    let events = broker.until_event("s", "port-detected").await;
+    assert_eq!(events.last().unwrap()["port"], port);
+    runner.stop().await;
+}

@@ -1,14 +1,27 @@
 //! Which port a dev server listens on: by what it prints, held against what its processes really listen on.
+//!
+//! A server prints the addresses of others as well, its database's say, and often before its own. So of the printed
+//! ports the first counts that its processes listen on; one that is only printed is believed when they listen on
+//! nothing, an address for browsers sooner than a bare one.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A printed port that no process of the server listens on is believed after this: it may listen where `/proc` does not
-/// show it, in a container say.
+use crate::processes::{Numbers, descendants_of, parents};
+
+/// A printed address for browsers is believed after this while the server's processes listen on nothing: it may listen
+/// where `/proc` does not show it, in a container say. Also, the time that a port which was not printed gives those
+/// that were.
 const BELIEVE_AFTER: Duration = Duration::from_secs(3);
+
+/// The same for an address without `http://` before it, which may be anyone's.
+const BELIEVE_BARE_AFTER: Duration = Duration::from_secs(15);
+
+/// Of so many different printed ports note is taken.
+const MAX_PRINTED: usize = 32;
 
 /// A port that was not printed is taken when the server has listened on it for this long: many print theirs at once.
 const SETTLE: Duration = Duration::from_millis(800);
@@ -23,11 +36,20 @@ const OVERLAP_BYTES: usize = 256;
 pub(super) struct PortFinder {
     pid: u32,
     preferred: Option<u16>,
-    printed: Option<(u16, Instant)>,
+    /// In the order of their printing, each once.
+    printed: Vec<Printed>,
     listening_since: Option<Instant>,
     started: Instant,
     tail: String,
     found: bool,
+}
+
+/// A port that was printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Printed {
+    port: u16,
+    /// When it is believed, if the server listens on nothing.
+    believe_at: Instant,
 }
 
 impl PortFinder {
@@ -36,7 +58,7 @@ impl PortFinder {
         Self {
             pid,
             preferred,
-            printed: None,
+            printed: Vec::new(),
             listening_since: None,
             started: Instant::now(),
             tail: String::new(),
@@ -50,11 +72,24 @@ impl PortFinder {
 
     /// Takes in what the server printed.
     pub(super) fn read(&mut self, text: &str) {
-        if self.printed.is_some() || !self.is_looking() {
+        if !self.is_looking() {
             return;
         }
         self.tail.push_str(text);
-        self.printed = local_port(&without_escapes(&self.tail)).map(|port| (port, Instant::now()));
+        let now = Instant::now();
+        for (port, is_url) in local_ports(&without_escapes(&self.tail)) {
+            let is_known = self.printed.iter().any(|printed| printed.port == port);
+            if is_known || self.printed.len() == MAX_PRINTED {
+                continue;
+            }
+            let after = if is_url {
+                BELIEVE_AFTER
+            } else {
+                BELIEVE_BARE_AFTER
+            };
+            let believe_at = now + after;
+            self.printed.push(Printed { port, believe_at });
+        }
         let keep = self.tail.len().saturating_sub(OVERLAP_BYTES);
         self.tail.drain(..self.tail.floor_char_boundary(keep));
     }
@@ -69,26 +104,44 @@ impl PortFinder {
     }
 
     fn judge(&mut self, listening: &BTreeSet<u16>, now: Instant) -> Option<u16> {
-        if let Some((printed, since)) = self.printed {
-            let believed = listening.contains(&printed) || now >= since + BELIEVE_AFTER;
-            return believed.then_some(printed);
+        let mut printed = self.printed.iter();
+        if let Some(seen) = printed.find(|printed| listening.contains(&printed.port)) {
+            return Some(seen.port);
         }
-        let first = *listening.first()?;
-        let since = *self.listening_since.get_or_insert(now);
+        let Some(first) = listening.first() else {
+            let mut printed = self.printed.iter();
+            let believed = printed.find(|printed| now >= printed.believe_at);
+            return believed.map(|printed| printed.port);
+        };
+        let listens_for = now - *self.listening_since.get_or_insert(now);
         let preferred = self.preferred.filter(|port| listening.contains(port));
-        preferred.or_else(|| (now >= since + SETTLE).then_some(first))
+        if self.printed.is_empty() {
+            return preferred.or_else(|| (listens_for >= SETTLE).then_some(*first));
+        }
+        // What was printed may be the address to come, or another's.
+        (listens_for >= BELIEVE_AFTER).then(|| preferred.unwrap_or(*first))
     }
 }
 
-/// The port of the first address of this machine in a text.
-fn local_port(text: &str) -> Option<u16> {
+/// The ports of the addresses of this machine in a text, in their order, and whether each is one for browsers.
+fn local_ports(text: &str) -> Vec<(u16, bool)> {
     const HOSTS: [&str; 5] = ["localhost:", "127.0.0.1:", "0.0.0.0:", "[::1]:", "[::]:"];
-    let first = |host: &&str| {
-        text.match_indices(host)
-            .find_map(|(at, _)| Some((at, port_at(&text[at + host.len()..])?)))
-    };
-    let found = HOSTS.iter().filter_map(first).min();
-    found.map(|(_, port)| port)
+    let mut found: Vec<_> = HOSTS
+        .iter()
+        .flat_map(|host| text.match_indices(host))
+        .filter_map(|(at, host)| {
+            let port = port_at(&text[at + host.len()..])?;
+            let is_url = ["http://", "https://"]
+                .iter()
+                .any(|scheme| text[..at].ends_with(scheme));
+            Some((at, port, is_url))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+        .into_iter()
+        .map(|(_, port, is_url)| (port, is_url))
+        .collect()
 }
 
 /// The port that a text begins with, if the number's end is in sight: the rest of it may be yet to come.
@@ -121,43 +174,24 @@ fn without_escapes(text: &str) -> String {
 fn listening_ports(pid: u32) -> BTreeSet<u16> {
     let sockets = listening_sockets();
     let mut ports = BTreeSet::new();
-    for pid in family(pid) {
-        for inode in open_sockets(pid) {
+    for process in family(pid) {
+        for inode in open_sockets(process) {
             ports.extend(sockets.get(&inode));
         }
     }
     ports
 }
 
-/// The process and all below its parent, which is its guard: what left the process is adopted there.
-fn family(pid: u32) -> HashSet<u32> {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut guard = None;
-    for process in numbered("/proc") {
-        if let Some(parent) = parent_of(process) {
-            children.entry(parent).or_default().push(process);
-            if process == pid {
-                guard = Some(parent);
-            }
-        }
-    }
-    let mut family = HashSet::new();
-    let mut todo: Vec<u32> = guard.into_iter().collect();
-    while let Some(process) = todo.pop() {
-        for child in children.get(&process).into_iter().flatten() {
-            if family.insert(*child) {
-                todo.push(*child);
-            }
-        }
-    }
-    family
-}
-
-/// A process's parent (`proc_pid_stat(5)`: the second field after the name, which may hold anything).
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(1)?.parse().ok()
+/// The process and all below its parent, which is its guard: what left the process is adopted there. By their numbers
+/// in `/proc`.
+fn family(pid: u32) -> Vec<u32> {
+    let Ok(numbers) = Numbers::read() else {
+        return Vec::new();
+    };
+    let parents = parents();
+    let process = numbers.find(pid, &parents);
+    let guard = parents.iter().find(|(child, _)| Some(*child) == process);
+    guard.map_or_else(Vec::new, |(_, guard)| descendants_of(*guard, &parents))
 }
 
 /// The inodes of a process's sockets.
@@ -207,17 +241,17 @@ mod tests {
     fn a_printed_address_gives_its_port_once_it_is_whole() {
         let vite = "  Local:   http://localhost:\u{1b}[1m5173\u{1b}[22m/\n";
         for (text, port) in [
-            (vite, Some(5173)),
+            (vite, vec![(5173, true)]),
             (
                 "listening on 0.0.0.0:80 and http://127.0.0.1:3000/",
-                Some(80),
+                vec![(80, false), (3000, true)],
             ),
-            ("http://[::1]:4321/x", Some(4321)),
-            ("http://localhost:51", None),
-            ("http://localhost:99999/", None),
-            ("localhost: none", None),
+            ("http://[::1]:4321/x", vec![(4321, true)]),
+            ("http://localhost:51", vec![]),
+            ("http://localhost:99999/", vec![]),
+            ("localhost: none", vec![]),
         ] {
-            assert_eq!(local_port(&without_escapes(text)), port, "{text:?}");
+            assert_eq!(local_ports(&without_escapes(text)), port, "{text:?}");
         }
     }
 
@@ -227,18 +261,48 @@ mod tests {
         finder.read("ready at http://local");
         finder.read("host:51");
         finder.read("73/ now\n");
-        assert_eq!(finder.printed.map(|(port, _)| port), Some(5173));
+        finder.read("again http://localhost:5173/\n");
+        assert_eq!(ports_of(&finder), [5173]);
+    }
+
+    fn ports_of(finder: &PortFinder) -> Vec<u16> {
+        finder.printed.iter().map(|printed| printed.port).collect()
     }
 
     #[tokio::test]
-    async fn a_printed_port_is_believed_when_it_is_listened_on_or_in_time() {
+    async fn of_the_printed_ports_the_first_that_is_listened_on_is_taken() {
+        let mut finder = PortFinder::new(1, None);
+        finder.read("connected to postgres at localhost:5432\n");
+        let now = Instant::now();
+        assert_eq!(finder.judge(&BTreeSet::new(), now + BELIEVE_AFTER), None);
+        finder.read("ready on http://localhost:39871/\n");
+        assert_eq!(finder.judge(&BTreeSet::from([39871]), now), Some(39871));
+    }
+
+    #[tokio::test]
+    async fn what_is_only_printed_is_believed_in_time_when_nothing_is_listened_on() {
+        tokio::time::pause();
+        let mut finder = PortFinder::new(1, None);
+        finder.read("postgres at localhost:5432, site at http://localhost:5173/ ");
+        let now = Instant::now();
+        assert_eq!(finder.judge(&BTreeSet::new(), now), None);
+        let url = finder.judge(&BTreeSet::new(), now + BELIEVE_AFTER);
+        assert_eq!(url, Some(5173));
+        let mut finder = PortFinder::new(1, None);
+        finder.read("listening at localhost:5432 ");
+        let bare = finder.judge(&BTreeSet::new(), now + BELIEVE_BARE_AFTER);
+        assert_eq!(bare, Some(5432));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_was_not_printed_gives_the_printed_ones_time() {
         let mut finder = PortFinder::new(1, Some(3000));
         finder.read("http://localhost:5173/ ");
-        let now = Instant::now();
-        assert_eq!(finder.judge(&BTreeSet::from([3000]), now), None);
+        let (now, listening) = (Instant::now(), BTreeSet::from([9, 3000]));
+        assert_eq!(finder.judge(&listening, now), None);
         assert_eq!(finder.judge(&BTreeSet::from([3000, 5173]), now), Some(5173));
-        let later = now + BELIEVE_AFTER;
-        assert_eq!(finder.judge(&BTreeSet::new(), later), Some(5173));
+        let later = finder.judge(&listening, now + BELIEVE_AFTER);
+        assert_eq!(later, Some(3000));
     }
 
     #[tokio::test]
