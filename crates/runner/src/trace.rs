@@ -39,6 +39,8 @@ pub(crate) struct CommandTrace {
     pub(crate) tracer: Tracer,
     /// Its span is `handleCommand`; of an unrecorded trace, the one that the command came with.
     pub(crate) context: TraceContext,
+    /// What the command's long spans are found by: its project and its id.
+    keys: EventKeys,
 }
 
 /// A span that lasts, or nothing where the trace is not recorded.
@@ -68,6 +70,11 @@ impl CommandTrace {
         let mut trace = Self {
             tracer: tracer.clone(),
             context,
+            keys: EventKeys {
+                project_id: shared(command.project_id.as_deref()),
+                command_id: shared(Some(&command.id)),
+                ..EventKeys::default()
+            },
         };
         if !trace.context.is_recorded() {
             let id = trace.context.span_id;
@@ -80,9 +87,7 @@ impl CommandTrace {
         };
         span.event = Some(EventKeys {
             event_type: kind,
-            project_id: text(command.project_id.as_deref()),
-            command_id: text(Some(&command.id)),
-            ..EventKeys::default()
+            ..trace.keys.clone()
         });
         trace.context = trace.context.child(span.span_id);
         let id = span.span_id;
@@ -123,6 +128,7 @@ impl CommandTrace {
     ) -> Span {
         let mut span = self.tracer.begin(hop, rest, &self.context, start);
         span.parent_id = Some(parent);
+        span.event = Some(self.keys.clone());
         span
     }
 
@@ -183,6 +189,6 @@ pub(crate) fn short_name(name: &str) -> Text {
     Text::from(hopline_wire::text::prefix(name, MAX_NAME_BYTES).to_owned())
 }
 
-fn text(value: Option<&str>) -> Text {
-    value.map_or(Text::EMPTY, |value| Text::from(value.to_owned()))
+fn shared(value: Option<&str>) -> Text {
+    value.map_or(Text::EMPTY, |value| Text::Shared(value.into()))
 }

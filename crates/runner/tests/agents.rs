@@ -238,6 +238,10 @@ async fn spans_tell_the_build_its_steps_and_every_event_under_what_caused_it() {
         (Some(handled.span_id), Some(run.span_id))
     );
     assert_eq!(step.attribute("process.exit.code"), Some(SpanValue::Int(0)));
+    for span in [handled, run, step] {
+        let keys = span.event.as_ref().unwrap();
+        assert_eq!((&*keys.command_id, &*keys.project_id), ("b", "project"));
+    }
     assert_eq!(
         handled.attribute("cicd.pipeline.result"),
         Some(SpanValue::Text("success".into()))
@@ -306,6 +310,7 @@ async fn a_tools_events_stand_under_the_tools_span_and_unrecorded_traces_make_no
         .find(|span| span.name.to_string() == "runner.tool.Read")
         .unwrap();
     assert!(tool.status.is_error());
+    assert_eq!(&*tool.event.as_ref().unwrap().command_id, "b");
     let children = spans
         .iter()
         .filter(|span| span.parent_id == Some(tool.span_id));
