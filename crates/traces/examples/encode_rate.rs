@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hopline_traces::files::{File, FileSystem};
+use hopline_files::{File, FileSystem};
 use hopline_traces::{Durability, LogOptions, LogStore, TraceStore};
 use hopline_wire::span::{
     Attribute, EventKeys, Links, Resource, Span, SpanKind, SpanName, SpanStatus, Text,

@@ -1,7 +1,6 @@
 //! The trace store: spans in, kept on disk, found by trace.
 //!
 //! - [`store`] is the trait that everything else sees; [`log`] is the store behind it;
-//! - [`files`] is the seam below the store, through which tests cut the power;
 //! - [`ingest`] reads what other programs send over HTTP, and writes the answers;
 //! - [`tree`] and [`path`] make of a trace's spans what people look at: the tree, and the way of each
 //!   event through its hops. They are pure, and know no store;
@@ -11,7 +10,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod files;
 mod frame;
 pub mod ingest;
 pub mod log;

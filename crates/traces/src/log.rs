@@ -31,10 +31,10 @@ use hopline_wire::TraceId;
 use hopline_wire::span::{SinkError, Span, SpanSink};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::files::{Disk, FileSystem};
 use crate::frame::FrameEncoder;
 use crate::overview::Overview;
 use crate::store::{Appended, Durability, Part, Stats, Trace, TraceStore, TracesError};
+use hopline_files::{Disk, FileSystem};
 use index::Entry;
 use reading::Reading;
 use segment::{SEGMENT_HEADER, Sealed, Tail, Written};

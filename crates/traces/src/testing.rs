@@ -13,8 +13,6 @@ use proptest::prelude::*;
 
 use crate::store::TraceStore;
 
-pub(crate) mod power;
-
 /// The trace with this number.
 pub(crate) fn trace_id(number: u64) -> TraceId {
     let mut bytes = [7; 16];

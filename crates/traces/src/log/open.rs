@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use super::segment::{self, SEGMENT_HEADER, Sealed, Tail, VERSION, Written, version};
 use super::{LogOptions, State, scan};
-use crate::files::{File, FileSystem};
 use crate::store::TracesError;
+use hopline_files::{File, FileSystem};
 
 /// What an opening found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::testing::power::{Left, Power};
 use crate::testing::{span, spans_of, trace_id};
+use hopline_files::power::{Left, Power};
 
 const FOLDER: &str = "/traces";
 

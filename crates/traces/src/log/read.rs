@@ -8,8 +8,8 @@ use hopline_wire::TraceId;
 
 use super::segment::{Looked, Sealed, Written, read_frame};
 use super::{Counters, Shared};
-use crate::files::File;
 use crate::store::TracesError;
+use hopline_files::File;
 
 /// A segment that has frames of a trace, as a reader sees it: what is appended or removed afterwards changes
 /// nothing about where its frames are.

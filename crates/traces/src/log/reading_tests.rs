@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::overview::Facts;
 use crate::path;
-use crate::testing::power::Power;
 use crate::testing::{span, span_id, spans, spans_of, trace_id};
+use hopline_files::power::Power;
 
 /// A store of segments of a few frames, so that a trace is in several of them.
 fn store() -> LogStore {

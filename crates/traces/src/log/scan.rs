@@ -4,8 +4,8 @@ use std::io;
 
 use super::index::Entry;
 use super::segment::{SEGMENT_HEADER, version};
-use crate::files::File;
 use crate::frame::{self, HEADER_BYTES, Header, Kind, MARKER};
+use hopline_files::File;
 
 /// What stands in a segment.
 pub(super) struct Scanned {

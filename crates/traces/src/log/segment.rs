@@ -13,8 +13,8 @@ use hopline_wire::TraceId;
 
 use super::index::{self, Entry, TRAILER_BYTES, Trailer};
 use super::scan;
-use crate::files::{File, FileSystem};
 use crate::frame::{HEADER_BYTES, Header, Kind};
+use hopline_files::{File, FileSystem};
 
 /// The version of the format that is written.
 pub(super) const VERSION: u32 = 1;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hopline_wire::span::Span;
 
 use super::*;
-use crate::testing::power::{Left, Power};
 use crate::testing::{span, spans_of, trace_id};
+use hopline_files::power::{Left, Power};
 
 const FOLDER: &str = "/traces";
 

@@ -1,4 +1,9 @@
-//! A file system in memory that can lose its power, fill up, and fail to sync.
+//! A file system in memory, for tests, that can lose its power, fill up, and fail to sync.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "its files lie in memory, so their lengths fit"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -7,11 +12,11 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::files::{File, FileSystem};
+use crate::{File, FileSystem};
 
 /// What of the unsynced writes a power cut leaves.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Left {
+pub enum Left {
     /// None of them, and no file that its folder was not synced for.
     Nothing,
     /// All: the disk was about to have written them.
@@ -23,7 +28,8 @@ pub(crate) enum Left {
 }
 
 impl Left {
-    pub(crate) const ALL: [Self; 4] = [
+    /// All of these.
+    pub const ALL: [Self; 4] = [
         Self::Nothing,
         Self::Everything,
         Self::Patches,
@@ -33,7 +39,7 @@ impl Left {
 
 /// The file system. Clones are the same one.
 #[derive(Clone, Default)]
-pub(crate) struct Power(Arc<Inner>);
+pub struct Power(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -107,26 +113,27 @@ impl State {
 
 impl Power {
     /// Cuts the power during the operation with this number, from 1.
-    pub(crate) fn cut_at(operation: u64) -> Self {
+    pub fn cut_at(operation: u64) -> Self {
         let power = Self::default();
         power.0.state.lock().cut_at = Some(operation);
         power
     }
 
     /// The same file system, with its next cut at an operation counted from now.
-    pub(crate) fn cutting_at(self, operation: u64) -> Self {
+    pub fn cutting_at(self, operation: u64) -> Self {
         let mut state = self.0.state.lock();
         state.cut_at = Some(state.operations + operation);
         drop(state);
         self
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
+    /// Whether the power is gone.
+    pub fn is_cut(&self) -> bool {
         self.0.state.lock().dead
     }
 
     /// The file system as it is when the power comes back.
-    pub(crate) fn after_cut(&self, left: Left) -> Self {
+    pub fn after_cut(&self, left: Left) -> Self {
         let state = self.0.state.lock();
         let names = match left {
             Left::Nothing => &state.durable_names,
@@ -144,45 +151,55 @@ impl Power {
         power
     }
 
-    pub(crate) fn set_capacity(&self, bytes: Option<usize>) {
+    /// How many bytes all files together may have from now on; none is as many as wanted.
+    pub fn set_capacity(&self, bytes: Option<usize>) {
         self.0.state.lock().capacity = bytes;
     }
 
-    pub(crate) fn used(&self) -> usize {
+    /// How many bytes all files have together.
+    pub fn used(&self) -> usize {
         self.0.state.lock().bytes()
     }
 
-    pub(crate) fn fail_next_sync(&self) {
+    /// Lets the next sync fail, and forget what it should have made durable.
+    pub fn fail_next_sync(&self) {
         self.0.state.lock().failing_syncs += 1;
     }
 
-    pub(crate) fn syncs(&self) -> u64 {
+    /// How many syncs there were.
+    pub fn syncs(&self) -> u64 {
         self.0.state.lock().syncs
     }
 
     /// Makes syncs wait, or lets them go on.
-    pub(crate) fn hold_syncs(&self, held: bool) {
+    pub fn hold_syncs(&self, held: bool) {
         self.0.state.lock().syncs_held = held;
         self.0.gate.notify_all();
     }
 
     /// Changes bytes of a file, as a bad disk would.
-    pub(crate) fn damage(&self, path: &Path, at: usize) {
+    pub fn damage(&self, path: &Path, at: usize) {
         let state = self.0.state.lock();
         let mut node = state.names[path].lock();
         node.now[at] ^= 0x55;
         node.durable = node.now.clone();
     }
 
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+    /// All files.
+    pub fn paths(&self) -> Vec<PathBuf> {
         self.0.state.lock().names.keys().cloned().collect()
     }
 
-    pub(crate) fn content(&self, path: &Path) -> Vec<u8> {
+    /// What a file holds now.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn content(&self, path: &Path) -> Vec<u8> {
         self.0.state.lock().names[path].lock().now.clone()
     }
 
-    pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
+    /// Makes a file with this content, durable at once.
+    pub fn put(&self, path: &Path, bytes: &[u8]) {
         let node = Node {
             now: bytes.to_vec(),
             durable: bytes.to_vec(),

@@ -1,14 +1,20 @@
-//! The seam between the store and the file system, and the real one behind it.
+//! The seam between what Hopline itself keeps on disk and the file system, and the real one behind it.
 //!
-//! The store does to files only what stands here, so that a test can put a file system in its place that
-//! fails, fills up, or forgets at any moment what was not yet synced.
+//! The trace log and the runner's outbox do to files only what stands here, so that a test can put a file system
+//! in its place that fails, fills up, or forgets at any moment what was not yet synced (`power`, with the feature
+//! `testing`).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+#[cfg(feature = "testing")]
+pub mod power;
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A file system, as the store needs it.
+/// A file system, as a store needs it.
 pub trait FileSystem: Send + Sync {
     /// Makes a folder and those above it; fine if it is there.
     ///
