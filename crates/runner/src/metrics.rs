@@ -21,10 +21,10 @@ pub(crate) struct RunnerMetrics {
     pub(crate) events_resent: Counter,
     /// Events settled: acknowledged, or written to a link that acknowledges nothing.
     pub(crate) events_settled: Counter,
-    /// Events given up unsettled, because the runner stopped.
-    pub(crate) events_abandoned: Counter,
-    /// Bytes of events that wait for their settlement.
+    /// Bytes that the outbox takes on disk.
     pub(crate) outbox_bytes: Gauge,
+    /// Whether the outbox's disk takes nothing: 0 or 1.
+    pub(crate) outbox_stalled: Gauge,
     /// Links that came up.
     pub(crate) links: Counter,
     /// Whether the link is up: 0 or 1.
@@ -62,11 +62,8 @@ impl RunnerMetrics {
                 "events_settled",
                 "Events acknowledged, or written to a link without acknowledgements",
             ),
-            events_abandoned: counter(
-                "events_abandoned",
-                "Events given up unsettled because the runner stopped",
-            ),
-            outbox_bytes: gauge("outbox_bytes", "Bytes of events that wait for settlement"),
+            outbox_bytes: gauge("outbox_bytes", "Bytes that the outbox takes on disk"),
+            outbox_stalled: gauge("outbox_stalled", "Whether the outbox's disk takes nothing"),
             links: counter("links", "Links to the broker that came up"),
             link_up: gauge("link_up", "Whether the link to the broker is up"),
         }

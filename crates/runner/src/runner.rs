@@ -1,10 +1,14 @@
 //! The runner as a whole: its options, its start, and its end.
 
 use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use hopline_files::Disk;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::{Head, Sampler, Tracer};
@@ -23,7 +27,7 @@ use crate::events::TracingTable;
 use crate::guard::GuardCommand;
 use crate::link::{BadBrokerUrl, ClockOffset, Endpoint, Link, LinkState};
 use crate::metrics::RunnerMetrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Bounds, Outbox, Recovered};
 use crate::process::Environment;
 use crate::processes::Numbers;
 use crate::workspace::Workspace;
@@ -51,7 +55,10 @@ pub struct Options {
     pub version: String,
     /// The variables that children inherit, the runner's own settings left out.
     pub environment: Vec<(OsString, OsString)>,
-    /// How much of unsettled events is kept, in bytes; children wait when it is full.
+    /// The folder in which events are kept until they are settled. It is this runner's alone, from one process to the
+    /// next.
+    pub outbox: PathBuf,
+    /// How much room they have there, in bytes; children wait when it is full. At least 256 KiB.
     pub outbox_bytes: usize,
     /// Which events are traced.
     pub traced: TracedEvents,
@@ -87,7 +94,7 @@ pub enum ChildSpans {
 }
 
 impl Options {
-    /// The options that have no default, and the defaults of the others: 64 MiB of events, a word about itself every
+    /// The options that have no default, and the defaults of the others: 1 GiB of events, a word about itself every
     /// 30 s, 10 s of grace, every trace recorded, no variables inherited.
     #[must_use]
     pub fn new(
@@ -95,6 +102,7 @@ impl Options {
         broker_url: impl Into<String>,
         secret: Secret,
         workspace: Workspace,
+        outbox: impl Into<PathBuf>,
         guard: GuardCommand,
     ) -> Self {
         Self {
@@ -105,7 +113,8 @@ impl Options {
             guard,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             environment: Vec::new(),
-            outbox_bytes: 64 << 20,
+            outbox: outbox.into(),
+            outbox_bytes: 1 << 30,
             traced: TracedEvents::default(),
             sampler: Sampler::new(1.0),
             head: Head::default(),
@@ -132,10 +141,13 @@ pub enum RunnerError {
     InvalidBrokerUrl(#[from] BadBrokerUrl),
     /// `/proc` does not tell its children, so it could not end them.
     #[error("start the runner: look for processes: {0}")]
-    Processes(#[source] std::io::Error),
-    /// It was not started within a tokio runtime.
-    #[error("start the runner: no tokio runtime")]
-    NoRuntime,
+    Processes(#[source] io::Error),
+    /// Another process has the runner's outbox open.
+    #[error("start the runner: its outbox in {} is in use: another runner of this name is running", .0.display())]
+    OutboxInUse(PathBuf),
+    /// The outbox cannot be read or written.
+    #[error("start the runner: open its outbox in {}", .0.display())]
+    Outbox(PathBuf, #[source] io::Error),
 }
 
 /// How a runner ended.
@@ -143,8 +155,8 @@ pub enum RunnerError {
 pub struct ShutdownReport {
     /// Whether every command came to its end in time.
     pub commands_ended: bool,
-    /// How many events were not settled, and are lost.
-    pub events_lost: usize,
+    /// How many events are not settled. The next process of the runner sends them.
+    pub events_waiting: usize,
 }
 
 /// The runner.
@@ -159,14 +171,17 @@ pub struct Handle {
     link: watch::Receiver<LinkState>,
     stop_link: CancellationToken,
     tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// Held while the outbox is this process's.
+    lock: Arc<Mutex<Option<File>>>,
 }
 
 impl Runner {
-    /// Starts a runner on the current tokio runtime; returns before its link is up.
+    /// Starts a runner on the current tokio runtime; returns before its link is up. What an earlier process of it has
+    /// left in its outbox is taken over: its events go out, and what it was carrying out is told to have ended.
     ///
     /// # Errors
-    /// [`RunnerError`], if the options make no sense.
-    pub fn start(
+    /// [`RunnerError`], if the options make no sense or the outbox cannot be used.
+    pub async fn start(
         options: Options,
         tracer: Tracer,
         metrics: &Metrics,
@@ -178,9 +193,9 @@ impl Runner {
         // Asked of every guard again, but better known before the first build.
         Numbers::read().map_err(RunnerError::Processes)?;
         let endpoint = Endpoint::new(&options.broker_url, id)?;
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| RunnerError::NoRuntime)?;
         let metrics = RunnerMetrics::register(metrics);
-        let outbox = Outbox::new(options.outbox_bytes, metrics.clone());
+        let (outbox, recovered, lock) =
+            open_outbox(options.outbox, options.outbox_bytes, &metrics).await?;
         let clock = Arc::new(ClockOffset::default());
         let max_event_bytes = Arc::new(AtomicUsize::new(MAX_EVENT_BYTES));
         let core = Arc::new(Core {
@@ -203,6 +218,7 @@ impl Runner {
             servers: Default::default(),
         });
         let dispatcher = Dispatcher::new(Arc::clone(&core));
+        dispatcher.take_over(recovered);
         let (state, watched) = watch::channel(LinkState::Connecting);
         let stop_link = CancellationToken::new();
         let link = Link {
@@ -225,9 +241,10 @@ impl Runner {
         };
         let health = status::report(core, watched.clone(), options.health_interval);
         let tasks = vec![
-            runtime.spawn(link.run()),
-            runtime.spawn(health),
-            runtime.spawn(show_late(outbox.clone(), tracer.clone())),
+            tokio::spawn(link.run()),
+            tokio::spawn(health),
+            tokio::spawn(show_late(outbox.clone(), tracer.clone())),
+            tokio::spawn(outbox.clone().load()),
         ];
         Ok(Handle {
             dispatcher,
@@ -236,7 +253,42 @@ impl Runner {
             link: watched,
             stop_link,
             tasks: Arc::new(Mutex::new(tasks)),
+            lock: Arc::new(Mutex::new(Some(lock))),
         })
+    }
+}
+
+/// Opens the outbox, which may take a while if there is much in it.
+async fn open_outbox(
+    folder: PathBuf,
+    bytes: usize,
+    metrics: &RunnerMetrics,
+) -> Result<(Outbox, Recovered, File), RunnerError> {
+    let metrics = metrics.clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        let failed = |error| RunnerError::Outbox(folder.clone(), error);
+        let lock = lock(&folder).map_err(failed)?;
+        let lock = lock.ok_or_else(|| RunnerError::OutboxInUse(folder.clone()))?;
+        let opened = Outbox::open(Arc::new(Disk), &folder, Bounds::on_disk(bytes), metrics);
+        let (outbox, recovered) = opened.map_err(failed)?;
+        Ok((outbox, recovered, lock))
+    });
+    match opening.await {
+        Ok(opened) => opened,
+        Err(error) => Err(RunnerError::Outbox(PathBuf::new(), io::Error::other(error))),
+    }
+}
+
+/// Locks the folder; none if another process has.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    std::fs::create_dir_all(folder)?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(folder.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -265,6 +317,11 @@ impl Handle {
     #[must_use]
     pub fn link(&self) -> watch::Receiver<LinkState> {
         self.link.clone()
+    }
+
+    /// Waits until every event so far is settled.
+    pub async fn settled(&self) {
+        self.outbox.drained().await;
     }
 
     /// How many events are not settled yet.
@@ -297,17 +354,21 @@ impl Handle {
             link.abort();
         }
         tasks.for_each(|task| task.abort());
-        let (spans, events_lost) = self.outbox.abandon(&self.tracer, Timestamp::now());
-        self.tracer.record_all(spans);
-        if events_lost > 0 {
+        // What waits is shown as unfinished: whoever sends it ends its spans.
+        let now = Timestamp::now();
+        let late = self.outbox.newly_late(&self.tracer, now);
+        self.tracer.record_all(late);
+        let events_waiting = self.outbox.stop().await;
+        if events_waiting > 0 {
             tracing::warn!(
-                events_lost,
-                "the runner stopped with events that were not settled"
+                events_waiting,
+                "the runner stopped with events that were not settled; they go out when it is started again"
             );
         }
+        self.lock.lock().take();
         ShutdownReport {
             commands_ended,
-            events_lost,
+            events_waiting,
         }
     }
 }

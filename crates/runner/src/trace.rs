@@ -1,5 +1,7 @@
 //! The spans of one command: where its trace stands, and the long spans below `handleCommand`.
 
+use std::sync::Arc;
+
 use hopline_telemetry::{Head, Hop, OpenSpan, Sampler, TraceContext, Tracer};
 use hopline_wire::carrier::CarrierRef;
 use hopline_wire::command::Command;
@@ -7,6 +9,7 @@ use hopline_wire::span::{EventKeys, Span, Text, Value};
 use hopline_wire::{Carrier, SpanId, Timestamp};
 use serde::Deserialize as _;
 
+use crate::events::{Origin, Stream};
 use crate::metrics::RunnerMetrics;
 
 /// The longest name of a span that comes from a command, in bytes.
@@ -41,6 +44,8 @@ pub(crate) struct CommandTrace {
     pub(crate) context: TraceContext,
     /// What the command's long spans are found by: its project and its id.
     keys: EventKeys,
+    /// What that span is made of.
+    pub(crate) origin: Origin,
 }
 
 /// A span that lasts, or nothing where the trace is not recorded.
@@ -69,6 +74,11 @@ impl CommandTrace {
         };
         let mut trace = Self {
             tracer: tracer.clone(),
+            origin: Origin {
+                kind: command.kind.clone(),
+                parent: (!is_head).then_some(context.span_id),
+                received,
+            },
             context,
             keys: EventKeys {
                 project_id: shared(command.project_id.as_deref()),
@@ -93,6 +103,29 @@ impl CommandTrace {
         let id = span.span_id;
         let span = Some(tracer.open(span));
         (trace, Scope { id, span })
+    }
+
+    /// Opens `handleCommand` again, for a command whose process died with it open.
+    pub(crate) fn again(stream: &Stream, tracer: &Tracer) -> Scope {
+        let (context, origin) = (&stream.context, &stream.origin);
+        let id = context.span_id;
+        if !context.is_recorded() {
+            return Scope { id, span: None };
+        }
+        let kind = short_name(&origin.kind);
+        let mut span = tracer.begin(Hop::HandleCommand, kind.clone(), context, origin.received);
+        span.span_id = id;
+        span.parent_id = origin.parent;
+        span.event = Some(EventKeys {
+            event_type: kind,
+            project_id: stream.project_id.clone(),
+            command_id: Text::Shared(Arc::clone(&stream.command_id)),
+            ..EventKeys::default()
+        });
+        Scope {
+            id,
+            span: Some(tracer.open(span)),
+        }
     }
 
     /// Opens a span below `parent`; `describe` adds its attributes.
@@ -164,6 +197,14 @@ impl Scope {
 
     pub(crate) fn end(self) {
         self.end_at(Timestamp::now());
+    }
+
+    /// Leaves the span open for a later process, which ends it.
+    pub(crate) fn leave(self) {
+        // Dropped, it would end as failed.
+        if let Some(span) = self.span {
+            std::mem::forget(span);
+        }
     }
 }
 

@@ -31,7 +31,7 @@ fn plans(parts: &[Value]) -> Vec<Vec<&str>> {
 #[tokio::test]
 async fn a_command_is_text_under_one_todo_and_its_end_is_told_once() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let run = json!({"command": "printf 'out\\n'; printf 'err\\n' >&2"});
     broker.send(build("b", "command", run)).await;
     let events = broker.until_event("b", "build-completed").await;
@@ -50,7 +50,7 @@ async fn a_command_is_text_under_one_todo_and_its_end_is_told_once() {
     );
     assert!(types(&events).contains(&"project-metadata"));
     let report = runner.stop().await;
-    assert_eq!((report.commands_ended, report.events_lost), (true, 0));
+    assert_eq!((report.commands_ended, report.events_waiting), (true, 0));
     assert_eq!(
         broker.events_of("b").len(),
         events.len(),
@@ -61,7 +61,7 @@ async fn a_command_is_text_under_one_todo_and_its_end_is_told_once() {
 #[tokio::test]
 async fn steps_run_in_order_up_to_the_first_that_fails() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     std::fs::create_dir_all(runner.project().join("sub")).unwrap();
     let steps = json!({"steps": [
         {"name": "one", "run": "echo $WORD; pwd", "env": {"WORD": "hello"}, "cwd": "sub"},
@@ -106,7 +106,7 @@ async fn steps_run_in_order_up_to_the_first_that_fails() {
 #[tokio::test]
 async fn a_step_that_cannot_run_or_takes_too_long_says_so() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     for (id, step, code, exit_code, signal) in [
         (
             "missing",
@@ -155,7 +155,7 @@ async fn a_step_that_cannot_run_or_takes_too_long_says_so() {
 #[tokio::test]
 async fn a_stream_agents_parts_are_sent_as_they_are_and_the_rest_is_text() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let lines = [
         r#"{"type":"start","messageId":"m"}"#,
         "data: {\"type\":\"tool-input-available\",\"toolCallId\":\"p\",\"toolName\":\"TodoWrite\",\"input\":{\"todos\":[{\"content\":\"x\",\"activeForm\":\"x\",\"status\":\"completed\"}]}}",
@@ -210,7 +210,7 @@ async fn a_stream_agents_parts_are_sent_as_they_are_and_the_rest_is_text() {
 #[tokio::test]
 async fn spans_tell_the_build_its_steps_and_every_event_under_what_caused_it() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let trace = "771a43a4192642f0b136d5159a501700-b7ad6b7169203331-1";
     let mut start = build(
         "b",
@@ -279,7 +279,7 @@ async fn spans_tell_the_build_its_steps_and_every_event_under_what_caused_it() {
 #[tokio::test]
 async fn a_tools_events_stand_under_the_tools_span_and_unrecorded_traces_make_none() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let lines = [
         r#"{"type":"tool-input-available","toolCallId":"c","toolName":"Read","input":{}}"#,
         r#"{"type":"tool-output-error","toolCallId":"c","errorText":"gone"}"#,
@@ -320,7 +320,7 @@ async fn a_tools_events_stand_under_the_tools_span_and_unrecorded_traces_make_no
 #[tokio::test]
 async fn a_cancelled_build_ends_as_cancelled_and_one_that_has_ended_cannot_be() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let pid_file = runner.project().join("pid");
     let run = json!({"command": "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done"});
     broker.send(build("b", "command", run)).await;
@@ -346,7 +346,7 @@ async fn a_cancelled_build_ends_as_cancelled_and_one_that_has_ended_cannot_be() 
 #[tokio::test]
 async fn a_command_id_is_carried_out_once() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let run = json!({"command": "echo x >> ran"});
     for _ in 0..3 {
         broker.send(build("b", "command", run.clone())).await;
@@ -365,7 +365,7 @@ async fn a_command_id_is_carried_out_once() {
 #[tokio::test]
 async fn a_build_that_cannot_begin_fails_with_what_was_expected() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     for (id, agent, payload, expected) in [
         ("b1", "dreamer", json!({}), "dreamer"),
         ("b2", "command", json!({}), "expected command"),
@@ -428,7 +428,8 @@ async fn a_child_gets_its_key_and_not_its_runners_settings() {
         options.environment.retain(|(name, _)| name == "PATH");
         options.environment.extend(own);
         options.child_spans = ChildSpans::WithKey("http://broker:4701".into());
-    });
+    })
+    .await;
     let run = json!({"command": "env", "otlp": {"key": "abc"}});
     broker.send(build("b", "command", run)).await;
     let events = broker.until_event("b", "build-completed").await;
@@ -456,7 +457,8 @@ async fn told_of_spans(to: ChildSpans, own: &[(&str, &str)], run: Value) -> Vec<
         let own = own.iter().map(|(name, value)| (name.into(), value.into()));
         options.environment.extend(own);
         options.child_spans = to;
-    });
+    })
+    .await;
     broker.send(build("b", "steps", run)).await;
     let events = broker.until_event("b", "build-completed").await;
     let text = text_of(&events, "step-1-stdout");
@@ -503,13 +505,13 @@ async fn a_builds_key_goes_with_no_address_but_its_own() {
 #[tokio::test]
 async fn children_end_with_their_runner_and_their_build_is_told_of_it() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let pid_file = runner.project().join("pid");
     let run = json!({"command": "echo $$ > pid; sleep 1000"});
     broker.send(build("b", "command", run)).await;
     let pid = pid_in(&pid_file).await;
     let report = runner.stop().await;
-    assert_eq!((report.commands_ended, report.events_lost), (true, 0));
+    assert_eq!((report.commands_ended, report.events_waiting), (true, 0));
     eventually("the child's end", || !exists(pid)).await;
     let events = broker.events_of("b");
     let end = events.last().unwrap();
@@ -525,7 +527,8 @@ async fn a_shutdown_keeps_its_deadline_whatever_children_and_broker_do() {
     broker.acknowledges(false);
     let runner = TestRunner::with(&broker, |options| {
         options.grace = std::time::Duration::from_secs(600);
-    });
+    })
+    .await;
     let pid_file = runner.project().join("pid");
     let run = json!({"command": "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done"});
     broker.send(build("b", "command", run)).await;
@@ -533,7 +536,7 @@ async fn a_shutdown_keeps_its_deadline_whatever_children_and_broker_do() {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(500);
     let report = runner.handle.shutdown(deadline).await;
     assert!(!report.commands_ended);
-    assert!(report.events_lost > 0);
+    assert!(report.events_waiting > 0);
     eventually("the child's end", || !exists(pid)).await;
     let spans = runner.spans();
     let build = spans
@@ -545,7 +548,7 @@ async fn a_shutdown_keeps_its_deadline_whatever_children_and_broker_do() {
 #[tokio::test]
 async fn a_time_limit_beyond_all_clocks_is_none() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let step = json!({"name": "a", "run": "true", "timeoutSeconds": u64::MAX});
     let steps = json!({"steps": [step]});
     broker.send(build("b", "steps", steps)).await;
@@ -556,7 +559,7 @@ async fn a_time_limit_beyond_all_clocks_is_none() {
 #[tokio::test]
 async fn a_build_ends_with_its_program_though_others_hold_its_pipes_and_write_on() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let run = "echo $$ > pid; echo own; until [ -e go ]; do sleep 0.05; done; rm pid go";
     for (agent, payload) in [
         ("command", json!({"command": run})),

@@ -21,7 +21,7 @@ async fn answer(broker: &Broker, id: &str, kind: &str, payload: Value, expected:
 #[tokio::test]
 async fn files_are_written_read_listed_and_deleted() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let file = json!({"slug": "p", "filePath": "a/b.txt", "content": "aGk=", "encoding": "base64"});
     let written = answer(&broker, "w", "write-file", file, "file-written").await;
     assert_eq!(
@@ -74,7 +74,7 @@ async fn files_are_written_read_listed_and_deleted() {
 async fn what_cannot_be_done_is_answered_with_an_error_of_its_code() {
     let broker = Broker::start(V1).await;
     broker.takes_events_up_to(16 << 10);
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     std::fs::write(runner.project().join("large"), "x".repeat(20 << 10)).unwrap();
     std::fs::write(runner.project().join("quotes"), "\"".repeat(10 << 10)).unwrap();
     std::os::unix::fs::symlink("/etc", runner.project().join("out")).unwrap();
@@ -129,7 +129,7 @@ async fn what_cannot_be_done_is_answered_with_an_error_of_its_code() {
 #[tokio::test]
 async fn what_is_no_command_is_ignored() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     for frame in [
         json!([]),
         json!(5),
@@ -157,7 +157,7 @@ async fn what_is_no_command_is_ignored() {
 #[tokio::test]
 async fn a_command_that_cannot_be_read_whole_is_answered_under_its_id() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     broker
         .send(json!({"id": "n", "type": "read-file", "projectId": 5}))
         .await;
@@ -183,7 +183,7 @@ async fn a_command_that_cannot_be_read_whole_is_answered_under_its_id() {
 #[tokio::test]
 async fn a_runner_says_how_it_is_without_being_asked() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     broker
         .until("a word about itself", |events| {
             events.iter().any(|event| {
@@ -199,7 +199,7 @@ async fn a_runner_says_how_it_is_without_being_asked() {
 #[tokio::test]
 async fn a_dev_server_lives_from_start_to_stop_and_its_logs_can_be_had_again() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let pid_file = runner.project().join("pid");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
@@ -266,7 +266,7 @@ async fn a_dev_server_lives_from_start_to_stop_and_its_logs_can_be_had_again() {
 #[tokio::test]
 async fn a_port_is_found_by_what_the_server_listens_on() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     runner.project();
     // Perl is on every Debian; it listens without a word, in a process of its own.
     let run = r#"perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:0"); open(F, ">port"); print F $s->sockport, "\n"; close F; sleep 1000' & wait"#;
@@ -283,7 +283,7 @@ async fn a_port_is_found_by_what_the_server_listens_on() {
 #[tokio::test]
 async fn a_dev_server_that_ends_by_itself_tells_its_exit_code() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     runner.project();
     let start = json!({"runCommand": "echo no; exit 3", "projectSlug": "p"});
     broker.send(command("s", "start-dev-server", start)).await;
@@ -300,7 +300,7 @@ async fn a_dev_server_that_ends_by_itself_tells_its_exit_code() {
 #[tokio::test]
 async fn a_dev_server_can_be_stopped_as_soon_as_it_was_asked_for() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     runner.project();
     for number in 0..10 {
         let (start, stop) = (format!("start {number}"), format!("stop {number}"));
@@ -324,7 +324,7 @@ async fn a_dev_server_can_be_stopped_as_soon_as_it_was_asked_for() {
 #[tokio::test]
 async fn a_cursor_goes_on_from_one_dev_server_to_the_next() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     runner.project();
     let mut cursor = json!(0);
     for said in ["first", "second"] {
@@ -343,7 +343,7 @@ async fn a_cursor_goes_on_from_one_dev_server_to_the_next() {
 #[tokio::test]
 async fn a_dev_server_ends_though_others_hold_its_pipes_and_write_on() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     let pid_file = runner.project().join("pid");
     let run = json!({"runCommand": "echo $$ > pid; exec sleep 1000", "projectSlug": "p"});
     broker.send(command("s", "start-dev-server", run)).await;
@@ -357,7 +357,7 @@ async fn a_dev_server_ends_though_others_hold_its_pipes_and_write_on() {
 #[tokio::test]
 async fn the_address_of_another_program_is_not_the_servers() {
     let broker = Broker::start(V1).await;
-    let runner = TestRunner::start(&broker);
+    let runner = TestRunner::start(&broker).await;
     runner.project();
     let database = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let database = database.local_addr().unwrap();

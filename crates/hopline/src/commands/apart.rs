@@ -93,8 +93,9 @@ pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
         secret,
         workspace: Workspace::new(&projects),
         alone: true,
+        outboxes: settings.outboxes_path(),
     };
-    let runner = runner::start(settings, identity, &telemetry)?;
+    let runner = runner::start(settings, identity, &telemetry).await?;
     tokio::select! {
         () = runner.connected() => {
             ready(&format!(

@@ -24,6 +24,7 @@ use crate::data::{DataError, DataFolder, Hold};
 use crate::exit::{self, Failure};
 use crate::follow::{self, Followed, Wish};
 use crate::parts::house::{House, Listen, Remains};
+use crate::parts::left;
 use crate::parts::runner::{self, Identity};
 use crate::parts::telemetry::{Relay, Telemetry};
 use crate::parts::{Deadlines, within};
@@ -59,11 +60,7 @@ struct Done {
 /// Runs one build.
 pub(crate) async fn run(args: RunArgs, context: Context) -> anyhow::Result<ExitCode> {
     let mut request = work::request(&args.work, &context.current)?;
-    let runner_id = format!(
-        "run-{}-{}",
-        runner::machine_name(),
-        uuid::Uuid::new_v4().simple()
-    );
+    let runner_id = left::name();
     request.runner_id = Some(runner_id.clone());
     let project = match args.project {
         Some(project) => project,
@@ -197,6 +194,7 @@ impl Job {
         telemetry: &Telemetry,
     ) -> anyhow::Result<Done> {
         let settings = &self.context.settings;
+        left::deliver(settings, broker_url, &secret, telemetry).await;
         let project = api.find_or_create_project(&self.project).await?;
         let workspace = Workspace::new(settings.projects_path());
         let identity = Identity {
@@ -205,8 +203,9 @@ impl Job {
             secret,
             workspace: workspace.with_project(&project.slug, &self.context.current),
             alone: false,
+            outboxes: settings.outboxes_path(),
         };
-        let runner = runner::start(settings, identity, telemetry)?;
+        let runner = runner::start(settings, identity, telemetry).await?;
         let done = self.with_runner(api, project, &runner).await;
         let deadlines = match &done {
             Ok(Done {
@@ -215,7 +214,10 @@ impl Job {
             }) => Deadlines::USUAL,
             _ => Deadlines::SHORT,
         };
-        runner.shutdown(within(deadlines.intake)).await;
+        let report = runner.shutdown(within(deadlines.intake)).await;
+        if report.events_waiting == 0 {
+            left::remove(&self.context.settings.outboxes_path(), &self.runner_id);
+        }
         done
     }
 

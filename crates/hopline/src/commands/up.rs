@@ -11,6 +11,7 @@ use crate::api::ApiClient;
 use crate::cli::Context;
 use crate::data::DataFolder;
 use crate::parts::house::{House, Listen};
+use crate::parts::left;
 use crate::parts::runner::{self, Identity};
 use crate::parts::{Deadlines, within};
 
@@ -35,8 +36,9 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
         secret: house.secrets.runner.clone(),
         workspace: Workspace::new(&projects),
         alone: false,
+        outboxes: settings.outboxes_path(),
     };
-    let runner = match runner::start(settings, identity, &house.telemetry) {
+    let runner = match runner::start(settings, identity, &house.telemetry).await {
         Ok(runner) => runner,
         Err(error) => {
             house.close(Deadlines::SHORT).await.close().await;
@@ -56,6 +58,14 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
         end(house, &runner).await?;
         return Err(error);
     }
+    let broker_url = house.broker_url().unwrap_or_default();
+    left::deliver(
+        settings,
+        &broker_url,
+        &house.secrets.runner,
+        &house.telemetry,
+    )
+    .await;
     let told = format!(
         "Hopline {}\n  server   {}\n  broker   {}\n  runner   {name}, its projects in {}\n  data     {}\n  sign in  {}  (once, within an hour)\nready",
         env!("CARGO_PKG_VERSION"),

@@ -7,6 +7,7 @@
 pub(crate) mod broker;
 mod figures;
 pub(crate) mod house;
+pub(crate) mod left;
 pub(crate) mod runner;
 pub(crate) mod server;
 pub(crate) mod stores;

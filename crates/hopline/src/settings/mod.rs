@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) runner_id: Option<String>,
     /// The folder of the runner's projects; `DIR/projects` if none is named.
     pub(crate) projects: Option<PathBuf>,
+    /// How many bytes of events that are not settled the runner keeps on disk before its builds wait.
+    pub(crate) outbox_bytes: usize,
     /// Of runners and brokers.
     pub(crate) runner_secret: Option<SecretText>,
     /// Of people and their tools.
@@ -105,6 +107,7 @@ impl Default for Settings {
             allowed_origins: Vec::new(),
             runner_id: None,
             projects: None,
+            outbox_bytes: 1 << 30,
             runner_secret: None,
             admin_secret: None,
             ingest_key: None,
@@ -154,6 +157,11 @@ impl Settings {
     pub(crate) fn projects_path(&self) -> PathBuf {
         let projects = self.projects.clone();
         projects.unwrap_or_else(|| self.data_folder().join("projects"))
+    }
+
+    /// The folder of the runners' outboxes.
+    pub(crate) fn outboxes_path(&self) -> PathBuf {
+        self.data_folder().join("outbox")
     }
 
     /// What decides new traces.

@@ -53,6 +53,7 @@ const KEYS: &[(&str, Form)] = &[
     ("otlp_token", Form::Text),
     ("log", Form::Text),
     ("log_format", Form::Text),
+    ("outbox_bytes", Form::Number),
     ("threads", Form::Number),
 ];
 

@@ -12,6 +12,7 @@
 mod build;
 mod builds;
 mod files;
+mod left;
 mod metadata;
 mod received;
 mod seen;
@@ -41,7 +42,7 @@ use crate::events::{Emitter, Failure, Stream, TracingTable};
 use crate::guard::GuardCommand;
 use crate::link::ClockOffset;
 use crate::metrics::RunnerMetrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Recovered};
 use crate::process::Environment;
 use crate::runner::ChildSpans;
 use crate::trace::{CommandTrace, Scope};
@@ -145,6 +146,23 @@ impl Dispatcher {
         }
     }
 
+    /// Takes over what an earlier process of this runner has left.
+    pub(crate) fn take_over(&self, recovered: Recovered) {
+        let mut seen = self.seen.lock();
+        let ended = recovered.control.ended.iter();
+        ended.for_each(|(id, _)| {
+            seen.insert(id);
+        });
+        let begun = recovered.control.commands.values();
+        begun.for_each(|known| {
+            seen.insert(&known.head.id);
+        });
+        drop(seen);
+        for end in left::take_over(&self.core, recovered) {
+            self.tasks.spawn(end);
+        }
+    }
+
     /// Takes a received command up; returns at once.
     ///
     /// # Errors
@@ -184,6 +202,7 @@ impl Dispatcher {
             &command.id,
             command.project_id.as_deref(),
             trace.context.clone(),
+            trace.origin.clone(),
             core.tracing,
         );
         let limit = Arc::clone(&core.max_event_bytes);
@@ -249,6 +268,8 @@ async fn carry_out(context: Context, begun: Begun, refused: Option<Failure>) {
         Begun::Server(place) => (None, Some(place)),
         Begun::Nothing => (None, None),
     };
+    // A command whose runner dies is begun at most once: the next one must know of it.
+    context.emitter.durable().await;
     let work = async {
         match (refused, &build, server) {
             (Some(failure), _, _) => Err(failure),

@@ -25,7 +25,8 @@ pub(super) async fn answer(context: &Context) -> Result<(), Failure> {
     sent.map_err(|error| Failure::new("too_large", error.to_string()))
 }
 
-/// Says how the runner is whenever a link comes up, and at this interval; never ends.
+/// Says how the runner is whenever a link comes up, when the outbox's disk takes nothing any more or does again, and at
+/// this interval; never ends.
 pub(crate) async fn report(
     core: Arc<Core>,
     mut link: watch::Receiver<LinkState>,
@@ -33,10 +34,13 @@ pub(crate) async fn report(
 ) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stalled = core.outbox.stalled();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             changed = link.changed() => if changed.is_err() { return },
+            // Its sender is the outbox, which is here.
+            _ = stalled.changed() => {}
         }
         if matches!(*link.borrow_and_update(), LinkState::Up(_)) {
             core.outbox.set_status(event(&core));
@@ -67,8 +71,13 @@ fn payload(core: &Core) -> RunnerStatusPayload {
     more.insert("builds".into(), Value::from(core.builds.count()));
     more.insert("devServers".into(), Value::from(core.servers.count()));
     more.insert("eventsWaiting".into(), Value::from(core.outbox.waiting()));
+    let bytes = core.metrics.outbox_bytes.get();
+    more.insert("outboxBytes".into(), Value::from(bytes));
+    let stalled = core.outbox.stalled().borrow().clone();
+    let status = if stalled.is_some() { "stalled" } else { "ok" };
+    more.extend(stalled.map(|error| ("outboxError".to_owned(), Value::from(error))));
     RunnerStatusPayload {
-        status: "ok".into(),
+        status: status.into(),
         version: core.version.clone(),
         hostname: first_word("/proc/sys/kernel/hostname"),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),

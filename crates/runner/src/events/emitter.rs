@@ -88,15 +88,43 @@ impl Failure {
 impl Emitter {
     pub(crate) fn new(stream: Stream, outbox: Outbox, max_event_bytes: Arc<AtomicUsize>) -> Self {
         let stream = Arc::new(stream);
-        outbox.open(&stream);
+        outbox.begin(&stream);
+        Self::behind(0, stream, outbox, max_event_bytes)
+    }
+
+    /// Goes on behind the event `last_seq` of a command that the outbox knows.
+    pub(crate) fn behind(
+        last_seq: u64,
+        stream: Arc<Stream>,
+        outbox: Outbox,
+        max_event_bytes: Arc<AtomicUsize>,
+    ) -> Self {
+        let writer = Writer {
+            last_seq,
+            ..Writer::default()
+        };
         Self {
             inner: Arc::new(Inner {
                 stream,
                 outbox,
                 max_event_bytes,
-                writer: Mutex::default(),
+                writer: Mutex::new(writer),
             }),
         }
+    }
+
+    /// The command's stream.
+    #[cfg(test)]
+    pub(crate) fn stream(&self) -> Arc<Stream> {
+        Arc::clone(&self.inner.stream)
+    }
+
+    /// Waits until every event so far is on disk.
+    pub(crate) async fn durable(&self) {
+        self.inner
+            .outbox
+            .durable(&self.inner.stream.command_id)
+            .await;
     }
 
     /// The span that events are caused by where nothing nearer did: `handleCommand`.

@@ -17,4 +17,4 @@ pub(crate) use emitter::{Batch, Emitter, Failure, TooLarge};
 pub(crate) use json::{Members, object};
 pub(crate) use oversize::hex;
 pub(crate) use stamp::Stamp;
-pub(crate) use stream::{EventSpan, Stream, TracingTable, seq_member};
+pub(crate) use stream::{EventSpan, Origin, Stream, TracingTable, seq_member};

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::tracer::waited;
-use hopline_telemetry::{Hop, TraceContext, Tracer, ids};
+use hopline_telemetry::{Head, Hop, Sampler, TraceContext, Tracer, ids};
+use hopline_wire::carrier::CarrierRef;
 use hopline_wire::event::{EventType, Tracing, write_string};
 use hopline_wire::span::{EventKeys, Span, Text};
-use hopline_wire::{SpanId, Timestamp};
+use hopline_wire::{Carrier, SpanId, Timestamp};
 
 use super::Stamp;
+use crate::outbox::CommandHead;
 
 /// How each type of event takes part in its trace, looked up once.
 #[derive(Clone, Copy)]
@@ -34,11 +36,24 @@ pub(crate) struct EventSpan {
     pub(crate) made: Timestamp,
 }
 
+/// How a command began: what its `handleCommand` span is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The command's type.
+    pub(crate) kind: String,
+    /// The span's parent; none if it is its trace's head.
+    pub(crate) parent: Option<SpanId>,
+    /// When the command was received.
+    pub(crate) received: Timestamp,
+}
+
 /// The events of one command.
 pub(crate) struct Stream {
     pub(crate) command_id: Arc<str>,
-    project_id: Text,
+    pub(crate) project_id: Text,
+    /// It stands at the command's span.
     pub(crate) context: TraceContext,
+    pub(crate) origin: Origin,
     tracing: TracingTable,
     /// `,"commandId":…,"projectId":…,"timestamp":"`
     head: Vec<u8>,
@@ -54,6 +69,7 @@ impl Stream {
         command_id: &str,
         project_id: Option<&str>,
         context: TraceContext,
+        origin: Origin,
         tracing: TracingTable,
     ) -> Self {
         let mut head = b",\"commandId\":".to_vec();
@@ -80,11 +96,46 @@ impl Stream {
             command_id: command_id.into(),
             project_id: project_id.map_or(Text::EMPTY, |id| Text::from(id.to_owned())),
             context,
+            origin,
             tracing,
             head,
             carrier_head,
             carrier_tail,
         }
+    }
+
+    /// What of the command a later process needs, should this one die.
+    pub(crate) fn head(&self) -> CommandHead {
+        CommandHead {
+            id: self.command_id.to_string(),
+            kind: self.origin.kind.clone(),
+            project_id: (!self.project_id.is_empty()).then(|| self.project_id.to_string()),
+            carrier: Carrier {
+                trace: self.context.sentry_trace().to_string(),
+                baggage: self.context.baggage.as_str().map(str::to_owned),
+            },
+            parent: self.origin.parent,
+            received: self.origin.received.as_nanos(),
+        }
+    }
+
+    /// The events of a command that an earlier process began. A trace that cannot be read any more starts anew.
+    pub(crate) fn of_head(head: &CommandHead, tracing: TracingTable, sampler: &Sampler) -> Self {
+        let carrier = CarrierRef {
+            trace: head.carrier.trace.as_str().into(),
+            baggage: head.carrier.baggage.as_deref().map(Into::into),
+        };
+        let context = TraceContext::from_carrier(&carrier, &mut Default::default());
+        let context = context.unwrap_or_else(|_| {
+            TraceContext::new_trace(sampler, &Head::default(), &head.kind, None)
+        });
+        let origin = Origin {
+            kind: head.kind.clone(),
+            parent: head.parent,
+            received: Timestamp::from_nanos(head.received),
+        };
+        let project_id = head.project_id.as_deref();
+        Self::new(&head.id, project_id, context, origin, tracing)
     }
 
     /// Writes an event up to where its own members begin (a comma and the members, or at once the closing brace,
@@ -179,7 +230,12 @@ mod tests {
 
     fn stream(context: TraceContext) -> Stream {
         let tracing = TracingTable::new(&TracedEvents::default());
-        Stream::new("c\"1", Some("p"), context, tracing)
+        let origin = Origin {
+            kind: "start-build".into(),
+            parent: Some(ids::new_span_id()),
+            received: Timestamp::from_millis(1),
+        };
+        Stream::new("c\"1", Some("p"), context, origin, tracing)
     }
 
     fn written(stream: &Stream, kind: EventType, cause: SpanId) -> (Vec<u8>, Option<EventSpan>) {
@@ -239,6 +295,23 @@ mod tests {
         let mut carrier = b"\"_sentry\":".to_vec();
         context.write_carrier(&mut carrier);
         assert!(memchr::memmem::find(&body, &carrier).is_some());
+    }
+
+    #[test]
+    fn a_later_process_writes_the_same_events() {
+        for rate in [0.0, 1.0] {
+            let earlier = stream(context(rate));
+            let head = serde_json::to_string(&earlier.head()).unwrap();
+            let tracing = TracingTable::new(&TracedEvents::default());
+            let head = serde_json::from_str(&head).unwrap();
+            let later = Stream::of_head(&head, tracing, &Sampler::new(0.5));
+            let cause = ids::new_span_id();
+            // An acknowledgement has no span of its own, and so nothing that differs.
+            let ack = |stream| written(stream, EventType::LogChunk, cause);
+            assert_eq!(ack(&earlier), ack(&later));
+            assert_eq!(later.head(), earlier.head());
+            assert_eq!(later.context.is_recorded(), rate == 1.0);
+        }
     }
 
     #[test]

@@ -17,30 +17,40 @@ pub(super) const ENTRY_BYTES: usize = 128;
 /// One event, until it is settled.
 pub(crate) struct Entry {
     pub(super) seq: u64,
+    /// The first event that it stands for: itself, but for an `events-lost`.
+    pub(super) first_seq: u64,
     pub(super) kind: EventType,
     pub(super) body: Bytes,
     /// The span that its first writing ends; none after that, and where nothing is traced.
     pub(super) span: Option<EventSpan>,
-    /// The room it holds, and whether that is the reserve's.
-    pub(super) room: usize,
-    pub(super) from_reserve: bool,
+    /// The journal's segment that it stands in; 0 for none.
+    pub(super) segment: u64,
 }
 
 impl Entry {
     pub(crate) fn new(seq: u64, kind: EventType, body: Bytes, span: Option<EventSpan>) -> Self {
         Self {
             seq,
+            first_seq: seq,
             kind,
             body,
             span,
-            room: 0,
-            from_reserve: false,
+            segment: 0,
         }
     }
 
     /// How much room it needs, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.body.len() + ENTRY_BYTES
+    }
+
+    /// How much memory counts for it, in bytes. An `events-lost` that the journal does not have counts for nothing: each
+    /// command has few.
+    pub(super) fn kept(&self) -> usize {
+        match self.segment {
+            0 => 0,
+            _ => self.weight(),
+        }
     }
 
     /// Whether it may use the reserve: without these events no command gets taken up or comes to its end.

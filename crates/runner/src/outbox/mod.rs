@@ -4,27 +4,41 @@
 //! sent again: a new link starts from the first unsettled event of each command, and a broker that missed some asks
 //! for them ([`Outbox::resend`]).
 //!
-//! The outbox is bounded by bytes. When it is full, [`Outbox::push`] waits, first come first served; a small reserve
-//! lets acknowledgements of commands and the events that end them in even then. This one is in memory: what it holds is
-//! gone with the process, and counted ([`Outbox::abandon`]).
+//! **What is durable when.** Events go to the [`journal`] first, on disk, and are sent only once they are synced there. So
+//! none is lost when the runner's process or its machine dies, and no number is given twice: the next process finds
+//! every event that a broker may have seen ([`Outbox::open`]), sends what is not settled, and says of what was running that
+//! it ended with its runner. That [`Outbox::push`] returns promises nothing yet; [`Outbox::durable`] waits for it.
+//!
+//! **Bounds.** The outbox is bounded by the bytes on disk. When it is full, or the disk takes nothing, [`Outbox::push`]
+//! waits, first come first served; a small reserve lets acknowledgements of commands and the events that end them in even
+//! when it is full. In memory are as many events as fit [`Bounds::memory`], and the oldest of each command; the others are
+//! loaded when it is their turn.
 //!
 //! The sender pulls [`Frame`]s: many events, the commands taking turns, within the window of the link.
 
+mod disk;
 mod entry;
+mod intake;
+mod journal;
 mod queue;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use hopline_files::FileSystem;
 use hopline_telemetry::Tracer;
 use hopline_wire::Timestamp;
 use hopline_wire::link::{Resume, Welcome};
 use hopline_wire::span::Span;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub(crate) use entry::{Entry, Frame, Taken};
+pub(crate) use journal::{CommandHead, Known, Recovered};
+use journal::{ENDED_REMEMBERED, Journal, Outlet, Record};
 use queue::Queue;
 
 use crate::events::Stream;
@@ -43,8 +57,34 @@ const RESERVE_BYTES: usize = 1 << 20;
 /// Room is asked for in pieces of at most this, so that a large batch needs no large hole.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Of how many commands that are settled wholly the last number is remembered.
-const ENDED_REMEMBERED: usize = 1_024;
+/// How much an outbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// On disk, in bytes; at least [`LEAST_BYTES`].
+    pub(crate) disk: usize,
+    /// Events that become durable stay in memory while there are fewer bytes than this in all.
+    pub(crate) memory: u64,
+}
+
+impl Bounds {
+    /// So many bytes on disk, and two windows of a link in memory.
+    pub(crate) const fn on_disk(disk: usize) -> Self {
+        Self {
+            disk,
+            memory: 32 << 20,
+        }
+    }
+}
+
+/// How many bytes may wait for the journal to write them.
+const UNWRITTEN_BYTES: usize = 4 << 20;
+
+/// The least that an outbox has room for, and how many segments it consists of when it is full.
+const LEAST_BYTES: usize = 256 << 10;
+const SEGMENTS: usize = 16;
+
+/// At how many bytes a segment is left for the next, at most.
+const SEGMENT_BYTES: usize = 16 << 20;
 
 /// How many events one look for those that have waited long shows.
 const SHOWN_AT_ONCE: usize = 512;
@@ -79,20 +119,33 @@ pub(crate) struct Outbox {
 
 struct Shared {
     state: Mutex<State>,
+    journal: Journal,
     /// Bytes of room left, and those of the reserve.
     room: Semaphore,
     reserve: Semaphore,
     capacity: usize,
+    /// How many bytes of events may be in memory.
+    memory: u64,
+    /// Bytes that may still be handed to the journal.
+    unwritten: Semaphore,
     /// Something can be sent that could not before.
     ready: Notify,
-    /// An event was settled.
-    settled: Notify,
+    /// Something should be loaded.
+    load: Notify,
+    /// An event was made durable, or settled.
+    moved: Notify,
+    /// Why the disk takes nothing, while it does not.
+    stalled: watch::Sender<Option<String>>,
     metrics: RunnerMetrics,
 }
 
 #[derive(Default)]
 struct State {
     queues: HashMap<Arc<str>, Queue>,
+    /// The last number that a command was given for the journal.
+    last_number: u64,
+    /// How many bytes of events are in memory.
+    in_memory: u64,
     /// The commands that have something to send, in the order of their turns.
     turns: VecDeque<Arc<str>>,
     /// Commands all of whose events are settled, oldest first.
@@ -130,82 +183,42 @@ impl Sent {
 }
 
 impl Outbox {
-    /// An outbox with room for `capacity` bytes.
-    pub(crate) fn new(capacity: usize, metrics: RunnerMetrics) -> Self {
-        let capacity = capacity.clamp(PIECE_BYTES, Semaphore::MAX_PERMITS >> 1);
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::default(),
-                room: Semaphore::new(capacity),
-                reserve: Semaphore::new(RESERVE_BYTES),
-                capacity,
-                ready: Notify::new(),
-                settled: Notify::new(),
-                metrics,
+    /// Opens the outbox in `folder`; gives what an earlier process left there, which is to be taken over
+    /// ([`Outbox::adopt`]) before anything is sent.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or read, or was written by a newer version.
+    pub(crate) fn open(
+        files: Arc<dyn FileSystem>,
+        folder: &Path,
+        bounds: Bounds,
+        metrics: RunnerMetrics,
+    ) -> io::Result<(Self, Recovered)> {
+        let capacity = bounds.disk.clamp(LEAST_BYTES, Semaphore::MAX_PERMITS >> 1);
+        let segment_bytes = (capacity / SEGMENTS).min(SEGMENT_BYTES) as u64;
+        let (journal, recovered) = Journal::open(files, folder, capacity, segment_bytes)?;
+        let used = journal.bytes();
+        metrics.outbox_bytes.set(to_gauge(used));
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                last_number: recovered.control.last_number,
+                ..State::default()
             }),
-        }
-    }
-
-    /// Makes a place for a command's events.
-    pub(crate) fn open(&self, stream: &Arc<Stream>) {
-        let mut state = self.shared.state.lock();
-        let queue = Queue::new(Arc::clone(stream));
-        state.queues.insert(Arc::clone(&stream.command_id), queue);
-    }
-
-    /// Takes events of a command, in order; waits while there is no room. Those that were not taken when the future
-    /// is dropped are still in `entries`.
-    pub(crate) async fn push(&self, command: &Arc<str>, entries: &mut VecDeque<Entry>) {
-        while let Some(first) = entries.front() {
-            let reserved = first.is_reserved();
-            let (mut count, mut bytes) = (0, 0);
-            for entry in entries.iter() {
-                if count > 0 && (entry.is_reserved() != reserved || bytes >= PIECE_BYTES) {
-                    break;
-                }
-                count += 1;
-                bytes += entry.weight();
-            }
-            let from_reserve = self.charge(&mut bytes, reserved).await;
-            let mut state = self.shared.state.lock();
-            let State { queues, turns, .. } = &mut *state;
-            let Some(queue) = queues.get_mut(command) else {
-                // Only a command that was closed before its last event could come here.
-                tracing::error!(%command, "events after the end of their command");
-                entries.clear();
-                return;
-            };
-            queue.append(entries.drain(..count), bytes, from_reserve);
-            if queue.wants_turn() {
-                turns.push_back(Arc::clone(command));
-            }
-            drop(state);
-            self.shared.metrics.outbox_bytes.inc_by(to_gauge(bytes));
-            self.shared.ready.notify_one();
-        }
-    }
-
-    /// Takes room for `bytes`, which is cut to what there can ever be; says whether it is of the reserve.
-    async fn charge(&self, bytes: &mut usize, reserved: bool) -> bool {
-        *bytes = (*bytes).min(self.shared.capacity);
-        let permits = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let room = &self.shared.room;
-        if reserved {
-            if let Ok(permit) = room.try_acquire_many(permits(*bytes)) {
-                permit.forget();
-                return false;
-            }
-            *bytes = (*bytes).min(RESERVE_BYTES);
-            if let Ok(permit) = self.shared.reserve.acquire_many(permits(*bytes)).await {
-                permit.forget();
-            }
-            return true;
-        }
-        // The semaphores are never closed.
-        if let Ok(permit) = room.acquire_many(permits(*bytes)).await {
-            permit.forget();
-        }
-        false
+            journal,
+            room: Semaphore::new(capacity.saturating_sub(used)),
+            reserve: Semaphore::new(RESERVE_BYTES),
+            capacity,
+            memory: bounds.memory,
+            unwritten: Semaphore::new(UNWRITTEN_BYTES),
+            ready: Notify::new(),
+            load: Notify::new(),
+            moved: Notify::new(),
+            stalled: watch::Sender::new(None),
+            metrics,
+        });
+        let outlet: Weak<dyn Outlet> = Arc::downgrade(&shared) as _;
+        shared.journal.start(&recovered, outlet)?;
+        Ok((Self { shared }, recovered))
     }
 
     /// The command has no more events than it has by now. `handled` ends once the last one is written.
@@ -217,9 +230,11 @@ impl Outbox {
         if let Some(handled) = queue.close(handled) {
             handled.end();
         }
+        let number = queue.number;
         state.forget_settled(command);
         drop(state);
-        self.shared.settled.notify_waiters();
+        self.shared.journal.write([Record::Closed(number)]);
+        self.shared.moved.notify_waiters();
     }
 
     /// Sets what the runner says about itself. Only the last word is kept, and it is sent once.
@@ -249,7 +264,7 @@ impl Outbox {
             taken_at: now,
             ..Frame::default()
         };
-        let mut held = 0;
+        let (mut held, mut load) = (0, false);
         while held < turns.len() && frame.events.len() < FRAME_EVENTS && frame.bytes < FRAME_BYTES {
             let Some(command) = turns.pop_front() else {
                 break;
@@ -265,9 +280,13 @@ impl Outbox {
             } else {
                 0
             };
+            load |= queue.wants_load();
             if queue.keeps_turn() {
                 turns.push_back(command);
             }
+        }
+        if load {
+            self.shared.load.notify_one();
         }
         frame.is_some_work().then_some(frame)
     }
@@ -324,26 +343,27 @@ impl Outbox {
     /// The command's events up to `seq` are settled.
     pub(crate) fn acked(&self, command: &str, seq: u64) {
         let mut state = self.shared.state.lock();
-        let State { queues, sent, .. } = &mut *state;
+        let State {
+            queues,
+            sent,
+            in_memory,
+            ..
+        } = &mut *state;
         let Some(queue) = queues.get_mut(command) else {
             return;
         };
         let id = Arc::clone(&queue.stream.command_id);
         let settled = queue.settle(seq, sent);
+        *in_memory -= settled.bytes;
+        let (number, seq, load) = (queue.number, queue.settled_seq(), queue.wants_load());
         state.forget_settled(&id);
         drop(state);
-        self.shared.metrics.events_settled.inc_by(settled.events);
-        self.give_back(settled.room, settled.reserve);
+        self.shared.settled(number, seq, &settled);
         // Waiting senders: the window is open again.
         self.shared.ready.notify_one();
-        self.shared.settled.notify_waiters();
-    }
-
-    fn give_back(&self, room: usize, reserve: usize) {
-        self.shared.room.add_permits(room);
-        self.shared.reserve.add_permits(reserve);
-        let bytes = to_gauge(room + reserve);
-        self.shared.metrics.outbox_bytes.dec_by(bytes);
+        if load {
+            self.shared.load.notify_one();
+        }
     }
 
     /// The broker misses the command's events from `seq` on: they are sent again. Those that are gone are replaced by
@@ -390,7 +410,7 @@ impl Outbox {
             .lock()
             .queues
             .get(command)
-            .is_some_and(|queue| queue.first_seq() == Some(1));
+            .is_some_and(|queue| queue.next_unsettled() == 1);
         if unsettled {
             self.resend(command, 1);
         }
@@ -434,14 +454,19 @@ impl Outbox {
 
     /// Waits until every event is settled.
     pub(crate) async fn drained(&self) {
+        self.until(|| self.waiting() == 0).await;
+    }
+
+    /// Waits until the condition holds, which only what is made durable or settled changes.
+    async fn until(&self, condition: impl Fn() -> bool) {
         loop {
-            let settled = self.shared.settled.notified();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
-            if self.waiting() == 0 {
+            let moved = self.shared.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if condition() {
                 return;
             }
-            settled.await;
+            moved.await;
         }
     }
 
@@ -451,18 +476,21 @@ impl Outbox {
         state.queues.values().map(Queue::len).sum()
     }
 
-    /// Gives up what is left: the spans of what was never written, failed, and how many events there were.
-    pub(crate) fn abandon(&self, tracer: &Tracer, now: Timestamp) -> (Vec<Span>, usize) {
-        let mut state = self.shared.state.lock();
-        let left = state.queues.values().map(Queue::len).sum();
-        let mut spans = Vec::new();
-        for (_, mut queue) in state.queues.drain() {
-            queue.abandon(tracer, now, &mut spans);
-        }
-        state.turns.clear();
-        drop(state);
-        self.shared.metrics.events_abandoned.inc_by(left as u64);
-        (spans, left)
+    /// Why the disk takes nothing, while it does not; and every change of that.
+    pub(crate) fn stalled(&self) -> watch::Receiver<Option<String>> {
+        self.shared.stalled.subscribe()
+    }
+
+    /// Writes what there is, and ends. What is not settled stays on disk, for the next process; how many events that
+    /// are.
+    pub(crate) async fn stop(&self) -> usize {
+        let shared = Arc::clone(&self.shared);
+        // It fails if the runtime is going down, and then there is nobody to wait for the disk.
+        let _ = tokio::task::spawn_blocking(move || shared.journal.stop()).await;
+        let left = self.waiting();
+        let queues = std::mem::take(&mut self.shared.state.lock().queues);
+        queues.into_values().for_each(Queue::leave);
+        left
     }
 }
 
@@ -486,5 +514,9 @@ fn to_gauge(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+#[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

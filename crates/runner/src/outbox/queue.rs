@@ -1,4 +1,8 @@
 //! The events of one command that are not settled.
+//!
+//! They stand in up to four places, in this order: the *front* in memory, from which they are sent; what is just being
+//! *loaded*; the *back*, which is on disk only; and what the journal has not made durable yet. While there is little,
+//! everything is in front.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,12 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hopline_telemetry::Tracer;
 use hopline_telemetry::pending::unfinished;
-use hopline_telemetry::tracer::fail;
 use hopline_wire::Timestamp;
 use hopline_wire::event::EventType;
 use hopline_wire::span::Span;
 
 use super::entry::{Entry, Frame, Taken};
+use super::journal::{CommandHead, Known, Run};
 use super::{FRAME_BYTES, FRAME_EVENTS, Sent, Window};
 use crate::events::{Members, Stamp, Stream};
 use crate::trace::Scope;
@@ -20,14 +24,29 @@ use crate::trace::Scope;
 const TURN_EVENTS: usize = 256;
 const TURN_BYTES: usize = 128 << 10;
 
-/// One command's events, oldest first. Those before `cursor` are sent on the present link.
+/// With less than this to send in front, more is loaded; so many bytes at a time, about.
+const LOAD_BYTES: u64 = 256 << 10;
+
+/// One command's events, oldest first. Those in front before `cursor` are sent on the present link.
 pub(super) struct Queue {
     pub(super) stream: Arc<Stream>,
-    entries: VecDeque<Entry>,
+    /// The command's number in the journal.
+    pub(super) number: u64,
+    /// What the journal is told of the command with its first events.
+    head: Option<Box<CommandHead>>,
+    front: VecDeque<Entry>,
+    /// The bytes of the events in front.
+    front_bytes: u64,
     cursor: usize,
     /// What stands before the cursor.
     sent: Sent,
-    /// The highest number ever written, taken in, and shown as late.
+    /// The first number of what is being loaded, if anything is.
+    loading: Option<u64>,
+    back: VecDeque<Stored>,
+    /// How many events the journal has not made durable yet.
+    unwritten: u64,
+    /// The highest number settled, written to a link, made durable, and shown as late.
+    settled_seq: u64,
     written_seq: u64,
     last_seq: u64,
     shown_seq: u64,
@@ -38,20 +57,72 @@ pub(super) struct Queue {
     handled: Option<Scope>,
 }
 
+/// Events that are not in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// They stand in the journal.
+    Run(Run),
+    /// They are gone.
+    Lost { first_seq: u64, last_seq: u64 },
+}
+
+impl Stored {
+    fn first_seq(&self) -> u64 {
+        match self {
+            Self::Run(run) => run.first_seq,
+            Self::Lost { first_seq, .. } => *first_seq,
+        }
+    }
+
+    fn last_seq(&self) -> u64 {
+        match self {
+            Self::Run(run) => run.last_seq,
+            Self::Lost { last_seq, .. } => *last_seq,
+        }
+    }
+}
+
 /// What a settlement frees.
+#[derive(Debug, Default)]
 pub(super) struct Settled {
     pub(super) events: u64,
-    pub(super) room: usize,
-    pub(super) reserve: usize,
+    /// How many of them stood in which segment.
+    pub(super) by_segment: Vec<(u64, u64)>,
+    /// How many bytes are no longer in memory.
+    pub(super) bytes: u64,
+}
+
+impl Settled {
+    fn add(&mut self, segment: u64, events: u64) {
+        self.events += events;
+        match self.by_segment.last_mut() {
+            Some((last, count)) if *last == segment => *count += events,
+            _ => self.by_segment.push((segment, events)),
+        }
+    }
 }
 
 impl Queue {
-    pub(super) fn new(stream: Arc<Stream>) -> Self {
+    pub(super) fn new(stream: Arc<Stream>, number: u64) -> Self {
+        Self {
+            head: Some(Box::new(stream.head())),
+            ..Self::known(stream, number)
+        }
+    }
+
+    fn known(stream: Arc<Stream>, number: u64) -> Self {
         Self {
             stream,
-            entries: VecDeque::new(),
+            number,
+            head: None,
+            front: VecDeque::new(),
+            front_bytes: 0,
             cursor: 0,
             sent: Sent::default(),
+            loading: None,
+            back: VecDeque::new(),
+            unwritten: 0,
+            settled_seq: 0,
             written_seq: 0,
             last_seq: 0,
             shown_seq: 0,
@@ -64,19 +135,48 @@ impl Queue {
     /// The queue of a command all of whose events, up to `last_seq`, are gone.
     pub(super) fn ended(stream: Arc<Stream>, last_seq: u64) -> Self {
         Self {
+            settled_seq: last_seq,
             written_seq: last_seq,
             last_seq,
             closed: true,
-            ..Self::new(stream)
+            ..Self::known(stream, 0)
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// The queue of a command that an earlier process has left. What is missing between its runs is lost.
+    pub(super) fn recovered(
+        stream: Arc<Stream>,
+        number: u64,
+        known: &Known,
+        runs: Vec<Run>,
+    ) -> Self {
+        let mut back = VecDeque::with_capacity(runs.len());
+        let mut next = known.acked + 1;
+        let lost = |first_seq: u64, last_seq: u64| {
+            (first_seq <= last_seq).then_some(Stored::Lost {
+                first_seq,
+                last_seq,
+            })
+        };
+        for run in runs {
+            back.extend(lost(next, run.first_seq.saturating_sub(1)));
+            next = run.last_seq + 1;
+            back.push_back(Stored::Run(run));
+        }
+        back.extend(lost(next, known.last_seq));
+        Self {
+            back,
+            settled_seq: known.acked,
+            last_seq: known.last_seq,
+            ..Self::known(stream, number)
+        }
     }
 
-    pub(super) fn first_seq(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.seq)
+    /// How many events it holds.
+    pub(super) fn len(&self) -> usize {
+        let first = self.next_unsettled();
+        let durable = (self.last_seq + 1).saturating_sub(first);
+        usize::try_from(durable + self.unwritten).unwrap_or(usize::MAX)
     }
 
     pub(super) fn last_seq(&self) -> u64 {
@@ -85,40 +185,131 @@ impl Queue {
 
     /// The first number that is not settled, whether there is an event of it yet or not.
     pub(super) fn next_unsettled(&self) -> u64 {
-        self.first_seq().unwrap_or(self.last_seq + 1)
+        if let Some(first) = self.front.front() {
+            return first.first_seq;
+        }
+        let stored = self.loading.or(self.back.front().map(Stored::first_seq));
+        let first = stored.unwrap_or(self.last_seq + 1);
+        // Settlements may reach into what is not loaded.
+        first.max(self.settled_seq + 1)
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.closed && self.entries.is_empty()
+        self.closed && self.is_empty()
     }
 
-    /// Takes events in for which `room` bytes were charged together.
-    pub(super) fn append(
-        &mut self,
-        entries: impl Iterator<Item = Entry>,
-        room: usize,
-        from_reserve: bool,
-    ) {
-        let mut left = room;
-        for mut entry in entries {
-            entry.room = entry.weight().min(left);
-            left -= entry.room;
-            entry.from_reserve = from_reserve;
-            self.last_seq = entry.seq;
-            self.entries.push_back(entry);
+    /// Whether it holds nothing.
+    fn is_empty(&self) -> bool {
+        self.front.is_empty() && self.is_all_in_front()
+    }
+
+    /// Whether there is nothing behind the front.
+    fn is_all_in_front(&self) -> bool {
+        self.loading.is_none() && self.back.is_empty() && self.unwritten == 0
+    }
+
+    /// So many events go to the journal now; gives what it is to be told of the command before.
+    pub(super) fn writing(&mut self, events: usize) -> Option<Box<CommandHead>> {
+        self.unwritten += events as u64;
+        self.head.take()
+    }
+
+    /// Whether everything that was handed to the journal is durable.
+    pub(super) fn is_durable(&self) -> bool {
+        self.unwritten == 0
+    }
+
+    /// Whether events that become durable go to the front, in order.
+    pub(super) fn takes_in_front(&self) -> bool {
+        self.loading.is_none() && self.back.is_empty()
+    }
+
+    /// Events are durable, in `run`: puts them in front, or only notes where they stand. Gives the bytes that are in
+    /// memory for it.
+    pub(super) fn durable(&mut self, entries: Vec<Entry>, run: Run, in_front: bool) -> u64 {
+        self.unwritten -= entries.len() as u64;
+        self.last_seq = run.last_seq;
+        if in_front {
+            return self.append(entries, run.segment);
         }
+        self.back.push_back(Stored::Run(run));
+        0
+    }
+
+    fn append(&mut self, entries: impl IntoIterator<Item = Entry>, segment: u64) -> u64 {
+        let mut weight = 0;
+        for mut entry in entries {
+            entry.segment = segment;
+            weight += entry.kept() as u64;
+            self.front_bytes += entry.body.len() as u64;
+            self.front.push_back(entry);
+        }
+        weight
+    }
+
+    /// Whether more should be loaded.
+    pub(super) fn wants_load(&self) -> bool {
+        let to_send = self.front_bytes.saturating_sub(self.sent.bytes);
+        self.loading.is_none() && !self.back.is_empty() && to_send < LOAD_BYTES
+    }
+
+    /// Takes what is to be loaded next.
+    pub(super) fn begin_load(&mut self) -> Vec<Stored> {
+        let mut bytes = 0;
+        let mut stored = Vec::new();
+        while bytes < LOAD_BYTES
+            && let Some(next) = self.back.pop_front()
+        {
+            if let Stored::Run(run) = &next {
+                bytes += run.length as u64;
+            }
+            stored.push(next);
+        }
+        self.loading = stored.first().map(Stored::first_seq);
+        stored
+    }
+
+    /// Takes in what was loaded: each run with its entries, or without any if they are lost. Gives the bytes that are
+    /// in memory for it, and what was settled meanwhile.
+    pub(super) fn loaded(&mut self, stored: Vec<(Stored, Option<Vec<Entry>>)>) -> (u64, Settled) {
+        self.loading = None;
+        let mut settled = Settled::default();
+        let mut bytes = 0;
+        for (stored, entries) in stored {
+            let (first, last) = (stored.first_seq(), stored.last_seq());
+            let segment = match stored {
+                Stored::Run(run) => run.segment,
+                Stored::Lost { .. } => 0,
+            };
+            match entries {
+                Some(mut entries) => {
+                    let done = entries.partition_point(|entry| entry.seq <= self.settled_seq);
+                    settled.add(segment, done as u64);
+                    entries.drain(..done);
+                    bytes += self.append(entries, segment);
+                }
+                None => {
+                    settled.add(segment, if segment == 0 { 0 } else { last + 1 - first });
+                    if last > self.settled_seq {
+                        let lost = self.lost(first.max(self.settled_seq + 1), last);
+                        bytes += self.append([lost], 0);
+                    }
+                }
+            }
+        }
+        (bytes, settled)
     }
 
     /// Whether the queue is to be put among the turns; it counts as put there.
     pub(super) fn wants_turn(&mut self) -> bool {
-        let wants = !self.has_turn && self.cursor < self.entries.len();
+        let wants = !self.has_turn && self.cursor < self.front.len();
         self.has_turn |= wants;
         wants
     }
 
     /// Whether the queue, just served, stays among the turns.
     pub(super) fn keeps_turn(&mut self) -> bool {
-        self.has_turn = self.cursor < self.entries.len();
+        self.has_turn = self.cursor < self.front.len();
         self.has_turn
     }
 
@@ -133,7 +324,7 @@ impl Queue {
             && bytes < TURN_BYTES
             && frame.events.len() < FRAME_EVENTS
             && (frame.bytes < FRAME_BYTES)
-            && let Some(entry) = self.entries.get_mut(self.cursor)
+            && let Some(entry) = self.front.get_mut(self.cursor)
         {
             if !self.sent.admits(&entry.body, &half) || !all.admits(&entry.body, window) {
                 break;
@@ -154,7 +345,7 @@ impl Queue {
             });
             self.written_seq = self.written_seq.max(entry.seq);
         }
-        if self.closed && self.cursor == self.entries.len() {
+        if self.is_written_wholly() {
             let command = Arc::clone(&self.stream.command_id);
             let handled = self.handled.take();
             frame
@@ -163,10 +354,14 @@ impl Queue {
         }
     }
 
+    fn is_written_wholly(&self) -> bool {
+        self.closed && self.cursor == self.front.len() && self.is_all_in_front()
+    }
+
     /// No more events will come. Gives `handled` back if all are on their way already.
     pub(super) fn close(&mut self, handled: Scope) -> Option<Scope> {
         self.closed = true;
-        if self.cursor == self.entries.len() {
+        if self.is_written_wholly() {
             return Some(handled);
         }
         self.handled = Some(handled);
@@ -179,9 +374,9 @@ impl Queue {
             return;
         }
         self.written_seq = self.written_seq.min(taken.seq - 1);
-        let at = self.entries.partition_point(|entry| entry.seq < taken.seq);
+        let at = self.front.partition_point(|entry| entry.seq < taken.seq);
         if let Some(entry) = self
-            .entries
+            .front
             .get_mut(at)
             .filter(|entry| entry.seq == taken.seq)
         {
@@ -196,36 +391,45 @@ impl Queue {
 
     /// Forgets the events up to `seq`.
     pub(super) fn settle(&mut self, seq: u64, all: &mut Sent) -> Settled {
-        let mut settled = Settled {
-            events: 0,
-            room: 0,
-            reserve: 0,
-        };
-        while self.entries.front().is_some_and(|entry| entry.seq <= seq)
-            && let Some(entry) = self.entries.pop_front()
+        let mut settled = Settled::default();
+        while self.front.front().is_some_and(|entry| entry.seq <= seq)
+            && let Some(entry) = self.front.pop_front()
         {
             if self.cursor > 0 {
                 self.cursor -= 1;
                 self.sent.remove(&entry.body);
                 all.remove(&entry.body);
             }
-            settled.events += 1;
-            if entry.from_reserve {
-                settled.reserve += entry.room;
-            } else {
-                settled.room += entry.room;
+            self.front_bytes -= entry.body.len() as u64;
+            settled.bytes += entry.kept() as u64;
+            settled.add(entry.segment, 1);
+        }
+        // What is loaded just now is looked at when it comes.
+        while self.front.is_empty()
+            && self.loading.is_none()
+            && self.back.front().is_some_and(|next| next.last_seq() <= seq)
+            && let Some(next) = self.back.pop_front()
+        {
+            if let Stored::Run(run) = next {
+                settled.add(run.segment, run.last_seq + 1 - run.first_seq);
             }
         }
+        self.settled_seq = self.settled_seq.max(seq.min(self.last_seq));
         settled
+    }
+
+    /// Up to which number its events are settled.
+    pub(super) fn settled_seq(&self) -> u64 {
+        self.settled_seq
     }
 
     /// Goes back to the event `seq`, if that is sent. Where it and those behind it are gone, one `events-lost` stands
     /// for them. From 0 is from the first that is left.
     pub(super) fn rewind(&mut self, seq: u64, all: &mut Sent) {
-        let cursor = self.entries.partition_point(|entry| entry.seq < seq);
+        let cursor = self.front.partition_point(|entry| entry.seq < seq);
         while self.cursor > cursor {
             self.cursor -= 1;
-            let body = &self.entries[self.cursor].body;
+            let body = &self.front[self.cursor].body;
             self.sent.remove(body);
             all.remove(body);
         }
@@ -235,16 +439,27 @@ impl Queue {
         }
     }
 
-    /// Puts an `events-lost` in front of everything. It takes no room: each command has one at most.
+    /// Puts an `events-lost` in front of everything. It is not in the journal: whoever asks for what is gone can ask
+    /// again.
     fn replace_lost(&mut self, from: u64, mut to: u64) {
         if self
-            .entries
+            .front
             .front()
-            .is_some_and(|entry| entry.kind == EventType::EventsLost)
-            && let Some(earlier) = self.entries.pop_front()
+            .is_some_and(|entry| entry.kind == EventType::EventsLost && entry.segment == 0)
+            && let Some(earlier) = self.front.pop_front()
         {
+            self.front_bytes -= earlier.body.len() as u64;
             to = earlier.seq;
         }
+        let entry = self.lost(from, to);
+        // Its number was used before, by the last event that it stands for.
+        self.written_seq = self.written_seq.min(to - 1);
+        self.front_bytes += entry.body.len() as u64;
+        self.front.push_front(entry);
+    }
+
+    /// The event that stands for events that are gone.
+    fn lost(&self, from: u64, to: u64) -> Entry {
         let mut body = Vec::new();
         let cause = self.stream.context.span_id;
         let span = self.stream.write_head(
@@ -261,13 +476,13 @@ impl Queue {
             .value("to", &to)
             .text("reason", "the runner no longer has these events");
         body.push(b'}');
-        // Its number was used before, by the last event that it stands for.
-        self.written_seq = self.written_seq.min(to - 1);
-        let entry = Entry::new(to, EventType::EventsLost, Bytes::from(body), span);
-        self.entries.push_front(entry);
+        Entry {
+            first_seq: from,
+            ..Entry::new(to, EventType::EventsLost, Bytes::from(body), span)
+        }
     }
 
-    /// Adds the spans, unfinished, of events made before `since` that are not written yet.
+    /// Adds the spans, unfinished, of events in front made before `since` that are not written yet.
     pub(super) fn show_late(
         &mut self,
         tracer: &Tracer,
@@ -276,9 +491,9 @@ impl Queue {
         spans: &mut Vec<Span>,
     ) {
         let unshown = self
-            .entries
+            .front
             .partition_point(|entry| entry.seq <= self.shown_seq);
-        for entry in self.entries.range(unshown.max(self.cursor)..) {
+        for entry in self.front.range(unshown.max(self.cursor)..) {
             if spans.len() >= most {
                 break;
             }
@@ -295,26 +510,10 @@ impl Queue {
         }
     }
 
-    /// Ends what waits as failed: the runner stops.
-    pub(super) fn abandon(&mut self, tracer: &Tracer, now: Timestamp, spans: &mut Vec<Span>) {
-        for entry in self.entries.drain(..) {
-            let Some(event) = &entry.span else { continue };
-            let mut span = self.stream.span(tracer, entry.kind, entry.seq, event, now);
-            fail(
-                &mut span,
-                "runner_stopped",
-                "the runner stopped before the event could be sent",
-                now,
-            );
-            span.end = now;
-            spans.push(span);
-        }
-        if let Some(handled) = self.handled.take() {
-            handled.fail(
-                "runner_stopped",
-                "the runner stopped before all events were sent",
-            );
-            handled.end_at(now);
+    /// The runner stops: what it leaves is finished by its successor, the command's span among it.
+    pub(super) fn leave(self) {
+        if let Some(handled) = self.handled {
+            handled.leave();
         }
     }
 }

@@ -349,31 +349,41 @@ impl SpanSink for Spans {
 pub(crate) struct TestRunner {
     pub(crate) handle: Handle,
     pub(crate) folder: tempfile::TempDir,
+    pub(crate) outbox: tempfile::TempDir,
     pub(crate) pipeline: Pipeline,
     spans: Arc<Spans>,
 }
 
 impl TestRunner {
-    pub(crate) fn start(broker: &Broker) -> Self {
-        Self::with(broker, |_| {})
+    pub(crate) async fn start(broker: &Broker) -> Self {
+        Self::with(broker, |_| {}).await
     }
 
-    pub(crate) fn with(broker: &Broker, change: impl FnOnce(&mut Options)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) async fn with(broker: &Broker, change: impl FnOnce(&mut Options)) -> Self {
+        let (folder, outbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let spans = Arc::new(Spans::default());
         let sinks: Vec<Arc<dyn SpanSink>> = vec![Arc::clone(&spans) as _];
         let (pipeline, _thread) = Pipeline::start(sinks, 64 << 20).unwrap();
         let tracer = Tracer::new(pipeline.clone(), "hopline-runner", "test");
         let workspace = Workspace::new(folder.path().canonicalize().unwrap());
         let secret = Secret::new(SECRET);
-        let mut options = Options::new("runner 1", &*broker.url, secret, workspace, guard());
+        let mut options = Options::new(
+            "runner 1",
+            &*broker.url,
+            secret,
+            workspace,
+            outbox.path(),
+            guard(),
+        );
         options.environment = std::env::vars_os().collect();
         options.grace = Duration::from_secs(2);
         change(&mut options);
-        let handle = Runner::start(options, tracer, &Metrics::default()).unwrap();
+        let started = Runner::start(options, tracer, &Metrics::default()).await;
+        let handle = started.unwrap();
         Self {
             handle,
             folder,
+            outbox,
             pipeline,
             spans,
         }

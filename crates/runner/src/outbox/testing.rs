@@ -1,0 +1,135 @@
+//! An outbox on a file system in memory, and what is done to it.
+
+use std::path::Path;
+
+use hopline_files::power::Power;
+use hopline_telemetry::contract::TracedEvents;
+use hopline_telemetry::metrics::Metrics;
+use hopline_telemetry::{Pipeline, Sampler, TraceContext};
+
+use super::*;
+use crate::events::{Emitter, Origin, TracingTable};
+
+pub(super) const FOLDER: &str = "/outbox";
+
+/// An outbox and what it works with.
+pub(super) struct Rig {
+    pub(super) outbox: Outbox,
+    pub(super) recovered: Recovered,
+    pub(super) tracer: Tracer,
+    pub(super) power: Power,
+    pub(super) metrics: RunnerMetrics,
+    recorded: Pipeline,
+}
+
+impl Rig {
+    /// A new outbox of so many bytes.
+    pub(super) fn new(disk: usize) -> Self {
+        Self::on(&Power::default(), Bounds::on_disk(disk)).unwrap()
+    }
+
+    /// The outbox on this file system.
+    pub(super) fn on(power: &Power, bounds: Bounds) -> io::Result<Self> {
+        let (recorded, _thread) = Pipeline::start(Vec::new(), 1 << 20).unwrap();
+        let metrics = RunnerMetrics::register(&Metrics::default());
+        let files = Arc::new(power.clone());
+        let (outbox, recovered) = Outbox::open(files, Path::new(FOLDER), bounds, metrics.clone())?;
+        tokio::spawn(outbox.clone().load());
+        Ok(Self {
+            outbox,
+            recovered,
+            tracer: Tracer::new(recorded.clone(), "test", "test"),
+            power: power.clone(),
+            metrics,
+            recorded,
+        })
+    }
+
+    pub(super) fn emitter(&self, command: &str) -> Emitter {
+        let sampler = Sampler::new(1.0);
+        let context = TraceContext::new_trace(&sampler, &Default::default(), "x", None);
+        let tracing = TracingTable::new(&TracedEvents::default());
+        let origin = Origin {
+            kind: "start-build".into(),
+            parent: None,
+            received: Timestamp::from_millis(1),
+        };
+        let stream = Stream::new(command, None, context, origin, tracing);
+        Emitter::new(stream, self.outbox.clone(), limit())
+    }
+
+    /// Takes over what an earlier process left: the commands, and who goes on with each.
+    pub(super) fn adopt(&self) -> Vec<(String, Emitter)> {
+        let mut runs = self.recovered.runs.clone();
+        let commands = self.recovered.control.commands.iter();
+        let adopted = commands.map(|(number, known)| {
+            let tracing = TracingTable::new(&TracedEvents::default());
+            let stream = Stream::of_head(&known.head, tracing, &Sampler::new(1.0));
+            let stream = Arc::new(stream);
+            let runs = runs.remove(number).unwrap_or_default();
+            self.outbox.adopt(&stream, *number, known, runs);
+            let outbox = self.outbox.clone();
+            let emitter = Emitter::behind(known.last_seq, stream, outbox, limit());
+            (known.head.id.clone(), emitter)
+        });
+        adopted.collect()
+    }
+
+    /// Takes a frame and writes it: the commands and numbers that it held.
+    pub(super) fn write(&self, window: &Window) -> Vec<(String, u64)> {
+        let Some(frame) = self.outbox.take(window) else {
+            return Vec::new();
+        };
+        let held = held(&frame);
+        self.outbox
+            .written(frame, false, &self.tracer, Timestamp::now());
+        held
+    }
+
+    /// Writes frames until so many events were written.
+    pub(super) async fn write_events(&self, count: usize) -> Vec<(String, u64)> {
+        let mut written = Vec::new();
+        while written.len() < count {
+            written.extend(self.write(&Window::OPEN));
+            if written.len() < count {
+                let ready = tokio::time::timeout(crate::outbox::testing::FAR, self.outbox.ready());
+                ready.await.expect("more to write");
+            }
+        }
+        written
+    }
+
+    pub(super) fn spans(&self) -> u64 {
+        self.recorded.stats().recorded
+    }
+}
+
+/// Longer than any of these tests needs.
+pub(super) const FAR: std::time::Duration = std::time::Duration::from_secs(20);
+
+fn limit() -> Arc<std::sync::atomic::AtomicUsize> {
+    Arc::new(std::sync::atomic::AtomicUsize::new(1 << 20))
+}
+
+pub(super) fn held(frame: &Frame) -> Vec<(String, u64)> {
+    let taken = frame.events.iter();
+    taken
+        .map(|taken| (taken.stream.command_id.to_string(), taken.seq))
+        .collect()
+}
+
+/// Makes events and waits until they are durable.
+pub(super) async fn emit(emitter: &Emitter, count: usize) {
+    let cause = emitter.command_span();
+    let mut batch = emitter.batch().await;
+    for _ in 0..count {
+        batch.part(cause, r#"{"type":"finish"}"#);
+    }
+    batch.flush().await;
+    drop(batch);
+    emitter.durable().await;
+}
+
+pub(super) fn numbers(command: &str, numbers: std::ops::RangeInclusive<u64>) -> Vec<(String, u64)> {
+    numbers.map(|seq| (command.to_owned(), seq)).collect()
+}
