@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hopline_files::FileSystem as _;
 use hopline_files::power::{Left, Power};
 
 use super::testing::{FAR, FOLDER, Rig, emit, numbers};
@@ -172,6 +171,11 @@ async fn what_a_killed_process_left_is_made_durable_before_it_is_sent() {
     let a = rig.emitter("a");
     emit(&a, 5).await;
     let copy = unsynced_copy(&rig.power);
+    // Before the first thing is written, too.
+    let files: Arc<dyn FileSystem> = Arc::new(copy.clone());
+    journal::Journal::open(files, Path::new(FOLDER), 1 << 20, 1 << 16).unwrap();
+    let found = Rig::on(&copy.after_cut(Left::Nothing), SMALL).unwrap();
+    assert_eq!(found.adopt().len(), 1);
     let next = Rig::on(&copy, SMALL).unwrap();
     next.adopt();
     let mut seen = Seen::default();
