@@ -10,7 +10,7 @@
 mod support;
 
 use support::spans::{Trace, assert_whole};
-use support::{Place, Service, eventually, finish, is_alive};
+use support::{Place, Running, Service, eventually, finish, is_alive};
 
 /// A server, a broker and a runner, each a process.
 struct Apart {
@@ -107,7 +107,7 @@ fn a_killed_runner_leaves_no_child_and_its_successor_goes_on() {
         let listed = place.run(&["build", "warm-up", "--", "true"]);
         (listed.code() == 0).then_some(())
     });
-    let follower = std::thread::spawn(move || finish(waiting));
+    let follower = Running::start(waiting);
     let children: Vec<u32> = eventually("the command runs", || {
         let text = std::fs::read_to_string(&pids).ok()?;
         let pids: Option<Vec<u32>> = text
@@ -134,7 +134,7 @@ fn a_killed_runner_leaves_no_child_and_its_successor_goes_on() {
             failed.stdout.contains(session).then_some(())
         },
     );
-    assert_ne!(follower.join().unwrap().code(), 0);
+    assert_ne!(follower.finish().code(), 0);
     let runner = start_runner(&place, &apart.broker);
     build(&place, &["--", "true"]).expect(0);
     drop(runner);

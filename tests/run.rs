@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::spans::Trace;
-use support::{Place, eventually, finish, is_alive, signal};
+use support::{Place, Running, Signal, eventually, is_alive, signal};
 
 #[test]
 fn a_command_that_ends_well_ends_the_run_well() {
@@ -273,13 +273,13 @@ fn ctrl_c_cancels_the_build_and_leaves_no_child() {
     let place = Place::new();
     let mut command = place.hopline(&["run", "--", "sh", "-c", "echo $$ > pid; sleep 300"]);
     command.env("HOPLINE_LOG", "error");
-    let run = std::thread::spawn(move || finish(command));
+    let run = Running::start(command);
     let child = eventually("the command runs", || {
         let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
         text.trim().parse::<u32>().ok()
     });
-    signal(parent_of_data(&place), "INT");
-    let ended = run.join().unwrap();
+    signal(run.pid(), Signal::INT);
+    let ended = run.finish();
     assert_eq!(ended.code(), 130, "{ended}");
     assert!(ended.stdout.contains("cancelled"), "{ended}");
     eventually("the child has ended", || (!is_alive(child)).then_some(()));
@@ -378,14 +378,14 @@ fn two_runs_at_once_share_one_server() {
         "-c",
         "while ! [ -e go ]; do sleep 0.02; done",
     ]);
-    let first = std::thread::spawn(move || finish(slow));
+    let first = Running::start(slow);
     place.holder();
     let second = place
         .run(&["run", "--project", "two", "--", "true"])
         .expect(0);
     assert!(second.stdout.contains("completed"), "{second}");
     place.write("go", "");
-    first.join().unwrap().expect(0);
+    first.finish().expect(0);
 }
 
 #[test]
@@ -434,16 +434,16 @@ fn a_second_ctrl_c_does_not_wait() {
     let script = "trap '' TERM; echo $$ > pid; while :; do sleep 1; done";
     let mut service = place.hopline(&["run", "--", "sh", "-c", script]);
     service.env("HOPLINE_LOG", "error");
-    let run = std::thread::spawn(move || finish(service));
+    let run = Running::start(service);
     let child = eventually("the command runs", || {
         let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
         text.trim().parse::<u32>().ok()
     });
     let pid = parent_of_data(&place);
-    signal(pid, "INT");
+    signal(pid, Signal::INT);
     std::thread::sleep(Duration::from_millis(50));
-    signal(pid, "INT");
-    let ended = run.join().unwrap();
+    signal(pid, Signal::INT);
+    let ended = run.finish();
     assert_eq!(ended.code(), 130, "{ended}");
     eventually("the child has ended", || (!is_alive(child)).then_some(()));
 }

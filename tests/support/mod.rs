@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
+pub(crate) use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -159,29 +161,65 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
 
 /// Runs a command to its end, or fails when it takes too long.
 #[track_caller]
-pub(crate) fn finish(mut command: Command) -> Ended {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let stdout = drain(child.stdout.take());
-    let stderr = drain(child.stderr.take());
-    let status = wait(&mut child);
-    let ended = |status| Ended {
-        status,
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: stderr.join().unwrap_or_default(),
-    };
-    match status {
-        Some(status) => ended(status),
-        None => {
-            let _ = child.kill();
-            let status = child.wait().expect("the killed program ends");
-            panic!(
-                "the program did not end in time: {command:?}\n{}",
-                ended(status)
-            );
+pub(crate) fn finish(command: Command) -> Ended {
+    Running::start(command).finish()
+}
+
+/// A command under way. One that a failing test leaves behind is killed.
+pub(crate) struct Running {
+    child: Child,
+    shown: String,
+    outputs: Option<[JoinHandle<String>; 2]>,
+}
+
+impl Running {
+    #[track_caller]
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let outputs = [drain(child.stdout.take()), drain(child.stderr.take())];
+        Self {
+            child,
+            shown: format!("{command:?}"),
+            outputs: Some(outputs),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, or fails when it takes too long.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Ended {
+        let in_time = wait(&mut self.child);
+        let status = in_time.unwrap_or_else(|| {
+            let _ = self.child.kill();
+            self.child.wait().expect("the killed program ends")
+        });
+        let [stdout, stderr] = self.outputs.take().expect("it is finished once");
+        let ended = Ended {
+            status,
+            stdout: stdout.join().unwrap_or_default(),
+            stderr: stderr.join().unwrap_or_default(),
+        };
+        let shown = &self.shown;
+        assert!(
+            in_time.is_some(),
+            "the program did not end in time: {shown}\n{ended}"
+        );
+        ended
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.outputs.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 }
@@ -280,7 +318,7 @@ impl Service {
     /// Asks the service to end, and waits for it.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        signal(self.pid(), "TERM");
+        signal(self.pid(), Signal::TERM);
         let status =
             wait(&mut self.child).unwrap_or_else(|| panic!("it did not end:\n{}", self.log()));
         self.ended = true;
@@ -325,15 +363,11 @@ fn collect(
 }
 
 /// Sends a signal to one process.
-pub(crate) fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid.to_string())
-        .status();
-    assert!(
-        sent.is_ok_and(|status| status.success()),
-        "kill -{name} {pid}"
-    );
+#[track_caller]
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let sent = rustix::process::kill_process(pid.expect("a process id"), signal);
+    sent.unwrap_or_else(|error| panic!("send {signal:?}: {error}"));
 }
 
 /// Whether a process is there and no zombie.
