@@ -9,10 +9,12 @@
 mod support;
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::{Child, Stdio};
 
-use support::{Place, finish};
+use support::{Place, Running, finish};
 
 const ANY: [&str; 4] = ["--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0"];
 
@@ -183,7 +185,7 @@ fn a_service_that_is_told_to_end_ends_its_builds_and_keeps_what_they_did() {
     let up = place.service(&[&["up"][..], &ANY].concat());
     let mut build = place.hopline(&["build", "shop", "--", "sh", "-c", "echo begun; sleep 303"]);
     build.env("HOPLINE_LOG", "off");
-    let follower = std::thread::spawn(move || finish(build));
+    let follower = Running::start(build);
     support::eventually("the build runs", || {
         let listed = place.run(&["builds", "--status", "active", "--json"]);
         let line: serde_json::Value = serde_json::from_str(listed.stdout.lines().next()?).ok()?;
@@ -191,8 +193,44 @@ fn a_service_that_is_told_to_end_ends_its_builds_and_keeps_what_they_did() {
     });
     let (status, log) = up.terminate();
     assert!(status.success(), "{log}");
-    assert_ne!(follower.join().unwrap().code(), 0);
+    assert_ne!(follower.finish().code(), 0);
     let line = place.run(&["builds", "--json"]).expect(0).last_json();
     assert_eq!(line["status"], "failed", "{line}");
     assert_eq!(line["final"], true, "{line}");
+}
+
+#[test]
+fn a_standard_error_that_cannot_be_written_breaks_nothing() {
+    let place = Place::new();
+    let up = |stderr: Stdio| {
+        let mut command = place.hopline(&[&["up", "--log", "trace"][..], &ANY].concat());
+        command.stdout(Stdio::piped()).stderr(stderr);
+        let mut up = KilledOnDrop(command.spawn().unwrap());
+        let mut told = BufReader::new(up.0.stdout.take().unwrap()).lines();
+        assert!(
+            told.any(|line| line.unwrap() == "ready"),
+            "it becomes ready"
+        );
+        for _ in 0..3 {
+            place.run(&["run", "--", "sh", "-c", "exit 7"]).expect(7);
+        }
+        support::signal(up.0.id(), support::Signal::TERM);
+        assert_eq!(up.0.wait().unwrap().code(), Some(0));
+    };
+    // Nobody reads it.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    up(writer.into());
+    // Its disk is full.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    up(full.unwrap().into());
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -60,7 +60,8 @@ pub enum LogError {
     Twice,
 }
 
-/// Sends this process's log records to standard error.
+/// Sends this process's log records to standard error. A record that cannot be written there, because its reader
+/// has gone or its disk is full, is lost without a word: logging never fails what it tells of.
 ///
 /// # Errors
 /// [`LogError`] if the filter is malformed or logging is set up already.
@@ -69,6 +70,8 @@ pub fn install(options: &LogOptions) -> Result<(), LogError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A failed write would be told of by `eprintln!`, to the same stream: that panics, in whatever was logging.
+        .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE);
     let installed = match options.format {
         LogFormat::Human => builder

@@ -1,5 +1,6 @@
 //! `hopline build`: asks a running server for a build on one of its runners, and follows it.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -29,7 +30,9 @@ pub(crate) async fn build(args: BuildArgs, context: Context) -> anyhow::Result<E
     let followed = follow::follow(&api, &project.id, &started, &mut wishes, &mut progress).await?;
     drop(progress);
     let Followed::Ended(ending) = followed else {
-        eprintln!(
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(
+            std::io::stderr(),
             "the build goes on without being followed: look at it with: hopline trace {}",
             started.trace_id
         );

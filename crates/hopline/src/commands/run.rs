@@ -1,5 +1,6 @@
 //! `hopline run`: one build of the current folder, here and now, over the whole path.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -261,7 +262,9 @@ impl Job {
                 return;
             }
             if !std::mem::replace(&mut told, true) {
-                eprintln!(
+                // Whoever closed standard error does not want to know.
+                let _ = writeln!(
+                    std::io::stderr(),
                     "another hopline run uses this one's server: waiting for its end (Ctrl-C: now)"
                 );
             }
