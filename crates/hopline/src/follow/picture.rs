@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use hopline_wire::Timestamp;
 use hopline_wire::part::{PLAN_TOOL, TodoStatus};
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,6 +30,7 @@ struct KnownTool {
     name: String,
     todo_index: i64,
     state: String,
+    start_time: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,6 +56,8 @@ struct Tool {
     name: String,
     output: Value,
     state: String,
+    start_time: Option<Timestamp>,
+    end_time: Option<Timestamp>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -212,12 +216,16 @@ impl Picture {
             known.todo_index = tool.todo_index;
         }
         known.state = tool.state;
+        known.start_time = tool.start_time.or(known.start_time);
         let tool_name = &known.name;
         let todo = usize::try_from(known.todo_index).ok();
         let todo = todo.and_then(|index| self.todos.get(index));
         // A step is a todo and a call of the tool of its name: the todo's line says that it ran, and its output
         // was shown as text while it did. The plan's own tool says nothing that the plan does not.
         let is_step = todo.is_some_and(|todo| todo.content == *tool_name);
+        if let (true, Some(start), Some(end)) = (is_step, known.start_time, tool.end_time) {
+            progress.todo_took(tool_name, end.nanos_since(start));
+        }
         let failed = known.state == "output-error";
         let is_plan = tool_name == PLAN_TOOL;
         if !known.state.starts_with("output") || is_plan || (is_step && !failed) {
@@ -380,6 +388,33 @@ mod tests {
         ]);
         assert_eq!(text.matches("fine").count(), 1, "{text}");
         assert_eq!(text.matches("careful").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_step_took_as_long_as_its_call_says() {
+        let call = |state: &str, times: Value| {
+            let mut call = json!({"todoIndex": 0, "id": "c", "name": "test", "state": state});
+            let members = call.as_object_mut().unwrap();
+            members.extend(times.as_object().unwrap().clone());
+            vec![Update::ToolCall(call)]
+        };
+        let plan = |status: &str| {
+            let todos = json!({"todos": [{"content": "test", "status": status}]});
+            vec![Update::Todos(todos)]
+        };
+        let (_, text) = shown(vec![
+            plan("in_progress"),
+            call(
+                "input-available",
+                json!({"startTime": "2026-01-02T03:04:05.000Z"}),
+            ),
+            call(
+                "output-available",
+                json!({"endTime": "2026-01-02T03:04:07.500Z"}),
+            ),
+            plan("completed"),
+        ]);
+        assert!(text.contains("✔ test 2.50 s"), "{text}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::{Style, cut, duration, plain};
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How many bytes of a line are shown at once: a longer one is shown in pieces, since its end may never come.
+const LINE: usize = 64 << 10;
+
 /// The look of the plan's bar, and of the todo that is being done.
 const WHOLE: &str = "{bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}";
 const CURRENT: &str = "{spinner:.cyan} {wide_msg} {elapsed:.dim}";
@@ -33,6 +36,8 @@ pub(crate) struct Progress {
     sink: Sink,
     bars: Option<Bars>,
     started: HashMap<String, Instant>,
+    /// How long todos took, by their tool calls' own times.
+    took: HashMap<String, u64>,
     /// The beginnings of lines that have not ended, by stream and text.
     pending: BTreeMap<(&'static str, String), String>,
 }
@@ -64,6 +69,7 @@ impl Progress {
             sink,
             bars,
             started: HashMap::new(),
+            took: HashMap::new(),
             pending: BTreeMap::new(),
         }
     }
@@ -108,10 +114,16 @@ impl Progress {
         self.todo_ended(&mark, content);
     }
 
+    /// A todo took so many nanoseconds where it was done; else its time is reckoned from what was told here when.
+    pub(crate) fn todo_took(&mut self, content: &str, nanos: u64) {
+        self.took.insert(plain(content).into_owned(), nanos);
+    }
+
     fn todo_ended(&mut self, mark: &str, content: &str) {
         let content = plain(content);
-        let took = self.started.remove(&*content).map(|start| start.elapsed());
-        let took = took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        let told = self.started.remove(&*content).map(|start| start.elapsed());
+        let told = told.map(|told| u64::try_from(told.as_nanos()).unwrap_or(u64::MAX));
+        let took = self.took.remove(&*content).or(told);
         let took = took.map_or_else(String::new, |nanos| format!(" {}", duration::nanos(nanos)));
         let line = format!("{mark} {content}{}", self.style.dim(&took));
         self.line(&line);
@@ -145,14 +157,21 @@ impl Progress {
     pub(crate) fn text(&mut self, stream: &'static str, id: &str, delta: &str) {
         let key = (stream, id.to_owned());
         let mut pending = self.pending.remove(&key).unwrap_or_default();
-        pending.push_str(delta);
-        let whole = pending.rfind('\n').map_or(0, |end| end + 1);
-        let rest = pending.split_off(whole);
-        for line in pending.lines() {
-            self.text_line(stream, line);
+        let mut rest = delta;
+        while let Some((line, more)) = rest.split_once('\n') {
+            pending.push_str(line);
+            self.text_line(stream, pending.strip_suffix('\r').unwrap_or(&pending));
+            pending.clear();
+            rest = more;
         }
-        if !rest.is_empty() {
-            self.pending.insert(key, rest);
+        pending.push_str(rest);
+        while pending.len() > LINE {
+            let rest = pending.split_off(pending.floor_char_boundary(LINE));
+            self.text_line(stream, &pending);
+            pending = rest;
+        }
+        if !pending.is_empty() {
+            self.pending.insert(key, pending);
         }
     }
 
@@ -276,6 +295,21 @@ mod tests {
         assert_eq!(shown(), "  │ one\n  │ four\n  │ two\n  │\n");
         progress.finish();
         assert!(shown().ends_with("  │ three\n"));
+    }
+
+    #[test]
+    fn a_line_without_end_is_shown_in_pieces() {
+        let (mut progress, lines) = Progress::to_memory();
+        let piece = "é".repeat(1_000);
+        for _ in 0..200 {
+            progress.text("text", "t", &piece);
+            let kept: usize = progress.pending.values().map(String::len).sum();
+            assert!(kept <= LINE);
+        }
+        progress.finish();
+        let shown = lines.lock().unwrap().clone();
+        assert_eq!(shown.matches('é').count(), 200_000, "nothing is left out");
+        assert!(shown.lines().count() > 1);
     }
 
     #[test]
