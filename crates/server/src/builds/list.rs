@@ -154,22 +154,24 @@ const fn yes() -> bool {
     true
 }
 
-/// A build's state, as live clients see it (GenerationState), and its trace's id.
+/// A build's state, as live clients see it (GenerationState), and its trace's id. Its `buildId` and its `commandId` name
+/// it as well.
 #[utoipa::path(get, path = "/api/builds/{sessionId}", tag = "builds",
-    params(("sessionId" = Uuid, Path), BuildParams),
+    params(("sessionId" = String, Path), BuildParams),
     responses((status = 200, body = Standing), (status = 404, body = Problem)))]
 pub(crate) async fn get_build(
     _: Admin,
     State(app): State<Arc<App>>,
-    InPath(id): InPath<Uuid>,
+    InPath(id): InPath<String>,
     Params(params): Params<BuildParams>,
 ) -> ApiResult<Response> {
     let none = || ApiError::not_found("build");
+    let session = session_named(&app, &id).await?.ok_or_else(none)?;
     if !params.state {
-        let session = app.store.session(SessionKey::Id(id)).await?;
-        return Ok(Json(BuildView::from(session.ok_or_else(none)?)).into_response());
+        return Ok(Json(BuildView::from(session)).into_response());
     }
-    let (session, state) = whole_build(&*app.store, id).await?.ok_or_else(none)?;
+    let whole = whole_build(&*app.store, session.id).await?;
+    let (session, state) = whole.ok_or_else(none)?;
     let standing = serde_json::to_string(&Standing::from(session))
         .map_err(|error| ApiError::internal("write the build", &error))?;
     // Two objects become one, in the place of the first, which may be large: both have members, and no name is in both.
@@ -179,6 +181,22 @@ pub(crate) async fn get_build(
     json.push(',');
     json.push_str(&standing[1..]);
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// The build of this session's, build's or command's id.
+async fn session_named(app: &App, id: &str) -> ApiResult<Option<Session>> {
+    let keys = [
+        id.parse().ok().map(SessionKey::Id),
+        Some(SessionKey::Build(id.to_owned())),
+        Some(SessionKey::Command(id.to_owned())),
+    ];
+    for key in keys.into_iter().flatten() {
+        let session = app.store.session(key).await?;
+        if session.is_some() {
+            return Ok(session);
+        }
+    }
+    Ok(None)
 }
 
 /// Where to begin in a build's log.
