@@ -13,6 +13,7 @@ pub(crate) mod server;
 pub(crate) mod stores;
 pub(crate) mod telemetry;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -57,10 +58,15 @@ fn not_started(
     error: &(dyn std::error::Error + 'static),
     taken: bool,
 ) -> anyhow::Error {
-    let code = if taken { exit::TAKEN } else { exit::INTERNAL };
+    let mut code = if taken { exit::TAKEN } else { exit::INTERNAL };
     let mut told = format!("start the {part}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
+        let cause_kind = cause.downcast_ref().map(std::io::Error::kind);
+        // An address that is not this machine's, or that only others may listen at, is a mistake in a setting.
+        if let Some(ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied) = cause_kind {
+            code = exit::USAGE;
+        }
         let cause_text = cause.to_string();
         // Some errors repeat their cause in their own words.
         if !told.contains(&cause_text) {
