@@ -165,6 +165,50 @@ fn secrets_that_others_may_read_stop_everything() {
 }
 
 #[test]
+fn the_folders_secrets_go_to_no_address_that_a_checkout_names() {
+    let place = Place::new();
+    place.run(&["run", "--", "true"]).expect(0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let file = format!("server = \"{url}\"\nbroker = \"{url}\"\n");
+    place.write("hopline.toml", &file);
+    for args in [
+        &["builds"][..],
+        &["trace", "last"],
+        &["build", "shop", "--", "true"],
+        &["run", "--", "true"],
+        &["broker", "--listen", "127.0.0.1:0"],
+        &["runner"],
+        &[
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--broker-listen",
+            "127.0.0.1:0",
+        ],
+        &["server", "--listen", "127.0.0.1:0"],
+    ] {
+        for given in [false, true] {
+            let mut command = place.hopline(args);
+            if given {
+                command
+                    .env("HOPLINE_ADMIN_SECRET", "mine")
+                    .env("HOPLINE_RUNNER_SECRET", "mine");
+            }
+            let ended = finish(command);
+            assert_eq!(ended.code(), 77, "{args:?} {ended}");
+            assert!(ended.stderr.contains("hopline.toml"), "{args:?} {ended}");
+        }
+    }
+    let called = listener.accept().map(|_| ()).unwrap_err();
+    assert_eq!(called.kind(), std::io::ErrorKind::WouldBlock);
+    // Its user may name the same address, and takes the responsibility.
+    let named = place.run(&["builds", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(named.code(), 69, "{named}");
+}
+
+#[test]
 fn a_mistaken_setting_is_told_with_its_source() {
     let place = Place::new();
     let mut command = place.hopline(&["run", "--", "true"]);

@@ -46,7 +46,7 @@ Exit codes:
   141     whoever read the output has closed it";
 
 /// A failure with the exit code that tells it. Travels at the bottom of an `anyhow` chain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     code: u8,
     message: String,

@@ -7,17 +7,16 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use hopline_runner::workspace::Workspace;
-use hopline_wire::secret::Secret;
 
+use super::credentials::{Credentials, Peer};
 use super::{signals, target};
 use crate::cli::Context;
 use crate::data::DataFolder;
-use crate::exit::{self, Failure};
 use crate::parts::house::{House, Listen};
 use crate::parts::runner::{self, Identity};
 use crate::parts::telemetry::{Relay, Telemetry};
 use crate::parts::{Deadlines, broker as broker_part, within};
-use crate::settings::{BROKER_PORT, Settings};
+use crate::settings::BROKER_PORT;
 
 /// Runs the server with its processor and stores.
 pub(crate) async fn server(context: Context) -> anyhow::Result<ExitCode> {
@@ -43,8 +42,8 @@ pub(crate) async fn server(context: Context) -> anyhow::Result<ExitCode> {
 /// Runs a broker.
 pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
-    let data = DataFolder::at(settings.data_folder());
-    let secret = runner_secret(settings, &data)?;
+    let peer = settings.server.as_ref().map_or(Peer::Found, Peer::Server);
+    let secret = Credentials::read(settings)?.runner(peer)?;
     let server_url = match &settings.server {
         Some(server) => server.to_string(),
         None => target::require(settings).await?.api.base().to_owned(),
@@ -55,7 +54,7 @@ pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
         instead: false,
     };
     let telemetry = Telemetry::start(settings, None, Some(relay))?;
-    let listen = settings.broker_address();
+    let listen = settings.broker_listen;
     let broker = broker_part::start(settings, listen, &server_url, secret, &telemetry).await?;
     let address = target::reachable(broker.address());
     ready(&format!(
@@ -70,11 +69,11 @@ pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
 /// Runs a runner.
 pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
-    let data = DataFolder::at(settings.data_folder());
-    let secret = runner_secret(settings, &data)?;
+    let peer = settings.broker.as_ref().map_or(Peer::Found, Peer::Broker);
+    let secret = Credentials::read(settings)?.runner(peer)?;
     let broker_url = match &settings.broker {
         Some(broker) => broker.to_string(),
-        None => broker_here(&data)?,
+        None => broker_here(&DataFolder::at(settings.data_folder()))?,
     };
     let relay = Relay {
         base: broker_url.clone(),
@@ -115,21 +114,6 @@ pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
 fn ready(told: &str) -> std::io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     writeln!(std::io::stdout(), "Hopline {version}\n{told}\nready")
-}
-
-/// The secret between runners, brokers and the server: a setting, or the data folder's.
-fn runner_secret(settings: &Settings, data: &DataFolder) -> anyhow::Result<Secret> {
-    if let Some(secret) = &settings.runner_secret {
-        return Ok(secret.0.clone());
-    }
-    let kept = data.secrets()?.map(|kept| kept.runner);
-    kept.ok_or_else(|| {
-        let told = format!(
-            "no runner secret: give the server's as HOPLINE_RUNNER_SECRET, or its data folder with --data ({} has none)",
-            data.path().display()
-        );
-        Failure::new(exit::FORBIDDEN, told).into()
-    })
 }
 
 /// The broker on this machine: that of the Hopline that holds the data folder, else the usual one.

@@ -3,6 +3,7 @@
 pub(crate) mod apart;
 pub(crate) mod build;
 pub(crate) mod builds;
+pub(crate) mod credentials;
 pub(crate) mod known;
 pub(crate) mod look;
 pub(crate) mod outcome;

@@ -162,10 +162,7 @@ impl Job {
     async fn with(mut self, target: Target) -> anyhow::Result<ExitCode> {
         let settings = &self.context.settings;
         let broker_url = broker_of(&self.context, &target).await?;
-        let secret = target.runner_secret.clone().ok_or_else(|| {
-            let told = "no runner secret for the broker: give it as HOPLINE_RUNNER_SECRET";
-            Failure::new(exit::FORBIDDEN, told)
-        })?;
+        let secret = target.runner_secret.clone()?;
         let relay = Relay {
             base: broker_url.clone(),
             secret: secret.clone(),

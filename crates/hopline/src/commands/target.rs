@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hopline_wire::secret::Secret;
 
+use super::credentials::{Credentials, Peer};
 use crate::api::ApiClient;
 use crate::data::{DataFolder, Holder};
 use crate::exit::{self, Failure};
@@ -20,8 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Target {
     /// Its API.
     pub(crate) api: ApiClient,
-    /// What a runner shows its broker, where it is known.
-    pub(crate) runner_secret: Option<Secret>,
+    /// What a runner shows its broker, or why there is nothing that it could show.
+    pub(crate) runner_secret: Result<Secret, Failure>,
     /// The broker beside it, where the lock file names one.
     pub(crate) broker: Option<SocketAddr>,
 }
@@ -31,15 +32,19 @@ pub(crate) struct Target {
 /// # Errors
 /// If the folder cannot be read, or no credential for the server is known.
 pub(crate) async fn find(settings: &Settings) -> anyhow::Result<Option<Target>> {
-    let data = DataFolder::at(settings.data_folder());
     if let Some(server) = &settings.server {
-        return Ok(Some(named(settings, &data, server.as_str())?));
+        return Ok(Some(target(
+            settings,
+            server.as_str(),
+            Peer::Server(server),
+        )?));
     }
+    let data = DataFolder::at(settings.data_folder());
     let Some((server, holder)) = running(&data).await? else {
         return Ok(None);
     };
     let base = format!("http://{}", reachable(server));
-    let mut target = named(settings, &data, &base)?;
+    let mut target = target(settings, &base, Peer::Found)?;
     target.broker = holder.broker.map(reachable);
     Ok(Some(target))
 }
@@ -62,22 +67,13 @@ pub(crate) async fn require(settings: &Settings) -> anyhow::Result<Target> {
     }
 }
 
-fn named(settings: &Settings, data: &DataFolder, base: &str) -> anyhow::Result<Target> {
-    let kept = data.secrets()?;
-    let given = settings.admin_secret.as_ref().map(|secret| &secret.0);
-    let admin = given.or(kept.as_ref().map(|kept| &kept.admin));
-    let Some(admin) = admin else {
-        return Err(Failure::new(
-            exit::FORBIDDEN,
-            format!("no admin secret for the server at {base}: give it as HOPLINE_ADMIN_SECRET"),
-        )
-        .into());
-    };
-    let given = settings.runner_secret.as_ref().map(|secret| &secret.0);
-    let runner_secret = given.or(kept.as_ref().map(|kept| &kept.runner)).cloned();
+fn target(settings: &Settings, base: &str, server: Peer<'_>) -> anyhow::Result<Target> {
+    let credentials = Credentials::read(settings)?;
+    // A broker that nobody named is one that the server tells of, or the one beside it.
+    let broker = settings.broker.as_ref().map_or(server, Peer::Broker);
     Ok(Target {
-        api: ApiClient::new(base, admin.clone())?,
-        runner_secret,
+        api: ApiClient::new(base, credentials.admin(server)?)?,
+        runner_secret: credentials.runner(broker),
         broker: None,
     })
 }

@@ -25,7 +25,7 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
     let hold = data.hold()?;
     let listen = Listen {
         server: settings.listen,
-        broker: Some(settings.broker_address()),
+        broker: Some(settings.broker_listen),
     };
     let house = House::start(settings, &data, hold, listen).await?;
     let projects = settings.projects_path();

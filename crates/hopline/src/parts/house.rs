@@ -11,6 +11,7 @@ use super::server::ServerSide;
 use super::stores::Stores;
 use super::telemetry::Telemetry;
 use super::{Deadlines, broker, figures, server, within};
+use crate::commands::credentials::check_servers_broker;
 use crate::data::{DataFolder, Hold, Secrets};
 use crate::settings::Settings;
 
@@ -55,6 +56,7 @@ impl House {
         mut hold: Hold,
         listen: Listen,
     ) -> anyhow::Result<Self> {
+        check_servers_broker(settings)?;
         let secrets = data.secrets_or_new()?.with_settings(settings);
         let stores = Stores::open(settings).await?;
         let telemetry = Telemetry::start(settings, Some(Arc::clone(&stores.traces) as _), None)?;

@@ -9,7 +9,7 @@ mod error;
 mod sources;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -40,8 +40,6 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Where the broker listens.
     pub(crate) broker_listen: SocketAddr,
-    /// The original's way to say the broker's port; its address stays that of `broker_listen`.
-    pub(crate) broker_port: Option<u16>,
     /// The server to talk to.
     pub(crate) server: Option<BaseUrl>,
     /// The broker to talk to.
@@ -88,6 +86,9 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogStyle,
     /// How many threads run the parts; one for each processor, at most two, if not said.
     pub(crate) threads: Option<usize>,
+    /// The keys whose values the `hopline.toml` of the current folder gives.
+    #[serde(skip)]
+    of_current_folder: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -98,7 +99,6 @@ impl Default for Settings {
             database: None,
             listen: SocketAddr::new(loopback, SERVER_PORT),
             broker_listen: SocketAddr::new(loopback, BROKER_PORT),
-            broker_port: None,
             server: None,
             broker: None,
             public_url: None,
@@ -122,6 +122,7 @@ impl Default for Settings {
             log: None,
             log_format: LogStyle::Human,
             threads: None,
+            of_current_folder: BTreeSet::new(),
         }
     }
 }
@@ -132,12 +133,10 @@ impl Settings {
         self.data.as_deref().unwrap_or(Path::new("."))
     }
 
-    /// Where the broker listens.
-    pub(crate) fn broker_address(&self) -> SocketAddr {
-        match self.broker_port {
-            Some(port) => SocketAddr::new(self.broker_listen.ip(), port),
-            None => self.broker_listen,
-        }
+    /// Whether the value of this key is that of the `hopline.toml` in the current folder, which comes along with a
+    /// checkout and may be anyone's, or of the data folder that such a file names.
+    pub(crate) fn is_of_current_folder(&self, key: &str) -> bool {
+        self.of_current_folder.contains(key)
     }
 
     /// The file of the embedded database.

@@ -1,6 +1,7 @@
 //! Where settings come from, and which source wins.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Value};
@@ -31,7 +32,6 @@ const KEYS: &[(&str, Form)] = &[
     ("database", Form::Text),
     ("listen", Form::Text),
     ("broker_listen", Form::Text),
-    ("broker_port", Form::Number),
     ("server", Form::Text),
     ("broker", Form::Text),
     ("public_url", Form::Text),
@@ -61,9 +61,14 @@ const KEYS: &[(&str, Form)] = &[
 const ORIGINAL: &[(&str, &str)] = &[
     ("RUNNER_SHARED_SECRET", "runner_secret"),
     ("RUNNER_EVENT_TARGET_URL", "server"),
-    ("BROKER_PORT", "broker_port"),
     ("SENTRY_DSN", "sentry_dsn"),
 ];
+
+/// Where the broker listens.
+const LISTEN: &str = "broker_listen";
+
+/// The original's variable for the port of `broker_listen`, whose address stays what the files say.
+const BROKER_PORT: &str = "BROKER_PORT";
 
 /// The settings given by flags: what a group of flags serialises to, absent ones left out.
 #[derive(Default)]
@@ -96,12 +101,11 @@ pub(crate) fn load(
     let here = file(&current.join(FILE))?;
     let original = variables_of(&variables, |key| original_name(key).map(str::to_owned));
     let own = variables_of(&variables, |key| Some(variable(key)));
-    let above = |below: Figment| {
-        below
-            .merge(here.clone())
-            .merge(original.clone())
-            .merge(own.clone())
-            .merge(Source::flags(flags.0.clone()))
+    let flags = Source::flags(flags.0);
+    let above = |below: Figment, broker: Source| {
+        let files = below.merge(here.clone());
+        let original = files.merge(broker).merge(original.clone());
+        original.merge(own.clone()).merge(flags.clone())
     };
     let extract = |figment: Figment| {
         figment
@@ -109,16 +113,84 @@ pub(crate) fn load(
             .map_err(SettingsError::from_figment)
     };
     // The data folder must be known before the file in it can be read.
-    let known = extract(above(Figment::new()))?;
+    let known = extract(above(Figment::new(), Source::empty()))?;
     let data = match known.data {
         Some(data) => data,
         None => platform_folder(&variables).ok_or(SettingsError::NoDataFolder)?,
     };
     let data = current.join(data);
     let in_data = file(&data.join(FILE))?;
-    let mut settings = extract(above(Figment::from(in_data)))?;
+    let broker = broker_port(&variables, [&here, &in_data]);
+    let mut settings = extract(above(Figment::from(in_data.clone()), broker))?;
+    let is_mine = |key: &str| {
+        [&original, &own, &flags]
+            .iter()
+            .any(|source| source.has(key))
+    };
+    // A file that names the data folder is no better for lying in it.
+    let is_data_folders = !here.has("data") || is_mine("data");
+    let files = match is_data_folders {
+        true if is_same(current, &data) => Vec::new(),
+        true => vec![&here],
+        false => vec![&here, &in_data],
+    };
+    let keys = files.into_iter().flat_map(|file| file.dict.keys());
+    settings.of_current_folder = keys.filter(|key| !is_mine(key)).cloned().collect();
     settings.data = Some(data);
+    check_token(&settings, current)?;
     Ok(settings)
+}
+
+/// Whether two paths are one folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    whole(one).is_some_and(|one| whole(other) == Some(one))
+}
+
+/// A token goes to no address that only the current folder's file names, since such a file may be anyone's.
+fn check_token(settings: &Settings, current: &Path) -> Result<(), SettingsError> {
+    let of_file = |key| settings.is_of_current_folder(key);
+    let (Some(_), Some(url)) = (&settings.otlp_token, &settings.otlp_url) else {
+        return Ok(());
+    };
+    if !of_file("otlp_url") || of_file("otlp_token") {
+        return Ok(());
+    }
+    Err(SettingsError::Value {
+        key: "otlp_url".to_owned(),
+        origin: current.join(FILE).display().to_string(),
+        problem: format!(
+            "expected an address beside its own otlp_token: the one given elsewhere is not shown to {url}, since a file \
+             of the current folder may be anyone's: name the address where the token stands"
+        ),
+    })
+}
+
+/// The setting that the original's variable for the broker's port makes, with the address that the files give.
+fn broker_port(variables: &[(String, String)], files: [&Source; 2]) -> Source {
+    let set = variables.iter();
+    let mut set = set.filter(|(name, value)| name == BROKER_PORT && !value.is_empty());
+    let Some((_, port)) = set.next() else {
+        return Source::empty();
+    };
+    let mut texts = files
+        .iter()
+        .filter_map(|file| file.dict.get(LISTEN)?.as_str());
+    let address = texts.find_map(|text| text.parse::<SocketAddr>().ok());
+    let address = address.unwrap_or_else(|| Settings::default().broker_listen);
+    // What is no port is left as it is, for the error about it.
+    let value = match port.parse() {
+        Ok(port) => SocketAddr::new(address.ip(), port).to_string(),
+        Err(_) => port.clone(),
+    };
+    let metadata =
+        Metadata::named("environment variable").interpolater(|_: &Profile, _: &[&str]| {
+            format!("the environment variable {BROKER_PORT} (a port)")
+        });
+    Source {
+        metadata,
+        dict: Dict::from([(LISTEN.to_owned(), Value::from(value))]),
+    }
 }
 
 /// The variable of a key.
@@ -151,6 +223,14 @@ struct Source {
 }
 
 impl Source {
+    fn empty() -> Self {
+        Self::flags(Dict::new())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.dict.contains_key(key)
+    }
+
     fn flags(dict: Dict) -> Self {
         let metadata = Metadata::named("flag").interpolater(|_: &Profile, keys: &[&str]| {
             format!("the flag --{}", keys.join(".").replace('_', "-"))

@@ -80,7 +80,15 @@ fn the_originals_variables_work_and_yield_to_our_own() {
         settings.server.as_ref().unwrap().as_str(),
         "http://target:3000"
     );
-    assert_eq!(settings.broker_listen.port(), 4701);
+    assert_eq!(settings.broker_listen.to_string(), "127.0.0.1:4000");
+    let own = [pairs[2], ("HOPLINE_BROKER_LISTEN", "127.0.0.1:5000")];
+    let settings = loaded(&own, folder.path()).unwrap();
+    assert_eq!(settings.broker_listen.port(), 5000);
+    fs::write(folder.path().join(FILE), "broker_listen = \"0.0.0.0:1\"\n").unwrap();
+    let settings = loaded(&pairs, folder.path()).unwrap();
+    assert_eq!(settings.broker_listen.to_string(), "0.0.0.0:4000");
+    let mistake = problem(&[("BROKER_PORT", "many")], folder.path());
+    assert!(mistake.contains("BROKER_PORT"), "{mistake}");
     let own = [pairs[0], ("HOPLINE_RUNNER_SECRET", "own")];
     let settings = loaded(&own, folder.path()).unwrap();
     assert!(settings.runner_secret.unwrap().0.matches("own"));
@@ -139,4 +147,49 @@ fn an_empty_variable_is_as_good_as_none() {
         settings.data_folder(),
         Path::new("/nowhere/.local/share/hopline")
     );
+}
+
+#[test]
+fn what_the_current_folders_file_gives_is_told_from_what_its_user_gave() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let here = |text: &str| fs::write(folder.path().join(FILE), text).unwrap();
+    fs::write(data.join(FILE), "broker = \"http://b:1\"\n").unwrap();
+    here("server = \"http://s:1\"\n");
+    let in_data = ("HOPLINE_DATA", data.to_str().unwrap());
+    let settings = loaded(&[in_data], folder.path()).unwrap();
+    let of_file =
+        |settings: &Settings| ["server", "broker"].map(|key| settings.is_of_current_folder(key));
+    assert_eq!(of_file(&settings), [true, false]);
+    let named = loaded(
+        &[in_data, ("HOPLINE_SERVER", "http://mine:1")],
+        folder.path(),
+    );
+    assert_eq!(of_file(&named.unwrap()), [false, false]);
+    // What it gives in a roundabout way, through a data folder of its own, it gives.
+    here("data = \"data\"\n");
+    let roundabout = loaded(&[], folder.path()).unwrap();
+    assert_eq!(of_file(&roundabout), [false, true]);
+    // Within the data folder, its file is the data folder's.
+    let within = loaded(&[in_data], &data).unwrap();
+    assert_eq!(of_file(&within), [false, false]);
+}
+
+#[test]
+fn a_token_goes_to_no_address_that_only_the_current_folders_file_names() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE), "otlp_url = \"http://o:1\"\n").unwrap();
+    let token = ("HOPLINE_OTLP_TOKEN", "hunter2");
+    let text = problem(&[token], folder.path());
+    assert!(
+        text.contains("otlp_url") && !text.contains("hunter2"),
+        "{text}"
+    );
+    loaded(
+        &[token, ("HOPLINE_OTLP_URL", "http://mine:1")],
+        folder.path(),
+    )
+    .unwrap();
+    loaded(&[], folder.path()).unwrap();
 }

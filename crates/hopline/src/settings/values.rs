@@ -1,6 +1,7 @@
 //! Settings that are more than a text or a number, and how they are read.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -54,6 +55,30 @@ impl BaseUrl {
     /// Without a slash at its end.
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
+    }
+
+    /// Whether it leads to this machine, whatever the network.
+    pub(crate) fn is_on_loopback(&self) -> bool {
+        match self.ip() {
+            Some(ip) => ip.is_loopback() || ip.is_unspecified(),
+            None => self.0.host_str() == Some("localhost"),
+        }
+    }
+
+    /// Whether it leads to what listens there, on this machine.
+    pub(crate) fn is_at(&self, listening: SocketAddr) -> bool {
+        let there = listening.ip();
+        let same_host = match self.ip() {
+            Some(ip) if ip.is_unspecified() => there.is_loopback() || there.is_unspecified(),
+            Some(ip) => ip == there || (ip.is_loopback() && there.is_unspecified()),
+            None => self.is_on_loopback() && (there.is_loopback() || there.is_unspecified()),
+        };
+        same_host && self.0.port_or_known_default() == Some(listening.port())
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        let host = self.0.host_str()?;
+        host.trim_matches(['[', ']']).parse().ok()
     }
 }
 
