@@ -168,9 +168,29 @@ fn parts_with_another_secret_are_told_so() {
     let ended = finish(wrong);
     assert_eq!(ended.code(), 77, "{ended}");
     assert!(ended.stderr.contains("admin secret"), "{ended}");
+    let mut wrong = place.hopline(&["run", "--broker", &broker.url("broker"), "--", "true"]);
+    wrong.env("HOPLINE_RUNNER_SECRET", "not-this-one");
+    let ended = finish(wrong);
+    assert_eq!(ended.code(), 77, "{ended}");
+    assert!(ended.stderr.contains("runner's secret"), "{ended}");
     let away = place.run(&["builds", "--server", "http://127.0.0.1:9"]);
     assert_eq!(away.code(), 69, "{away}");
     assert!(away.stderr.contains("out of reach"), "{away}");
+}
+
+#[test]
+fn a_run_that_finds_no_broker_says_what_to_start() {
+    let place = Place::new();
+    let _server = place.service(&["server", "--listen", ANY]);
+    let ended = place.run(&["run", "--broker", "http://127.0.0.1:9", "--", "true"]);
+    assert_eq!(ended.code(), 69, "{ended}");
+    for what in [
+        "no broker at http://127.0.0.1:9",
+        "refused",
+        "hopline broker",
+    ] {
+        assert!(ended.stderr.contains(what), "no {what}: {ended}");
+    }
 }
 
 #[test]

@@ -12,9 +12,9 @@ use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use support::{Place, Running, finish};
+use support::{KilledOnDrop, Place, Running, finish};
 
 const ANY: [&str; 4] = ["--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0"];
 
@@ -270,11 +270,68 @@ fn a_standard_error_that_cannot_be_written_breaks_nothing() {
     up(full.unwrap().into());
 }
 
-struct KilledOnDrop(Child);
-
-impl Drop for KilledOnDrop {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+#[test]
+fn an_address_of_another_machine_is_a_mistake_in_a_setting() {
+    let place = Place::new();
+    for [flag, other] in [
+        ["--listen", "--broker-listen"],
+        ["--broker-listen", "--listen"],
+    ] {
+        // Reserved for documentation (RFC 5737): nobody has it.
+        let ended = place.run(&["up", flag, "192.0.2.1:4700", other, "127.0.0.1:0"]);
+        assert_eq!(ended.code(), 2, "{ended}");
+        assert!(ended.stderr.contains("192.0.2.1:4700"), "{ended}");
     }
+}
+
+#[test]
+fn a_service_tells_programs_where_it_is() {
+    let place = Place::new();
+    let service = |args: &[&str]| {
+        let service = support::Service::start_until(place.hopline(args), "{");
+        let lines = service.lines();
+        let line = lines.iter().find(|line| line.starts_with('{')).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (service, line)
+    };
+    let (server, line) = service(&["server", "--json", "--listen", "127.0.0.1:0"]);
+    assert_eq!(line["data"], place.data().to_str().unwrap());
+    assert_eq!(line["pid"], server.pid());
+    let server_url = line["server"].as_str().unwrap();
+    let link = line["signIn"].as_str().unwrap();
+    assert!(link.starts_with(server_url), "{line}");
+    let (_broker, line) = service(&["broker", "--json", "--listen", "127.0.0.1:0"]);
+    assert_eq!(line["server"], server_url, "{line}");
+    let broker_url = line["broker"].as_str().unwrap();
+    let (_runner, line) = service(&["runner", "--json", "--id", "r", "--broker", broker_url]);
+    assert_eq!(
+        (&line["runner"], &line["broker"]),
+        (&"r".into(), &broker_url.into())
+    );
+}
+
+#[test]
+fn a_service_that_is_asked_twice_ends_at_once() {
+    let place = Place::new();
+    let up = place.service(&[&["up"][..], &ANY].concat());
+    // A build that takes no notice of being asked to end.
+    let script = "trap '> ../asked' TERM; echo $$ > ../pid; while :; do sleep 1; done";
+    let build = place.hopline(&["build", "shop", "--", "sh", "-c", script]);
+    let build = Running::start(build);
+    let pid = place.data().join("projects").join("pid");
+    let child: u32 = support::eventually("the build runs", || {
+        fs::read_to_string(&pid).ok()?.trim().parse().ok()
+    });
+    support::signal(up.pid(), support::Signal::TERM);
+    support::eventually("its stop has begun", || {
+        let asked = place.data().join("projects").join("asked");
+        asked.exists().then_some(())
+    });
+    support::signal(up.pid(), support::Signal::TERM);
+    let (status, log) = up.ended();
+    assert_eq!(status.code(), Some(130), "{log}");
+    support::eventually("the child has ended", || {
+        (!support::is_alive(child)).then_some(())
+    });
+    drop(build);
 }

@@ -9,11 +9,14 @@
 mod support;
 
 use std::collections::HashSet;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::Value;
 use support::spans::Trace;
-use support::{Place, Running, Signal, eventually, is_alive, signal};
+use support::{
+    KilledOnDrop, Place, Running, Service, Signal, eventually, finish, is_alive, signal,
+};
 
 #[test]
 fn a_command_that_ends_well_ends_the_run_well() {
@@ -285,14 +288,6 @@ fn ctrl_c_cancels_the_build_and_leaves_no_child() {
     eventually("the child has ended", || (!is_alive(child)).then_some(()));
 }
 
-/// The process that holds the data folder.
-fn parent_of_data(place: &Place) -> u32 {
-    place.holder()["pid"]
-        .as_u64()
-        .and_then(|pid| u32::try_from(pid).ok())
-        .unwrap()
-}
-
 #[test]
 fn a_run_that_is_killed_leaves_no_child() {
     let place = Place::new();
@@ -430,22 +425,148 @@ fn nothing_to_run_is_a_mistake_of_the_caller() {
 #[test]
 fn a_second_ctrl_c_does_not_wait() {
     let place = Place::new();
-    // A child that takes no notice of being asked to end.
+    // A child that takes no notice of being asked to end: the runner would give it some seconds.
     let script = "trap '' TERM; echo $$ > pid; while :; do sleep 1; done";
-    let mut service = place.hopline(&["run", "--", "sh", "-c", script]);
-    service.env("HOPLINE_LOG", "error");
-    let run = Running::start(service);
+    let mut command = place.hopline(&["run", "--", "sh", "-c", script]);
+    command.env("HOPLINE_LOG", "error");
+    let run = Service::start_until(command, "▶ sh");
     let child = eventually("the command runs", || {
         let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
         text.trim().parse::<u32>().ok()
     });
-    let pid = parent_of_data(&place);
-    signal(pid, Signal::INT);
-    std::thread::sleep(Duration::from_millis(50));
-    signal(pid, Signal::INT);
-    let ended = run.finish();
-    assert_eq!(ended.code(), 130, "{ended}");
+    signal(run.pid(), Signal::INT);
+    eventually("the build is being cancelled", || {
+        run.log().contains("cancelling the build").then_some(())
+    });
+    signal(run.pid(), Signal::INT);
+    let (status, log) = run.ended();
+    assert_eq!(status.code(), Some(130), "{log}");
+    assert!(
+        log.contains("interrupted") && !log.contains("✘ failed"),
+        "the build's end was not waited for: {log}"
+    );
     eventually("the child has ended", || (!is_alive(child)).then_some(()));
+}
+
+#[test]
+fn ctrl_c_ends_a_run_that_has_no_build_yet() {
+    let place = Place::new();
+    place.run(&["run", "--", "true"]).expect(0);
+    // Someone holds the folder who never gets ready.
+    let lock = std::fs::File::options()
+        .write(true)
+        .open(place.data().join("lock"));
+    let mut lock = lock.unwrap();
+    lock.lock().unwrap();
+    write!(lock, r#"{{"pid":1,"version":"0.0.0"}}"#).unwrap();
+    for command in [&["run", "--", "true"][..], &["build", "shop", "--", "true"]] {
+        let run = Running::start(place.hopline(command));
+        eventually("it listens for Ctrl-C", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).ok()?;
+            let caught = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigCgt:"))?;
+            let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+            (caught & 2 != 0).then_some(())
+        });
+        signal(run.pid(), Signal::INT);
+        let ended = run.finish();
+        assert_eq!(ended.code(), 130, "{ended}");
+        assert!(ended.stderr.contains("interrupted"), "{ended}");
+    }
+}
+
+#[test]
+fn runs_that_begin_and_end_beside_each_other_all_end_well() {
+    let place = Place::new();
+    for _ in 0..3 {
+        let runs: Vec<_> = (0..6)
+            .map(|number| {
+                let project = format!("p{number}");
+                let run =
+                    place.hopline(&["run", "--project", &project, "--", "sh", "-c", "exit 4"]);
+                // Each begins while another one may be on its way out.
+                std::thread::sleep(Duration::from_millis(60));
+                Running::start(run)
+            })
+            .collect();
+        for run in runs {
+            run.finish().expect(4);
+        }
+    }
+}
+
+#[test]
+fn a_trace_that_is_read_slowly_holds_nobody_up() {
+    let place = Place::new();
+    // More than a pipe holds.
+    let stream = r#"i=0; while [ $i -lt 300 ]; do echo "{\"type\":\"text-delta\",\"id\":\"t\",\"delta\":\"$i\"}"; i=$((i+1)); done"#;
+    place
+        .run(&["run", "--agent", "stream", "--", "sh", "-c", stream])
+        .expect(0);
+    for shown in ["--full", "--json"] {
+        let mut trace = place.hopline(&["trace", "last", shown]);
+        trace.stdout(std::process::Stdio::piped());
+        let mut trace = KilledOnDrop(trace.spawn().unwrap());
+        let mut out = trace.0.stdout.take().unwrap();
+        let mut first = [0; 1];
+        out.read_exact(&mut first).unwrap();
+        place
+            .run(&["run", "--project", "other", "--", "true"])
+            .expect(0);
+        let up = place.service(&[
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--broker-listen",
+            "127.0.0.1:0",
+        ]);
+        let mut rest = Vec::new();
+        out.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() > 64 << 10, "{} bytes", rest.len());
+        assert!(trace.0.wait().unwrap().success());
+        up.terminate();
+        // The next form is asked for the same build, not for the short one between.
+        place
+            .run(&["run", "--agent", "stream", "--", "sh", "-c", stream])
+            .expect(0);
+    }
+}
+
+#[test]
+fn a_broker_without_its_server_is_a_mistake_of_the_caller() {
+    let place = Place::new();
+    let mut command = place.hopline(&["run", "--", "true"]);
+    command.env("HOPLINE_BROKER", "http://127.0.0.1:9");
+    let ended = support::finish(command).expect(2);
+    assert!(ended.stderr.contains("--server"), "{ended}");
+}
+
+#[test]
+fn a_trace_is_found_by_each_id_of_its_build() {
+    let place = Place::new();
+    let line = place
+        .run(&["run", "--json", "--", "true"])
+        .expect(0)
+        .last_json();
+    let trace = line["traceId"].as_str().unwrap();
+    let all_found = || {
+        for id in ["traceId", "sessionId", "buildId", "commandId"] {
+            let shown = place.run(&["trace", line[id].as_str().unwrap()]).expect(0);
+            assert!(shown.stdout.contains(trace), "{id}: {shown}");
+        }
+        place.run(&["trace", &trace.to_uppercase()]).expect(0);
+    };
+    all_found();
+    let up = place.service(&[
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--broker-listen",
+        "127.0.0.1:0",
+    ]);
+    all_found();
+    up.terminate();
 }
 
 #[test]

@@ -252,9 +252,26 @@ pub(crate) struct Service {
     ended: bool,
 }
 
+/// A process that is killed when the test is through with it.
+pub(crate) struct KilledOnDrop(pub(crate) Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Service {
+    /// Starts a service and waits until it says that it is ready.
     #[track_caller]
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_until(command, "ready")
+    }
+
+    /// Starts a command and waits for a line that begins so.
+    #[track_caller]
+    pub(crate) fn start_until(mut command: Command, beginning: &str) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -268,11 +285,11 @@ impl Service {
             lines,
             ended: false,
         };
-        service.wait_until_ready();
+        service.wait_until(beginning);
         service
     }
 
-    fn wait_until_ready(&mut self) {
+    fn wait_until(&mut self, beginning: &str) {
         eventually("the service is ready", || {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 self.ended = true;
@@ -280,7 +297,7 @@ impl Service {
             }
             self.lines()
                 .iter()
-                .any(|line| line.starts_with("ready"))
+                .any(|line| line.starts_with(beginning))
                 .then_some(())
         });
     }
@@ -317,8 +334,14 @@ impl Service {
 
     /// Asks the service to end, and waits for it.
     #[track_caller]
-    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+    pub(crate) fn terminate(self) -> (ExitStatus, String) {
         signal(self.pid(), Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let status =
             wait(&mut self.child).unwrap_or_else(|| panic!("it did not end:\n{}", self.log()));
         self.ended = true;

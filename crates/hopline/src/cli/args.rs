@@ -129,6 +129,14 @@ pub(crate) struct TracingFlags {
     environment: Option<String>,
 }
 
+/// How a service says that it is ready.
+#[derive(Debug, Args)]
+pub(crate) struct ReadyFlags {
+    /// Say with one line of JSON that it is ready and where
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What is to be built, and how it is shown.
 #[derive(Debug, Args)]
 pub(crate) struct WorkArgs {
@@ -239,7 +247,7 @@ Examples:
   hopline trace last --full
   hopline trace last --json > trace.otlp.json")]
 pub(crate) struct TraceArgs {
-    /// A trace id, a build's id, or `last` for the newest build's
+    /// A trace id, a build's `sessionId`, `buildId` or `commandId`, or `last` for the newest build's
     #[arg(value_name = "ID")]
     pub(crate) id: String,
     /// Show every event, also where many are alike
@@ -261,6 +269,8 @@ Examples:
   hopline up
   hopline up --listen 127.0.0.1:0 --broker-listen 127.0.0.1:0 --data ./data")]
 pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) ready: ReadyFlags,
     #[command(flatten)]
     pub(crate) listen: UpFlags,
     #[command(flatten)]
@@ -293,6 +303,8 @@ Examples:
   hopline server --data /var/lib/hopline
   hopline server --listen 0.0.0.0:4700 --public-url http://build-server:4700")]
 pub(crate) struct ServerArgs {
+    #[command(flatten)]
+    pub(crate) ready: ReadyFlags,
     #[command(flatten)]
     pub(crate) listen: ServerListen,
     #[command(flatten)]
@@ -337,6 +349,8 @@ Examples:
     --public-url http://build-broker:4701")]
 pub(crate) struct BrokerArgs {
     #[command(flatten)]
+    pub(crate) ready: ReadyFlags,
+    #[command(flatten)]
     pub(crate) listen: BrokerListen,
     #[command(flatten)]
     pub(crate) server: ServerFlag,
@@ -368,6 +382,8 @@ Examples:
   hopline runner --broker http://127.0.0.1:4701 --id build-1
   HOPLINE_RUNNER_SECRET=… hopline runner --broker wss://broker.example --projects /srv/projects")]
 pub(crate) struct RunnerArgs {
+    #[command(flatten)]
+    pub(crate) ready: ReadyFlags,
     #[command(flatten)]
     pub(crate) runner: RunnerFlags,
     #[command(flatten)]

@@ -95,10 +95,10 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Build(args) => Box::pin(commands::build::build(args, context)).await,
         Command::Builds(args) => Box::pin(commands::builds::builds(args, context)).await,
         Command::Trace(args) => Box::pin(commands::trace::trace(args, context)).await,
-        Command::Up(_) => Box::pin(commands::up::up(context)).await,
-        Command::Server(_) => Box::pin(commands::apart::server(context)).await,
-        Command::Broker(_) => Box::pin(commands::apart::broker(context)).await,
-        Command::Runner(_) => Box::pin(commands::apart::runner(context)).await,
+        Command::Up(args) => Box::pin(commands::up::up(args.ready, context)).await,
+        Command::Server(args) => Box::pin(commands::apart::server(args.ready, context)).await,
+        Command::Broker(args) => Box::pin(commands::apart::broker(args.ready, context)).await,
+        Command::Runner(args) => Box::pin(commands::apart::runner(args.ready, context)).await,
     }
 }
 

@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use hopline_runner::workspace::Workspace;
 
 use super::credentials::{Credentials, Peer};
-use super::{signals, target};
+use super::signals::EndSignals;
+use super::target;
 use crate::cli::Context;
+use crate::cli::args::ReadyFlags;
 use crate::data::DataFolder;
 use crate::parts::house::{House, Listen};
 use crate::parts::runner::{self, Identity};
@@ -19,28 +21,30 @@ use crate::parts::{Deadlines, broker as broker_part, within};
 use crate::settings::BROKER_PORT;
 
 /// Runs the server with its processor and stores.
-pub(crate) async fn server(context: Context) -> anyhow::Result<ExitCode> {
+pub(crate) async fn server(shown: ReadyFlags, context: Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
     let data = DataFolder::at(settings.data_folder());
-    let hold = data.hold()?;
+    let hold = target::take(&data).await?;
     let listen = Listen {
         server: settings.listen,
         broker: None,
     };
     let house = House::start(settings, &data, hold, listen).await?;
-    ready(&format!(
-        "  server   {}\n  data     {}\n  sign in  {}  (once, within an hour)",
-        house.server_url(),
-        data.path().display(),
-        house.server_side.server.one_time_link(),
-    ))?;
-    signals::end_wanted().await?;
-    house.close(Deadlines::USUAL).await.close().await;
+    let mut signals = EndSignals::listen()?;
+    let facts = [
+        ("server", house.server_url()),
+        ("data", data.path().display().to_string()),
+        ("signIn", house.server_side.server.one_time_link()),
+    ];
+    ready(&shown, &facts)?;
+    signals.next().await;
+    let stop = async { house.close(Deadlines::USUAL).await.close().await };
+    signals.while_stopping(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a broker.
-pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
+pub(crate) async fn broker(shown: ReadyFlags, context: Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
     let peer = settings.server.as_ref().map_or(Peer::Found, Peer::Server);
     let secret = Credentials::read(settings)?.runner(peer)?;
@@ -57,17 +61,23 @@ pub(crate) async fn broker(context: Context) -> anyhow::Result<ExitCode> {
     let listen = settings.broker_listen;
     let broker = broker_part::start(settings, listen, &server_url, secret, &telemetry).await?;
     let address = target::reachable(broker.address());
-    ready(&format!(
-        "  broker   http://{address}\n  server   {server_url}"
-    ))?;
-    signals::end_wanted().await?;
-    broker.shutdown(within(Deadlines::USUAL.in_flight)).await;
-    telemetry.stop(Deadlines::USUAL.telemetry).await;
+    let mut signals = EndSignals::listen()?;
+    let facts = [
+        ("broker", format!("http://{address}")),
+        ("server", server_url),
+    ];
+    ready(&shown, &facts)?;
+    signals.next().await;
+    let stop = async {
+        broker.shutdown(within(Deadlines::USUAL.in_flight)).await;
+        telemetry.stop(Deadlines::USUAL.telemetry).await;
+    };
+    signals.while_stopping(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a runner.
-pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
+pub(crate) async fn runner(shown: ReadyFlags, context: Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
     let peer = settings.broker.as_ref().map_or(Peer::Found, Peer::Broker);
     let secret = Credentials::read(settings)?.runner(peer)?;
@@ -95,25 +105,49 @@ pub(crate) async fn runner(context: Context) -> anyhow::Result<ExitCode> {
         outboxes: settings.outboxes_path(),
     };
     let runner = runner::start(settings, identity, &telemetry).await?;
+    let mut signals = EndSignals::listen()?;
     tokio::select! {
         () = runner.connected() => {
-            ready(&format!(
-                "  runner   {id}, its projects in {}\n  broker   {broker_url}",
-                projects.display(),
-            ))?;
-            signals::end_wanted().await?;
+            let projects = projects.display().to_string();
+            ready(&shown, &[("runner", id), ("projects", projects), ("broker", broker_url)])?;
+            signals.next().await;
         }
-        wanted = signals::end_wanted() => wanted?,
+        () = signals.next() => {}
     }
-    runner.shutdown(within(Deadlines::USUAL.intake)).await;
-    telemetry.stop(Deadlines::USUAL.telemetry).await;
+    let stop = async {
+        runner.shutdown(within(Deadlines::USUAL.intake)).await;
+        telemetry.stop(Deadlines::USUAL.telemetry).await;
+    };
+    signals.while_stopping(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says that the part is ready, and where it is.
-fn ready(told: &str) -> std::io::Result<()> {
+/// Says that the parts are ready, and where they are: for people, or as one line of JSON.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub(crate) fn ready(shown: &ReadyFlags, facts: &[(&str, String)]) -> std::io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    writeln!(std::io::stdout(), "Hopline {version}\n{told}\nready")
+    let mut out = std::io::stdout().lock();
+    if shown.json {
+        let mut line = serde_json::Map::new();
+        line.insert("version".into(), version.into());
+        line.insert("pid".into(), std::process::id().into());
+        for (name, fact) in facts {
+            line.insert((*name).into(), fact.as_str().into());
+        }
+        writeln!(out, "{}", serde_json::Value::Object(line))?;
+        return out.flush();
+    }
+    writeln!(out, "Hopline {version}")?;
+    for (name, fact) in facts {
+        let (name, remark) = match *name {
+            "signIn" => ("sign in", "  (once, within an hour)"),
+            name => (name, ""),
+        };
+        writeln!(out, "  {name:<8} {fact}{remark}")?;
+    }
+    writeln!(out, "ready")
 }
 
 /// The broker on this machine: that of the Hopline that holds the data folder, else the usual one.

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use super::outcome::Outcome;
 use super::run::settled_trace;
-use super::{signals, target, work};
+use super::signals::Wishes;
+use super::{target, work};
 use crate::cli::Context;
 use crate::cli::args::BuildArgs;
 use crate::follow::{self, Followed};
@@ -17,17 +18,21 @@ use crate::render::progress::{Progress, Stream};
 pub(crate) async fn build(args: BuildArgs, context: Context) -> anyhow::Result<ExitCode> {
     let mut request = work::request(&args.work, &context.current)?;
     request.runner_id = args.runner;
-    let target = target::require(&context.settings).await?;
-    let api = target.api;
-    let mut wishes = signals::wishes().context("listen for Ctrl-C")?;
-    let project = api.find_or_create_project(&args.project).await?;
-    let started = api.start_build(&project.id, &request).await?;
+    let mut wishes = Wishes::listen().context("listen for Ctrl-C")?;
+    let target = target::require(&context.settings);
+    // The server does not end with its own build while this one is followed.
+    let target = wishes.or_interrupted(target).await??;
+    let api = &target.api;
+    let project = api.find_or_create_project(&args.project);
+    let project = wishes.or_interrupted(project).await??;
+    let started = api.start_build(&project.id, &request);
+    let started = wishes.or_left(started).await??;
     let (stream, style) = match args.work.json {
         true => (Stream::Err, context.err),
         false => (Stream::Out, context.out),
     };
     let mut progress = Progress::new(stream, style);
-    let followed = follow::follow(&api, &project.id, &started, &mut wishes, &mut progress).await?;
+    let followed = follow::follow(api, &project.id, &started, &mut wishes, &mut progress).await?;
     drop(progress);
     let Followed::Ended(ending) = followed else {
         // Whoever closed standard error does not want to know.
@@ -38,7 +43,9 @@ pub(crate) async fn build(args: BuildArgs, context: Context) -> anyhow::Result<E
         );
         return Ok(ExitCode::from(crate::exit::INTERRUPTED));
     };
-    let read = settled_trace(&api, &started, args.work.json, args.work.full).await?;
+    let read = settled_trace(api, &started, args.work.json, args.work.full);
+    let read = wishes.or_interrupted(read).await??;
+    drop(target);
     let outcome = Outcome {
         started: &started,
         ending: &ending,

@@ -18,12 +18,14 @@ use crate::render::{Style, duration, plain};
 /// Lists builds.
 pub(crate) async fn builds(args: BuildsArgs, context: Context) -> anyhow::Result<ExitCode> {
     let look = Look::open(&context.settings).await?;
-    let listed = list(&args, &context, &look).await;
+    let read = read(&args, &look).await;
     look.close().await;
-    listed.map(|()| ExitCode::SUCCESS)
+    let (projects, builds) = read?;
+    print(&args, &context, &projects, &builds)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn list(args: &BuildsArgs, context: &Context, look: &Look) -> anyhow::Result<()> {
+async fn read(args: &BuildsArgs, look: &Look) -> anyhow::Result<(Vec<Project>, Vec<Build>)> {
     let projects = look.projects().await?;
     let project = match &args.project {
         Some(name) => Some(named(&projects, name)?),
@@ -32,6 +34,15 @@ async fn list(args: &BuildsArgs, context: &Context, look: &Look) -> anyhow::Resu
     let builds = look
         .builds(args.status.as_deref(), project, args.limit)
         .await?;
+    Ok((projects, builds))
+}
+
+fn print(
+    args: &BuildsArgs,
+    context: &Context,
+    projects: &[Project],
+    builds: &[Build],
+) -> std::io::Result<()> {
     let names: HashMap<_, _> = projects
         .iter()
         .map(|project| (project.id.as_str(), project.name.as_str()))
@@ -46,7 +57,7 @@ async fn list(args: &BuildsArgs, context: &Context, look: &Look) -> anyhow::Resu
     let now = Timestamp::now();
     let mut out = std::io::stdout().lock();
     if args.json {
-        for build in &builds {
+        for build in builds {
             writeln!(out, "{}", line(build, &name(build), now))?;
         }
         return Ok(());
@@ -65,7 +76,7 @@ async fn list(args: &BuildsArgs, context: &Context, look: &Look) -> anyhow::Resu
         ("trace", Align::Left),
     ];
     let mut table = Table::new(&columns, 1);
-    for build in &builds {
+    for build in builds {
         table.row(vec![
             status(build),
             plain(&name(build)).into_owned().into(),

@@ -1,16 +1,21 @@
 //! Where `builds` and `trace` look: a running server, or the data folder that nobody holds.
+//!
+//! Others wait for whoever looks: for the folder, or for the end of a server that would end otherwise. So what is
+//! looked at is read first, and shown once it is closed, however slowly that is read.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use hopline_state::rows::{Session, SessionStatus};
 use hopline_state::{SessionFilter, SessionKey, Store as _};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 
+use super::spool::Spool;
 use super::target;
 use crate::api::types::{Build, Project};
 use crate::api::{ApiClient, BuildQuery};
-use crate::data::{DataFolder, Hold};
+use crate::data::{DataError, DataFolder, Guest, Hold};
 use crate::exit::{self, Failure};
 use crate::parts::stores::Stores;
 use crate::settings::Settings;
@@ -18,12 +23,15 @@ use crate::settings::Settings;
 /// How many builds a server is asked for at once.
 const PAGE: u32 = 200;
 
+/// For how long another one is given way that was quicker to take the folder.
+const QUICKER: Duration = Duration::from_secs(10);
+
 /// What can be looked at.
 pub(crate) enum Look {
-    /// A running server.
-    Server(ApiClient),
+    /// A running server, and what keeps it from ending with its own build.
+    Server(ApiClient, Option<(Guest, DataFolder)>),
     /// The data folder, held while it is looked at.
-    Folder(Stores, Hold),
+    Folder(Stores, Hold, DataFolder),
 }
 
 impl Look {
@@ -32,22 +40,34 @@ impl Look {
     /// # Errors
     /// If there is neither a server nor a data folder, or it cannot be used.
     pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
-        if let Some(target) = target::find(settings).await? {
-            return Ok(Self::Server(target.api));
-        }
         let data = DataFolder::at(settings.data_folder());
-        if !data.is_there() {
-            return Err(Failure::new(
-                exit::NOT_FOUND,
-                format!(
-                    "there is nothing to look at: no Hopline has used the data folder {}",
-                    data.path().display()
-                ),
-            )
-            .into());
+        let begun = Instant::now();
+        let hold = loop {
+            if let Some(target) = target::find(settings).await? {
+                let guest = target.guest.map(|guest| (guest, data));
+                return Ok(Self::Server(target.api, guest));
+            }
+            if !data.is_there() {
+                return Err(nothing(&data));
+            }
+            match data.hold_to_look() {
+                // Another one was quicker.
+                Err(DataError::Held { .. } | DataError::LookedAt { .. })
+                    if begun.elapsed() < QUICKER => {}
+                taken => break taken?,
+            }
+        };
+        Ok(Self::Folder(Stores::open(settings).await?, hold, data))
+    }
+
+    /// Where something large is kept until it is closed; none if nobody waits for that.
+    pub(crate) fn spool(&self) -> Option<Spool> {
+        match self {
+            Self::Server(_, None) => None,
+            Self::Server(_, Some((_, data))) | Self::Folder(_, _, data) => {
+                Some(Spool::within(data.path()))
+            }
         }
-        let hold = data.hold()?;
-        Ok(Self::Folder(Stores::open(settings).await?, hold))
     }
 
     /// All projects.
@@ -56,8 +76,8 @@ impl Look {
     /// If they cannot be read.
     pub(crate) async fn projects(&self) -> anyhow::Result<Vec<Project>> {
         match self {
-            Self::Server(api) => Ok(api.projects().await?),
-            Self::Folder(stores, _) => {
+            Self::Server(api, _) => Ok(api.projects().await?),
+            Self::Folder(stores, ..) => {
                 let projects = stores.rows.projects().await?;
                 let view = |project: hopline_state::rows::Project| Project {
                     id: project.id.to_string(),
@@ -80,7 +100,7 @@ impl Look {
         limit: u32,
     ) -> anyhow::Result<Vec<Build>> {
         match self {
-            Self::Server(api) => {
+            Self::Server(api, _) => {
                 let mut builds = Vec::new();
                 let mut query = BuildQuery {
                     status: status.map(str::to_owned),
@@ -98,7 +118,7 @@ impl Look {
                     }
                 }
             }
-            Self::Folder(stores, _) => {
+            Self::Folder(stores, ..) => {
                 let filter = SessionFilter {
                     status: status.and_then(SessionStatus::named),
                     project_id: project.and_then(|project| project.id.parse().ok()),
@@ -111,22 +131,26 @@ impl Look {
         }
     }
 
-    /// The build of this session, if there is one.
+    /// The build of this session's, build's or command's id, if there is one.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(crate) async fn build(&self, session_id: &str) -> anyhow::Result<Option<Build>> {
+    pub(crate) async fn build(&self, id: &str) -> anyhow::Result<Option<Build>> {
         match self {
-            Self::Server(api) => match api.build(session_id).await {
+            Self::Server(api, _) => match api.build(id).await {
                 Err(error) if error.is_not_found() || error.exit_code() == exit::USAGE => Ok(None),
                 build => Ok(Some(build?)),
             },
-            Self::Folder(stores, _) => {
-                let Ok(id) = session_id.parse() else {
-                    return Ok(None);
-                };
-                let session = stores.rows.session(SessionKey::Id(id)).await?;
-                Ok(session.map(view))
+            Self::Folder(stores, ..) => {
+                let keys = id.parse().ok().map(SessionKey::Id);
+                let others = [SessionKey::Build, SessionKey::Command];
+                let others = others.map(|key: fn(String) -> SessionKey| key(id.to_owned()));
+                for key in keys.into_iter().chain(others) {
+                    if let Some(session) = stores.rows.session(key).await? {
+                        return Ok(Some(view(session)));
+                    }
+                }
+                Ok(None)
             }
         }
     }
@@ -137,8 +161,8 @@ impl Look {
     /// If it cannot be read.
     pub(crate) async fn overview(&self, trace_id: TraceId) -> anyhow::Result<Option<Overview>> {
         match self {
-            Self::Server(api) => Ok(api.overview(trace_id).await?),
-            Self::Folder(stores, _) => stores.overview(trace_id).await,
+            Self::Server(api, _) => Ok(api.overview(trace_id).await?),
+            Self::Folder(stores, ..) => stores.overview(trace_id).await,
         }
     }
 
@@ -148,8 +172,8 @@ impl Look {
     /// If they cannot be read.
     pub(crate) async fn trace(&self, trace_id: TraceId, limit: usize) -> anyhow::Result<Trace> {
         match self {
-            Self::Server(api) => Ok(api.trace(trace_id, limit).await?),
-            Self::Folder(stores, _) => stores.trace(trace_id, limit).await,
+            Self::Server(api, _) => Ok(api.trace(trace_id, limit).await?),
+            Self::Folder(stores, ..) => stores.trace(trace_id, limit).await,
         }
     }
 
@@ -163,19 +187,27 @@ impl Look {
         out: &mut impl Write,
     ) -> anyhow::Result<bool> {
         match self {
-            Self::Server(api) => api.copy_trace(trace_id, out).await,
-            Self::Folder(stores, _) => stores.copy_trace(trace_id, out),
+            Self::Server(api, _) => api.copy_trace(trace_id, out).await,
+            Self::Folder(stores, ..) => stores.copy_trace(trace_id, out),
         }
     }
 
     /// Ends the looking.
     pub(crate) async fn close(self) {
-        if let Self::Folder(stores, hold) = self {
+        if let Self::Folder(stores, hold, _) = self {
             stores.close_rows().await;
             stores.close_traces().await;
             drop(hold);
         }
     }
+}
+
+fn nothing(data: &DataFolder) -> anyhow::Error {
+    let told = format!(
+        "there is nothing to look at: no Hopline has used the data folder {}",
+        data.path().display()
+    );
+    Failure::new(exit::NOT_FOUND, told).into()
 }
 
 fn view(session: Session) -> Build {

@@ -9,6 +9,7 @@ pub(crate) mod look;
 pub(crate) mod outcome;
 pub(crate) mod run;
 pub(crate) mod signals;
+pub(crate) mod spool;
 pub(crate) mod target;
 pub(crate) mod trace;
 pub(crate) mod up;

@@ -3,27 +3,27 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hopline_runner::workspace::Workspace;
-use hopline_state::rows::{DecisionKind, LinkState, SessionStatus};
+use hopline_state::rows::{DecisionKind, SessionStatus};
 use hopline_state::{SessionFilter, Store as _};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::secret::Secret;
-use tokio::sync::mpsc;
 
 use super::known::known_to_server;
 use super::outcome::{self, Outcome, TraceRead};
+use super::signals::{Wishes, interrupted};
 use super::target::{self, Target};
-use super::{signals, work};
+use super::work;
 use crate::api::types::{BuildRequest, Project, Started};
 use crate::api::{ApiClient, ApiError};
 use crate::cli::Context;
 use crate::cli::args::RunArgs;
 use crate::data::{DataError, DataFolder, Hold};
 use crate::exit::{self, Failure};
-use crate::follow::{self, Followed, Wish};
+use crate::follow::{self, Followed};
 use crate::parts::house::{House, Listen, Remains};
 use crate::parts::left;
 use crate::parts::runner::{self, Identity};
@@ -38,7 +38,13 @@ const SPANS: Duration = Duration::from_secs(3);
 const FIRST_SPANS: Duration = Duration::from_millis(250);
 
 /// How often others that use this process's server are looked for, once the own build has ended.
-const LINGER: Duration = Duration::from_millis(200);
+const LINGER: Duration = Duration::from_millis(50);
+
+/// For how long a build that no server has taken yet is tried anew, while other commands take the folder and leave it.
+const TOGETHER: Duration = Duration::from_secs(20);
+
+/// How often.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// A build to run, whoever's server it goes through.
 struct Job {
@@ -48,7 +54,9 @@ struct Job {
     json: bool,
     full: bool,
     context: Context,
-    wishes: mpsc::Receiver<Wish>,
+    wishes: Wishes,
+    /// Whether a server may have taken the build: it is not tried anew from then on.
+    asked: bool,
 }
 
 /// A build that was run.
@@ -67,27 +75,25 @@ pub(crate) async fn run(args: RunArgs, context: Context) -> anyhow::Result<ExitC
         Some(project) => project,
         None => folder_name(&context)?,
     };
-    let job = Job {
+    let mut job = Job {
         request,
         project,
         runner_id,
         json: args.work.json,
         full: args.work.full,
-        wishes: signals::wishes().context("listen for Ctrl-C")?,
+        wishes: Wishes::listen().context("listen for Ctrl-C")?,
         context,
+        asked: false,
     };
-    if let Some(target) = target::find(&job.context.settings).await? {
-        return Box::pin(job.with(target)).await;
-    }
-    let data = DataFolder::at(job.context.settings.data_folder());
-    match data.hold() {
-        Ok(hold) => Box::pin(job.alone(&data, hold)).await,
-        // Another one was quicker.
-        Err(error @ DataError::Held { .. }) => match target::find(&job.context.settings).await? {
-            Some(target) => Box::pin(job.with(target)).await,
-            None => Err(error.into()),
-        },
-        Err(error) => Err(error.into()),
+    let begun = Instant::now();
+    loop {
+        match Box::pin(job.try_once()).await {
+            Err(error) if job.may_try_again(&error) && begun.elapsed() < TOGETHER => {
+                let pause = tokio::time::sleep(TRY_AGAIN);
+                job.wishes.or_interrupted(pause).await?;
+            }
+            ended => return ended,
+        }
     }
 }
 
@@ -101,14 +107,45 @@ fn folder_name(context: &Context) -> anyhow::Result<String> {
 }
 
 impl Job {
+    /// Runs the build through the server that there is, else alone.
+    async fn try_once(&mut self) -> anyhow::Result<ExitCode> {
+        let settings = &self.context.settings;
+        let found = self.wishes.or_interrupted(target::find(settings)).await??;
+        if let Some(target) = found {
+            return Box::pin(self.with(target)).await;
+        }
+        if let Some(broker) = &settings.broker {
+            let told = format!(
+                "a broker is named ({broker}), and no server that it would belong to: name that one too with --server, \
+                 or start one with: hopline server"
+            );
+            return Err(Failure::new(exit::USAGE, told).into());
+        }
+        let data = DataFolder::at(settings.data_folder());
+        let hold = data.hold()?;
+        Box::pin(self.alone(&data, hold)).await
+    }
+
+    /// Whether another command was in the way that has taken the folder meanwhile, or left it, and no server has
+    /// been asked for the build.
+    fn may_try_again(&self, error: &anyhow::Error) -> bool {
+        let taken = matches!(
+            error.downcast_ref(),
+            Some(DataError::Held { .. } | DataError::LookedAt { .. })
+        );
+        let away = matches!(error.downcast_ref(), Some(ApiError::Away { .. }));
+        taken || (away && !self.asked && self.context.settings.server.is_none())
+    }
+
     /// Runs the build with all parts in this process.
-    async fn alone(mut self, data: &DataFolder, hold: Hold) -> anyhow::Result<ExitCode> {
+    async fn alone(&mut self, data: &DataFolder, hold: Hold) -> anyhow::Result<ExitCode> {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listen = Listen {
             server: free,
             broker: Some(free),
         };
-        let house = House::start(&self.context.settings, data, hold, listen).await?;
+        let starting = House::start(&self.context.settings, data, hold, listen);
+        let mut house = self.wishes.or_interrupted(starting).await??;
         let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
         let broker_url = house.broker_url().unwrap_or_default();
         let secret = house.secrets.runner.clone();
@@ -120,20 +157,28 @@ impl Job {
                 .build(&api, &broker_url, secret, &house.telemetry)
                 .await;
         }
+        let is_left = match &done {
+            Ok(done) => matches!(done.followed, Followed::Left),
+            Err(error) => exit::code_of(error) == exit::INTERRUPTED,
+        };
+        if !is_left {
+            self.linger(&mut house).await?;
+        }
         let deadlines = match &done {
-            Ok(done) if matches!(done.followed, Followed::Ended(_)) => {
-                self.linger(&house).await;
-                Deadlines::USUAL
-            }
+            Ok(_) if !is_left => Deadlines::USUAL,
             _ => Deadlines::SHORT,
         };
-        let remains = house.close(deadlines).await;
-        let ended = match done {
-            Ok(done) => self.conclude_from(&done, &remains).await,
-            Err(error) => Err(error),
+        let remains = self.wishes.or_interrupted(house.close(deadlines)).await?;
+        let read = match &done {
+            Ok(done) => {
+                let read = read_from(done, &remains, self.json, self.full);
+                self.wishes.or_interrupted(read).await?
+            }
+            Err(_) => Ok(None),
         };
+        // Nobody waits for the folder while this is read, however slowly.
         remains.close().await;
-        ended
+        self.conclude(&done?, read?.as_ref())
     }
 
     /// Decides that the project's running build has fallen silent: this process has just started the server that
@@ -159,9 +204,10 @@ impl Job {
     }
 
     /// Runs the build by a runner in this process, and everything else at a server that runs.
-    async fn with(mut self, target: Target) -> anyhow::Result<ExitCode> {
+    async fn with(&mut self, target: Target) -> anyhow::Result<ExitCode> {
         let settings = &self.context.settings;
-        let broker_url = broker_of(&self.context, &target).await?;
+        let broker_url = broker_of(&self.context, &target);
+        let broker_url = self.wishes.or_interrupted(broker_url).await??;
         let secret = target.runner_secret.clone()?;
         let relay = Relay {
             base: broker_url.clone(),
@@ -172,14 +218,18 @@ impl Job {
         let done = self
             .build(&target.api, &broker_url, secret, &telemetry)
             .await;
-        telemetry.stop(Deadlines::USUAL.telemetry).await;
+        let stopping = telemetry.stop(Deadlines::USUAL.telemetry);
+        self.wishes.or_interrupted(stopping).await?;
         let done = done?;
         let read = match &done.followed {
             Followed::Ended(_) => {
-                settled_trace(&target.api, &done.started, self.json, self.full).await?
+                let settled = settled_trace(&target.api, &done.started, self.json, self.full);
+                self.wishes.or_interrupted(settled).await??
             }
             Followed::Left => None,
         };
+        // Nobody waits for this one while what it says is read, however slowly.
+        drop(target);
         self.conclude(&done, read.as_ref())
     }
 
@@ -192,8 +242,10 @@ impl Job {
         telemetry: &Telemetry,
     ) -> anyhow::Result<Done> {
         let settings = &self.context.settings;
-        left::deliver(settings, broker_url, &secret, telemetry).await;
-        let project = api.find_or_create_project(&self.project).await?;
+        let left = left::deliver(settings, broker_url, &secret, telemetry);
+        self.wishes.or_interrupted(left).await?;
+        let project = api.find_or_create_project(&self.project);
+        let project = self.wishes.or_interrupted(project).await??;
         let workspace = Workspace::new(settings.projects_path());
         let identity = Identity {
             id: &self.runner_id,
@@ -204,7 +256,7 @@ impl Job {
             outboxes: settings.outboxes_path(),
         };
         let runner = runner::start(settings, identity, telemetry).await?;
-        let done = self.with_runner(api, project, &runner).await;
+        let done = self.with_runner(api, project, &runner, broker_url).await;
         let deadlines = match &done {
             Ok(Done {
                 followed: Followed::Ended(_),
@@ -212,7 +264,8 @@ impl Job {
             }) => Deadlines::USUAL,
             _ => Deadlines::SHORT,
         };
-        let report = runner.shutdown(within(deadlines.intake)).await;
+        let stopping = runner.shutdown(within(deadlines.intake));
+        let report = self.wishes.or_interrupted(stopping).await?;
         if report.events_waiting == 0 {
             left::remove(&self.context.settings.outboxes_path(), &self.runner_id);
         }
@@ -224,12 +277,13 @@ impl Job {
         api: &ApiClient,
         project: Project,
         runner: &hopline_runner::Handle,
+        broker_url: &str,
     ) -> anyhow::Result<Done> {
-        tokio::select! {
-            known = known_to_server(api, &self.runner_id, runner) => known?,
-            _ = self.wishes.recv() => return Err(interrupted()),
-        }
-        let started = api.start_build(&project.id, &self.request).await?;
+        let known = known_to_server(api, &self.runner_id, runner, broker_url);
+        self.wishes.or_interrupted(known).await??;
+        self.asked = true;
+        let started = api.start_build(&project.id, &self.request);
+        let started = self.wishes.or_left(started).await??;
         let (stream, style) = match self.json {
             true => (Stream::Err, self.context.err),
             false => (Stream::Out, self.context.out),
@@ -244,55 +298,32 @@ impl Job {
         })
     }
 
-    /// Stays while other runners use the broker in this process: another `hopline run` has found it meanwhile.
-    async fn linger(&mut self, house: &House) {
-        // The rows of runners whose broker has died say for ever that they are linked.
-        let here = house.broker_url();
-        let mut told = false;
-        loop {
-            let runners = house.stores.rows.runners().await.unwrap_or_default();
-            let others = runners.iter().any(|runner| {
-                let linked = runner.link == LinkState::Up && runner.broker_url == here;
-                linked && runner.id != self.runner_id
-            });
-            if !others {
-                return;
-            }
-            if !std::mem::replace(&mut told, true) {
+    /// Stays while other commands use the server in this process: they have found it meanwhile. From then on, none
+    /// does so any more.
+    async fn linger(&mut self, house: &mut House) -> anyhow::Result<()> {
+        let mut looks = 0;
+        while !house.close_door()? {
+            looks += 1;
+            // A short visit is not worth a word.
+            if looks == 10 {
                 // Whoever closed standard error does not want to know.
                 let _ = writeln!(
                     std::io::stderr(),
-                    "another hopline run uses this one's server: waiting for its end (Ctrl-C: now)"
+                    "another hopline command uses this one's server: waiting for its end (Ctrl-C: now)"
                 );
             }
-            tokio::select! {
-                () = tokio::time::sleep(LINGER) => {}
-                _ = self.wishes.recv() => return,
+            let pause = tokio::time::sleep(LINGER);
+            if self.wishes.or_interrupted(pause).await.is_err() {
+                break;
             }
         }
-    }
-
-    /// Says how the build ended, with what is left of the house that it went through.
-    async fn conclude_from(&self, done: &Done, remains: &Remains) -> anyhow::Result<ExitCode> {
-        let (stores, trace_id) = (remains.stores(), done.started.trace_id);
-        let read = match stores.overview(trace_id).await? {
-            None => None,
-            Some(overview) => {
-                let limit = outcome::limit(self.full);
-                let trace = match self.json {
-                    true => Trace::default(),
-                    false => stores.trace(trace_id, limit).await?,
-                };
-                Some(TraceRead { overview, trace })
-            }
-        };
-        self.conclude(done, read.as_ref())
+        Ok(())
     }
 
     /// Says how the build ended.
     fn conclude(&self, done: &Done, trace: Option<&TraceRead>) -> anyhow::Result<ExitCode> {
         let Followed::Ended(ending) = &done.followed else {
-            return Err(interrupted());
+            return Err(interrupted().into());
         };
         let outcome = Outcome {
             started: &done.started,
@@ -305,14 +336,29 @@ impl Job {
     }
 }
 
+/// The trace of a build that has ended, out of what is left of the house that it went through. Its spans are left out
+/// where only figures are wanted.
+async fn read_from(
+    done: &Done,
+    remains: &Remains,
+    only_figures: bool,
+    full: bool,
+) -> anyhow::Result<Option<TraceRead>> {
+    let (stores, trace_id) = (remains.stores(), done.started.trace_id);
+    let Some(overview) = stores.overview(trace_id).await? else {
+        return Ok(None);
+    };
+    let trace = match only_figures {
+        true => Trace::default(),
+        false => stores.trace(trace_id, outcome::limit(full)).await?,
+    };
+    Ok(Some(TraceRead { overview, trace }))
+}
+
 /// Whether a build was refused because the project has one that has not ended.
 fn is_busy(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<ApiError>();
     refused.and_then(ApiError::code) == Some("build_running")
-}
-
-fn interrupted() -> anyhow::Error {
-    Failure::new(exit::INTERRUPTED, "interrupted").into()
 }
 
 /// The broker beside a server: the one that was named, the lock file's, or that of its runners; else the one

@@ -7,12 +7,15 @@ use hopline_wire::secret::Secret;
 
 use super::credentials::{Credentials, Peer};
 use crate::api::ApiClient;
-use crate::data::{DataFolder, Holder};
+use crate::data::{DataError, DataFolder, Guest, Hold, Holder};
 use crate::exit::{self, Failure};
 use crate::settings::Settings;
 
-/// How long a Hopline that is starting is waited for.
-const STARTING: Duration = Duration::from_secs(10);
+/// How long a Hopline that is starting or ending is waited for.
+const CHANGING: Duration = Duration::from_secs(10);
+
+/// How long one that reads the folder is waited for.
+const LOOKING: Duration = Duration::from_secs(30);
 
 /// How often its lock file is looked at meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -25,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) runner_secret: Result<Secret, Failure>,
     /// The broker beside it, where the lock file names one.
     pub(crate) broker: Option<SocketAddr>,
+    /// Keeps the server from ending with its own build, where it was found by the lock file.
+    pub(crate) guest: Option<Guest>,
 }
 
 /// The server to talk to, if there is one: the one that was named, else the one that holds the data folder.
@@ -40,12 +45,13 @@ pub(crate) async fn find(settings: &Settings) -> anyhow::Result<Option<Target>> 
         )?));
     }
     let data = DataFolder::at(settings.data_folder());
-    let Some((server, holder)) = running(&data).await? else {
+    let Some((server, holder, guest)) = running(&data).await? else {
         return Ok(None);
     };
     let base = format!("http://{}", reachable(server));
     let mut target = target(settings, &base, Peer::Found)?;
     target.broker = holder.broker.map(reachable);
+    target.guest = Some(guest);
     Ok(Some(target))
 }
 
@@ -75,29 +81,55 @@ fn target(settings: &Settings, base: &str, server: Peer<'_>) -> anyhow::Result<T
         api: ApiClient::new(base, credentials.admin(server)?)?,
         runner_secret: credentials.runner(broker),
         broker: None,
+        guest: None,
     })
 }
 
-/// Who holds the folder, once its server listens.
-async fn running(data: &DataFolder) -> anyhow::Result<Option<(SocketAddr, Holder)>> {
-    let deadline = Instant::now() + STARTING;
+/// Who holds the folder, once its server listens, and the place of a guest there.
+async fn running(data: &DataFolder) -> anyhow::Result<Option<(SocketAddr, Holder, Guest)>> {
+    let begun = Instant::now();
     loop {
         let Some(holder) = data.holder()? else {
             return Ok(None);
         };
-        if let Some(server) = holder.server {
-            return Ok(Some((server, holder)));
+        if let Some(server) = holder.server
+            && let Some(guest) = data.enter()
+            // It may have left between the two.
+            && data.holder()?.as_ref() == Some(&holder)
+        {
+            return Ok(Some((server, holder, guest)));
         }
-        if Instant::now() >= deadline {
+        let (patience, does) = match holder.server {
+            _ if holder.looks => (LOOKING, "reading it"),
+            None => (CHANGING, "starting"),
+            Some(_) => (CHANGING, "ending"),
+        };
+        if begun.elapsed() >= patience {
             let told = format!(
-                "the Hopline that holds {} (pid {}) has been starting for {} s",
+                "the Hopline that holds {} (pid {}) has been {does} for {} s",
                 data.path().display(),
                 holder.pid,
-                STARTING.as_secs(),
+                patience.as_secs(),
             );
             return Err(Failure::new(exit::UNAVAILABLE, told).into());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Takes the data folder, once whoever only reads it has done so.
+///
+/// # Errors
+/// As [`DataFolder::hold`].
+pub(crate) async fn take(data: &DataFolder) -> Result<Hold, DataError> {
+    let begun = Instant::now();
+    loop {
+        match data.hold() {
+            Err(DataError::LookedAt { .. }) if begun.elapsed() < LOOKING => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            taken => return taken,
+        }
     }
 }
 

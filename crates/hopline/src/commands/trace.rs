@@ -7,6 +7,7 @@ use hopline_wire::TraceId;
 
 use super::look::Look;
 use super::outcome::{self, TraceRead};
+use super::spool::Spool;
 use crate::cli::Context;
 use crate::cli::args::TraceArgs;
 use crate::exit::{self, Failure};
@@ -18,13 +19,33 @@ const LAST: &str = "last";
 /// Shows a trace.
 pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<ExitCode> {
     let look = Look::open(&context.settings).await?;
-    let shown = show(&look, &args, context.out).await;
+    let read = read(&look, &args).await;
     look.close().await;
-    shown.map(|()| ExitCode::SUCCESS)
+    match read? {
+        Read::Trace(trace_id, read) => print(trace_id, &read, args.full, context.out)?,
+        Read::Spool(spool) => {
+            let mut out = BufWriter::new(std::io::stdout());
+            spool.pour(&mut out)?;
+            writeln!(out)?;
+            out.flush()?;
+        }
+        Read::Printed => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn show(look: &Look, args: &TraceArgs, style: Style) -> anyhow::Result<()> {
-    let trace_id = match args.id.parse::<TraceId>() {
+/// A trace that was looked at.
+enum Read {
+    /// To be shown to people.
+    Trace(TraceId, TraceRead),
+    /// As OTLP in JSON.
+    Spool(Spool),
+    /// Likewise, and written out already: nobody had to wait for that.
+    Printed,
+}
+
+async fn read(look: &Look, args: &TraceArgs) -> anyhow::Result<Read> {
+    let trace_id = match args.id.to_ascii_lowercase().parse::<TraceId>() {
         Ok(trace_id) => trace_id,
         Err(_) => trace_of_build(look, &args.id).await?,
     };
@@ -35,15 +56,18 @@ async fn show(look: &Look, args: &TraceArgs, style: Style) -> anyhow::Result<()>
     };
     let overview = look.overview(trace_id).await?.ok_or_else(none)?;
     if args.json {
+        if let Some(mut spool) = look.spool() {
+            look.copy_trace(trace_id, &mut spool).await?;
+            return Ok(Read::Spool(spool));
+        }
         let mut out = BufWriter::new(std::io::stdout());
         look.copy_trace(trace_id, &mut out).await?;
         writeln!(out)?;
         out.flush()?;
-        return Ok(());
+        return Ok(Read::Printed);
     }
     let trace = look.trace(trace_id, outcome::limit(args.full)).await?;
-    print(trace_id, &TraceRead { overview, trace }, args.full, style)?;
-    Ok(())
+    Ok(Read::Trace(trace_id, TraceRead { overview, trace }))
 }
 
 async fn trace_of_build(look: &Look, id: &str) -> anyhow::Result<TraceId> {

@@ -1,14 +1,16 @@
 //! `hopline up`: all parts in one process, until it is told to end.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use hopline_runner::workspace::Workspace;
 
+use super::apart::ready;
 use super::known::known_to_server;
-use super::signals;
+use super::signals::EndSignals;
+use super::target;
 use crate::api::ApiClient;
 use crate::cli::Context;
+use crate::cli::args::ReadyFlags;
 use crate::data::DataFolder;
 use crate::parts::house::{House, Listen};
 use crate::parts::left;
@@ -19,10 +21,10 @@ use crate::parts::{Deadlines, within};
 const RUNNER: &str = "local";
 
 /// Runs everything.
-pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
+pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
     let data = DataFolder::at(settings.data_folder());
-    let hold = data.hold()?;
+    let hold = target::take(&data).await?;
     let listen = Listen {
         server: settings.listen,
         broker: Some(settings.broker_listen),
@@ -46,43 +48,51 @@ pub(crate) async fn up(context: Context) -> anyhow::Result<ExitCode> {
         }
     };
     // A signal that comes while the runner connects ends all of it in order too.
+    let mut signals = EndSignals::listen()?;
+    let broker_url = house.broker_url().unwrap_or_default();
     let api = ApiClient::new(&house.server_url(), house.secrets.admin.clone())?;
     let known = tokio::select! {
-        known = known_to_server(&api, name, &runner) => known,
-        wanted = signals::end_wanted() => {
-            wanted?;
-            return end(house, &runner).await;
-        }
+        known = known_to_server(&api, name, &runner, &broker_url) => known,
+        () = signals.next() => return end(house, &runner, &mut signals).await,
     };
     if let Err(error) = known {
-        end(house, &runner).await?;
+        end(house, &runner, &mut signals).await?;
         return Err(error);
     }
-    let broker_url = house.broker_url().unwrap_or_default();
-    left::deliver(
+    let left = left::deliver(
         settings,
         &broker_url,
         &house.secrets.runner,
         &house.telemetry,
-    )
-    .await;
-    let told = format!(
-        "Hopline {}\n  server   {}\n  broker   {}\n  runner   {name}, its projects in {}\n  data     {}\n  sign in  {}  (once, within an hour)\nready",
-        env!("CARGO_PKG_VERSION"),
-        house.server_url(),
-        house.broker_url().unwrap_or_default(),
-        projects.display(),
-        data.path().display(),
-        house.server_side.server.one_time_link(),
     );
-    writeln!(std::io::stdout(), "{told}")?;
-    signals::end_wanted().await?;
-    end(house, &runner).await
+    tokio::select! {
+        () = left => {}
+        () = signals.next() => return end(house, &runner, &mut signals).await,
+    }
+    let link = house.server_side.server.one_time_link();
+    let facts = [
+        ("server", house.server_url()),
+        ("broker", broker_url),
+        ("runner", name.to_owned()),
+        ("projects", projects.display().to_string()),
+        ("data", data.path().display().to_string()),
+        ("signIn", link),
+    ];
+    ready(&shown, &facts)?;
+    signals.next().await;
+    end(house, &runner, &mut signals).await
 }
 
-async fn end(house: House, runner: &hopline_runner::Handle) -> anyhow::Result<ExitCode> {
+async fn end(
+    house: House,
+    runner: &hopline_runner::Handle,
+    signals: &mut EndSignals,
+) -> anyhow::Result<ExitCode> {
     let deadlines = Deadlines::USUAL;
-    runner.shutdown(within(deadlines.intake)).await;
-    house.close(deadlines).await.close().await;
+    let stop = async {
+        runner.shutdown(within(deadlines.intake)).await;
+        house.close(deadlines).await.close().await;
+    };
+    signals.while_stopping(stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,17 @@ pub(crate) enum DataError {
         /// Who has it.
         holder: Holder,
     },
+    /// Another command reads it.
+    #[error(
+        "take the data folder {path}: another hopline (pid {pid}) has been reading it for long: wait for its end, or end it",
+        pid = .holder.pid, path = .path.display()
+    )]
+    LookedAt {
+        /// The folder.
+        path: PathBuf,
+        /// Who reads it.
+        holder: Holder,
+    },
     /// It cannot be written.
     #[error("write the data folder {path}: it cannot be written: name another with --data", path = .path.display())]
     CannotWrite {
@@ -58,6 +69,14 @@ pub(crate) enum DataError {
 }
 
 impl DataError {
+    pub(super) fn held(path: &Path, holder: Holder) -> Self {
+        let path = path.to_owned();
+        match holder.looks {
+            true => Self::LookedAt { path, holder },
+            false => Self::Held { path, holder },
+        }
+    }
+
     pub(super) fn cannot_write(path: &Path, source: io::Error) -> Self {
         Self::CannotWrite {
             path: path.to_owned(),
@@ -75,7 +94,7 @@ impl DataError {
     /// The program's exit code.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Held { .. } => exit::TAKEN,
+            Self::Held { .. } | Self::LookedAt { .. } => exit::TAKEN,
             Self::CannotWrite { .. } => exit::CANNOT_WRITE,
             Self::Read { .. } | Self::Open { .. } | Self::Malformed { .. } => exit::FORBIDDEN,
         }

@@ -19,6 +19,9 @@ use super::DataError;
 /// The file's name.
 pub(super) const FILE: &str = "lock";
 
+/// The file that those have locked, together, who use the holder's server: see [`Hold::close_door`].
+const GUESTS: &str = "guests";
+
 /// For how long a lock is tried. Whoever reads a stale file has it locked for an instant.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -35,6 +38,9 @@ pub(crate) struct Holder {
     /// Where its broker listens; none while it starts, or if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) broker: Option<SocketAddr>,
+    /// Whether it only reads the folder: it will have no server, and is soon gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) looks: bool,
 }
 
 impl Holder {
@@ -51,35 +57,35 @@ pub(crate) struct Hold {
     file: File,
     folder: PathBuf,
     holder: Holder,
+    /// Locked for this process alone, once no guest may come any more. Freed after `file`.
+    _door: Option<File>,
+}
+
+/// Someone who uses the holder's server. While there is one, the holder's door stays open.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    _file: Option<File>,
 }
 
 impl Hold {
-    pub(super) fn take(folder: &Path) -> Result<Self, DataError> {
+    pub(super) fn take(folder: &Path, looks: bool) -> Result<Self, DataError> {
         let path = folder.join(FILE);
         let failed = |source| DataError::cannot_write(folder, source);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        let file = open(&path).map_err(failed)?;
         let deadline = Instant::now() + PATIENCE;
         while !try_lock(&file).map_err(failed)? {
             if Instant::now() >= deadline {
-                let unknown = || Holder::of(0);
-                return Err(DataError::Held {
-                    path: folder.to_owned(),
-                    holder: read(&file).ok().flatten().unwrap_or_else(unknown),
-                });
+                let holder = read(&file).ok().flatten();
+                let holder = holder.unwrap_or_else(|| Holder::of(0, false));
+                return Err(DataError::held(folder, holder));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         let hold = Self {
             file,
             folder: folder.to_owned(),
-            holder: Holder::of(std::process::id()),
+            holder: Holder::of(std::process::id(), looks),
+            _door: None,
         };
         hold.write(&hold.holder)?;
         Ok(hold)
@@ -97,6 +103,21 @@ impl Hold {
         self.holder.server = Some(server);
         self.holder.broker = broker;
         self.write(&self.holder)
+    }
+
+    /// Lets no guest in any more, if none is there: false if one is. From the answer true on, whoever finds the
+    /// holder by the lock file waits until it has gone.
+    ///
+    /// # Errors
+    /// [`DataError::CannotWrite`].
+    pub(crate) fn close_door(&mut self) -> Result<bool, DataError> {
+        let failed = |source| DataError::cannot_write(&self.folder, source);
+        let door = open(&self.folder.join(GUESTS)).map_err(failed)?;
+        let closed = try_lock(&door).map_err(failed)?;
+        if closed {
+            self._door = Some(door);
+        }
+        Ok(closed)
     }
 
     fn write(&self, holder: &Holder) -> Result<(), DataError> {
@@ -125,12 +146,13 @@ impl Drop for Hold {
 }
 
 impl Holder {
-    fn of(pid: u32) -> Self {
+    fn of(pid: u32, looks: bool) -> Self {
         Self {
             pid,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             server: None,
             broker: None,
+            looks,
         }
     }
 }
@@ -152,6 +174,29 @@ pub(super) fn holder(folder: &Path) -> Result<Option<Holder>, DataError> {
         Err(TryLockError::WouldBlock) => Ok(Some(holder)),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Enters as a guest of the folder's holder; none if its door is closed. Who has entered must look once more whether
+/// the holder is still there.
+pub(super) fn enter(folder: &Path) -> Option<Guest> {
+    // Who may not write there can use the server all the same, only without its waiting for them.
+    let Ok(file) = open(&folder.join(GUESTS)) else {
+        return Some(Guest { _file: None });
+    };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => None,
+        Ok(()) | Err(TryLockError::Error(_)) => Some(Guest { _file: Some(file) }),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 fn is_absence(error: &io::Error) -> bool {
@@ -209,10 +254,40 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_with_guests_keeps_its_door_open_and_a_closed_one_lets_nobody_in() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::at(temporary.path());
+        let mut hold = folder.hold().unwrap();
+        let guests = [folder.enter().unwrap(), folder.enter().unwrap()];
+        for guest in guests {
+            assert!(!hold.close_door().unwrap());
+            drop(guest);
+        }
+        assert!(hold.close_door().unwrap());
+        assert!(folder.enter().is_none());
+        drop(hold);
+        assert!(folder.enter().is_some());
+    }
+
+    #[test]
+    fn who_only_looks_is_told_from_who_stays() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::at(temporary.path());
+        let hold = folder.hold_to_look().unwrap();
+        assert!(folder.holder().unwrap().unwrap().looks);
+        let refused = folder.hold().unwrap_err();
+        assert!(matches!(refused, DataError::LookedAt { .. }), "{refused}");
+        drop(hold);
+        let hold = folder.hold().unwrap();
+        assert!(!folder.holder().unwrap().unwrap().looks);
+        drop(hold);
+    }
+
+    #[test]
     fn the_words_of_a_dead_holder_count_for_nothing() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = DataFolder::at(temporary.path());
-        let mut stale = Holder::of(1);
+        let mut stale = Holder::of(1, false);
         stale.server = Some("127.0.0.1:65535".parse().unwrap());
         let text = serde_json::to_string(&stale).unwrap();
         std::fs::write(temporary.path().join(FILE), text).unwrap();

@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/hopline.db   the rows                    DIR/secrets  the credentials, mode 0600
 //! DIR/traces/log/  the spans                   DIR/lock     who holds the folder, and where to reach it
-//! DIR/projects/    the runner's projects
+//! DIR/projects/    the runner's projects   DIR/guests   locked by those who use the holder's server
 //! ```
 //!
 //! One Hopline at a time holds a folder; others on the machine find it by the lock file and talk to it
@@ -19,7 +19,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) use error::DataError;
-pub(crate) use lock::{Hold, Holder};
+pub(crate) use lock::{Guest, Hold, Holder};
 pub(crate) use secrets::Secrets;
 
 /// A data folder, there or not.
@@ -56,10 +56,26 @@ impl DataFolder {
     /// Takes the folder for this process.
     ///
     /// # Errors
-    /// [`DataError::Held`] if another process has it, [`DataError::CannotWrite`] if it cannot be written.
+    /// [`DataError::Held`] or [`DataError::LookedAt`] if another process has it, [`DataError::CannotWrite`] if it
+    /// cannot be written.
     pub(crate) fn hold(&self) -> Result<Hold, DataError> {
         self.create()?;
-        Hold::take(&self.path)
+        Hold::take(&self.path, false)
+    }
+
+    /// Takes the folder for as long as it takes to read something: others wait for that.
+    ///
+    /// # Errors
+    /// As [`DataFolder::hold`].
+    pub(crate) fn hold_to_look(&self) -> Result<Hold, DataError> {
+        self.create()?;
+        Hold::take(&self.path, true)
+    }
+
+    /// Enters as a guest of whoever holds the folder, so that its server stays for as long; none if it is leaving.
+    /// Who has entered must ask [`DataFolder::holder`] once more.
+    pub(crate) fn enter(&self) -> Option<Guest> {
+        lock::enter(&self.path)
     }
 
     /// Who holds the folder, if anyone does.

@@ -4,11 +4,10 @@ mod picture;
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use crate::api::live::LiveBuild;
 use crate::api::types::{Build, Started};
 use crate::api::{ApiClient, ApiError};
+use crate::commands::signals::Wishes;
 use crate::render::progress::Progress;
 use picture::Picture;
 
@@ -59,25 +58,43 @@ pub(crate) async fn follow(
     api: &ApiClient,
     project_id: &str,
     started: &Started,
-    wishes: &mut mpsc::Receiver<Wish>,
+    wishes: &mut Wishes,
+    progress: &mut Progress,
+) -> Result<Followed, ApiError> {
+    // Whatever the server takes long to answer, its user need not wait.
+    let mut leaving = wishes.clone();
+    let to_end = follow_to_end(api, project_id, started, wishes, progress);
+    let followed = tokio::select! {
+        followed = to_end => Some(followed),
+        () = leaving.leave() => None,
+    };
+    followed.unwrap_or_else(|| {
+        *wishes = leaving;
+        Ok(Followed::Left)
+    })
+}
+
+async fn follow_to_end(
+    api: &ApiClient,
+    project_id: &str,
+    started: &Started,
+    wishes: &mut Wishes,
     progress: &mut Progress,
 ) -> Result<Followed, ApiError> {
     let mut live = LiveBuild::follow(api, project_id, &started.session_id).await?;
     let mut picture = Picture::default();
-    let mut wishing = true;
     let mut cancelled = false;
     loop {
         let ended_for_now = picture.has_ended();
         tokio::select! {
             updates = live.next() => picture.apply(updates?, progress),
-            wish = wishes.recv(), if wishing => match wish {
-                Some(Wish::Cancel) => {
+            wish = wishes.next() => match wish {
+                Wish::Cancel => {
                     progress.note("cancelling the build; once more to stop at once");
                     api.cancel_build(&started.session_id).await?;
                     cancelled = true;
                 }
-                Some(Wish::Leave) => return Ok(Followed::Left),
-                None => wishing = false,
+                Wish::Leave => return Ok(Followed::Left),
             },
             () = tokio::time::sleep(ASK_AGAIN), if ended_for_now => {}
         }

@@ -12,7 +12,7 @@ use super::stores::Stores;
 use super::telemetry::Telemetry;
 use super::{Deadlines, broker, figures, server, within};
 use crate::commands::credentials::check_servers_broker;
-use crate::data::{DataFolder, Hold, Secrets};
+use crate::data::{DataError, DataFolder, Hold, Secrets};
 use crate::settings::Settings;
 
 /// Where the parts are to listen.
@@ -81,6 +81,14 @@ impl House {
             broker,
             hold,
         })
+    }
+
+    /// Lets nobody find the server any more, unless someone uses it who has found it by the lock file: false then.
+    ///
+    /// # Errors
+    /// If the data folder cannot be written.
+    pub(crate) fn close_door(&mut self) -> Result<bool, DataError> {
+        self.hold.close_door()
     }
 
     /// The server's address, as processes on this machine reach it.
