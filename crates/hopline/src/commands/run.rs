@@ -242,7 +242,8 @@ impl Job {
         telemetry: &Telemetry,
     ) -> anyhow::Result<Done> {
         let settings = &self.context.settings;
-        let left = left::deliver(settings, broker_url, &secret, telemetry);
+        let outboxes = left::outboxes(settings);
+        let left = left::deliver(settings, &outboxes, broker_url, &secret, telemetry);
         self.wishes.or_interrupted(left).await?;
         let project = api.find_or_create_project(&self.project);
         let project = self.wishes.or_interrupted(project).await??;
@@ -253,7 +254,7 @@ impl Job {
             secret,
             workspace: workspace.with_project(&project.slug, &self.context.current),
             alone: false,
-            outboxes: settings.outboxes_path(),
+            outboxes: outboxes.clone(),
         };
         let runner = runner::start(settings, identity, telemetry).await?;
         let done = self.with_runner(api, project, &runner, broker_url).await;
@@ -267,7 +268,7 @@ impl Job {
         let stopping = runner.shutdown(within(deadlines.intake));
         let report = self.wishes.or_interrupted(stopping).await?;
         if report.events_waiting == 0 {
-            left::remove(&self.context.settings.outboxes_path(), &self.runner_id);
+            left::remove(&outboxes, &self.runner_id);
         }
         done
     }

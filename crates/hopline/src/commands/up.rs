@@ -31,6 +31,7 @@ pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<Ex
     };
     let house = House::start(settings, &data, hold, listen).await?;
     let projects = settings.projects_path();
+    let outboxes = settings.outboxes_path();
     let name = settings.runner_id.as_deref().unwrap_or(RUNNER);
     let identity = Identity {
         id: name,
@@ -38,7 +39,7 @@ pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<Ex
         secret: house.secrets.runner.clone(),
         workspace: Workspace::new(&projects),
         alone: false,
-        outboxes: settings.outboxes_path(),
+        outboxes: outboxes.clone(),
     };
     let runner = match runner::start(settings, identity, &house.telemetry).await {
         Ok(runner) => runner,
@@ -61,6 +62,7 @@ pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<Ex
     }
     let left = left::deliver(
         settings,
+        &outboxes,
         &broker_url,
         &house.secrets.runner,
         &house.telemetry,

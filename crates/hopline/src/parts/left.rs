@@ -18,12 +18,24 @@ use crate::settings::Settings;
 const PREFIX: &str = "run-";
 
 /// How long what is left of one runner may take to be settled.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A name for a runner of one build.
 pub(crate) fn name() -> String {
     let id = uuid::Uuid::new_v4().simple();
     format!("{PREFIX}{}-{id}", runner::machine_name())
+}
+
+/// The folder of their outboxes: what is in these belongs to the server that they go through, and where that one was named
+/// it is not the data folder's.
+pub(crate) fn outboxes(settings: &Settings) -> PathBuf {
+    match &settings.server {
+        None => settings.outboxes_path(),
+        Some(server) => {
+            let elsewhere = settings.data_folder().join("outbox-elsewhere");
+            folder_of(&elsewhere, server.as_str())
+        }
+    }
 }
 
 /// Removes the outbox of a runner of one build that has ended with everything settled.
@@ -34,22 +46,22 @@ pub(crate) fn remove(outboxes: &Path, id: &str) {
     }
 }
 
-/// Sends what runners of one build whose processes died have left on this data folder. What cannot be sent now stays.
+/// Sends what runners of one build whose processes died have left among these outboxes. What cannot be sent now stays.
 pub(crate) async fn deliver(
     settings: &Settings,
+    outboxes: &Path,
     broker_url: &str,
     secret: &Secret,
     telemetry: &Telemetry,
 ) {
-    let outboxes = settings.outboxes_path();
-    for id in left(&outboxes) {
+    for id in left(outboxes) {
         let identity = Identity {
             id: &id,
             broker_url,
             secret: secret.clone(),
             workspace: Workspace::new(settings.projects_path()),
             alone: false,
-            outboxes: outboxes.clone(),
+            outboxes: outboxes.to_owned(),
         };
         if let Err(error) = deliver_one(settings, identity, telemetry).await {
             // Most often its process lives, and it is none of ours.
@@ -69,9 +81,14 @@ async fn deliver_one(
     let (id, outboxes) = (identity.id.to_owned(), identity.outboxes.clone());
     let runner = runner::start(settings, identity, telemetry).await?;
     tracing::info!(runner = id, "sending what a killed run has left");
-    let settled = tokio::time::timeout(PATIENCE, runner.settled()).await;
-    let report = runner.shutdown(within(Duration::from_secs(1))).await;
-    settled.context("the events are not settled in time")?;
+    let sent = async {
+        runner.connected().await;
+        runner.settled().await;
+    };
+    let sent = tokio::time::timeout(PATIENCE, sent).await;
+    // What was being carried out may only now be told to have ended.
+    let report = runner.shutdown(within(PATIENCE)).await;
+    sent.context("the events are not settled in time")?;
     if report.events_waiting == 0 {
         remove(&outboxes, &id);
     }
