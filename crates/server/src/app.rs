@@ -18,6 +18,7 @@ use crate::hosts::Hosts;
 use crate::live::{Hub, Snapshots};
 use crate::metrics::Counters;
 use crate::options::Options;
+use crate::traces::SpanRoom;
 
 /// The server's parts, shared by all handlers.
 pub(crate) struct App {
@@ -39,8 +40,8 @@ pub(crate) struct App {
     pub(crate) snapshots: Snapshots,
     /// One permit for each byte of events that may be on its way through the server.
     pub(crate) ingest_room: Arc<Semaphore>,
-    /// One permit for each request with spans that may be worked on.
-    pub(crate) span_requests: Arc<Semaphore>,
+    /// The memory that requests with spans share.
+    pub(crate) span_room: SpanRoom,
     /// One permit for each trace whose spans may be read.
     pub(crate) trace_reads: Arc<Semaphore>,
     /// One permit for each trace that may be summed up.

@@ -24,12 +24,10 @@ use crate::live::{Hub, Snapshots};
 use crate::metrics::Counters;
 use crate::openapi;
 use crate::options::{Options, Parts};
+use crate::traces::SpanRoom;
 
 /// The largest body of a request that is neither events nor spans, in bytes.
 const MAX_BODY: usize = 4 << 20;
-
-/// How many requests with spans are worked on at once.
-const SPAN_REQUESTS: usize = 8;
 
 /// How many traces are read at once, each of which takes memory for its limit of spans.
 const TRACE_READS: usize = 2;
@@ -141,7 +139,7 @@ fn app(
         ingest_room: Arc::new(Semaphore::new(
             options.ingest_bytes.min(Semaphore::MAX_PERMITS),
         )),
-        span_requests: Arc::new(Semaphore::new(SPAN_REQUESTS)),
+        span_room: SpanRoom::default(),
         trace_reads: Arc::new(Semaphore::new(TRACE_READS)),
         trace_summaries: Arc::new(Semaphore::new(TRACE_SUMMARIES)),
         tasks,

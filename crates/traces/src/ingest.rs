@@ -3,7 +3,7 @@
 //!
 //! Nothing here knows HTTP: content type, encoding and body come in, spans or an error with its status go
 //! out. What is bounded: the body as it came, the body decompressed (while it is), the number of spans and
-//! of their parts (before memory is set aside for them), and each single span.
+//! of their parts and the memory that all takes (before it is set aside), and each single span.
 
 use std::io::Read;
 
@@ -14,6 +14,8 @@ use hopline_wire::text;
 use prost::Message;
 
 mod measure;
+
+use measure::Counted;
 
 #[cfg(test)]
 mod tests;
@@ -29,18 +31,21 @@ pub struct Limits {
     pub span_bytes: usize,
     /// The spans, and the groups that they come in.
     pub spans: usize,
-    /// The attributes, events, links and list items, all together; in JSON, all objects.
+    /// The attributes, events, links and list items, all together.
     pub parts: usize,
+    /// What all of it takes in memory while it is decoded, beside the body as it came: about so many bytes.
+    pub memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             compressed_bytes: 20 << 20,
-            bytes: 100 << 20,
+            bytes: 64 << 20,
             span_bytes: 1 << 20,
             spans: 100_000,
             parts: 1_000_000,
+            memory: 224 << 20,
         }
     }
 }
@@ -113,6 +118,15 @@ pub enum IngestError {
         /// The limit that they exceed.
         limit: usize,
     },
+    /// The body takes more memory than one may.
+    #[error("the body takes more than {limit} bytes of memory; send it in several requests")]
+    TooMuch {
+        /// The limit that it exceeds.
+        limit: usize,
+    },
+    /// Others have the memory just now.
+    #[error("others send many spans just now: try again")]
+    NoRoom,
     /// The body is not in the encoding that it is said to be in.
     #[error("the body is no gzip: {0}")]
     Gzip(#[source] std::io::Error),
@@ -125,12 +139,13 @@ pub enum IngestError {
 }
 
 impl IngestError {
-    /// The HTTP status that says the same. None of these is worth another try.
+    /// The HTTP status that says the same. None of these is worth another try, but for 429.
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
             Self::ContentType | Self::ContentEncoding => 415,
-            Self::TooLarge { .. } | Self::TooMany { .. } => 413,
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => 413,
+            Self::NoRoom => 429,
             Self::Gzip(_) | Self::Malformed(_) | Self::Protobuf(_) => 400,
         }
     }
@@ -141,13 +156,17 @@ impl IngestError {
         match self {
             Self::ContentType => "unsupported_content_type",
             Self::ContentEncoding => "unsupported_content_encoding",
-            Self::TooLarge { .. } | Self::TooMany { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => "too_large",
+            Self::NoRoom => "overloaded",
             Self::Gzip(_) | Self::Malformed(_) | Self::Protobuf(_) => "malformed",
         }
     }
 }
 
 /// Reads the body of a `POST /v1/traces`, with the values of its `Content-Type` and `Content-Encoding`.
+///
+/// `room` is asked, before memory is set aside, whether so many bytes more may be; whoever calls knows what
+/// others take at the same time. What it was asked for is free once the spans are gone.
 ///
 /// # Errors
 /// If nothing of it can be taken.
@@ -156,6 +175,7 @@ pub fn decode_otlp(
     content_encoding: Option<&str>,
     body: &[u8],
     limits: &Limits,
+    room: &dyn Fn(usize) -> bool,
 ) -> Result<Decoded, IngestError> {
     let format = content_type
         .and_then(Format::of_content_type)
@@ -164,12 +184,13 @@ pub fn decode_otlp(
         let limit = limits.compressed_bytes;
         return Err(IngestError::TooLarge { limit });
     }
+    let counted = Counted::new(limits, room);
     let encoding = content_encoding.unwrap_or_default().trim();
     let unpacked;
     let body = if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
         body
     } else if encoding.eq_ignore_ascii_case("gzip") {
-        unpacked = gunzip(body, limits.bytes)?;
+        unpacked = gunzip(body, limits.bytes, &counted)?;
         &unpacked
     } else {
         return Err(IngestError::ContentEncoding);
@@ -179,14 +200,8 @@ pub fn decode_otlp(
         return Err(IngestError::TooLarge { limit });
     }
     let mut request = match format {
-        Format::Protobuf => {
-            measure::protobuf(body, limits)?;
-            otlp::decode(body)?
-        }
-        Format::Json => {
-            measure::json(body, limits)?;
-            otlp::decode_json(body)?
-        }
+        Format::Protobuf => counted.protobuf(body)?,
+        Format::Json => counted.json(body)?,
     };
     let mut too_large = 0;
     if body.len() > limits.span_bytes {
@@ -204,17 +219,36 @@ pub fn decode_otlp(
     })
 }
 
+/// How much is decompressed at once.
+const CHUNK: usize = 1 << 20;
+
 /// Decompresses, and stops as soon as there is more than `limit`.
-fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, IngestError> {
-    let mut unpacked = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
-    let mut bounded = MultiGzDecoder::new(body).take(limit as u64 + 1);
-    bounded
-        .read_to_end(&mut unpacked)
-        .map_err(IngestError::Gzip)?;
-    if unpacked.len() > limit {
-        return Err(IngestError::TooLarge { limit });
+fn gunzip(body: &[u8], limit: usize, counted: &Counted<'_>) -> Result<Vec<u8>, IngestError> {
+    let mut unpacked = Vec::new();
+    let mut packed = MultiGzDecoder::new(body);
+    let mut least = body.len().clamp(1 << 10, CHUNK);
+    loop {
+        let room = unpacked.capacity() - unpacked.len();
+        if room == 0 {
+            // It grows as it would by itself, but asks first.
+            let more = least.max(unpacked.len()).min(limit + 1 - unpacked.len());
+            counted.memory(more)?;
+            unpacked.reserve_exact(more);
+            continue;
+        }
+        let read = packed
+            .by_ref()
+            .take(room as u64)
+            .read_to_end(&mut unpacked)
+            .map_err(IngestError::Gzip)?;
+        if unpacked.len() > limit {
+            return Err(IngestError::TooLarge { limit });
+        }
+        if read < room {
+            return Ok(unpacked);
+        }
+        least = CHUNK;
     }
-    Ok(unpacked)
 }
 
 /// Removes the spans that are larger than `limit`, and says how many they were.

@@ -26,7 +26,7 @@ mod to_request;
 mod tests;
 
 pub use from_request::from_request;
-pub use json::{JsonDocument, decode_json, encode_json};
+pub use json::{JsonDocument, decode_json, decode_json_counted, encode_json};
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
 };
@@ -53,6 +53,17 @@ pub mod kept {
     pub const DROPPED_EVENTS: &str = "otel.dropped_events_count";
     /// Of a span: how many links its maker left out.
     pub const DROPPED_LINKS: &str = "otel.dropped_links_count";
+}
+
+/// What the lists of a request hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// The spans of a resource, or of a scope.
+    Group,
+    /// A span.
+    Span,
+    /// An attribute, event, link, or a member of a list or a map.
+    Part,
 }
 
 /// Why a span, or a link of it, could not be taken.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use hopline_traces::ingest::{Decoded, Format, Limits, decode_otlp, error_respons
 use hopline_traces::{Durability, TracesError};
 use hopline_wire::otlp::{Refused, RefusedReason};
 
+use super::room::Taken;
 use crate::access::SpanRight;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
@@ -44,6 +45,7 @@ impl From<ApiError> for Refusal {
     responses((status = 200, description = "Stored; spans that were refused are counted in partialSuccess"),
               (status = 400, description = "The body is malformed"), (status = 413, description = "Too large"),
               (status = 415, description = "The content type or encoding is not known"),
+              (status = 429, description = "Others send many spans just now"),
               (status = 503, description = "The store cannot take spans just now")))]
 pub(crate) async fn take_spans(
     State(app): State<Arc<App>>,
@@ -59,16 +61,19 @@ pub(crate) async fn take_spans(
                 return Err(ApiError::forbidden("build_ended", "the key's build has ended").into());
             }
         }
-        let permit = Arc::clone(&app.span_requests)
-            .try_acquire_owned()
-            .map_err(|_| ApiError::overloaded("too many requests with spans are under way"))?;
+        let limit = Limits::default().compressed_bytes;
+        let announced = body
+            .size_hint()
+            .upper()
+            .and_then(|bytes| usize::try_from(bytes).ok());
+        let room = app.span_room.enter(announced.unwrap_or(limit).min(limit));
+        let overloaded = || ApiError::overloaded("others send many spans just now: try again");
+        let room = room.ok_or_else(overloaded)?;
         // Only now, so that nobody without a key has us hold a body.
         let body = receive(body).await?;
         let app = Arc::clone(&app);
-        let work = move || {
-            let _permit = permit;
-            store_spans(&app, right, &headers, &body)
-        };
+        // The room is held until the spans are stored.
+        let work = move || store_spans(&app, right, &headers, &body, &room);
         // Decoding takes a while, and the store waits for the disk.
         tokio::task::spawn_blocking(work)
             .await
@@ -87,6 +92,7 @@ fn store_spans(
     right: SpanRight,
     headers: &HeaderMap,
     body: &[u8],
+    room: &Taken,
 ) -> Result<(Format, Vec<u8>), Refusal> {
     let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let content_type = value(header::CONTENT_TYPE);
@@ -98,6 +104,7 @@ fn store_spans(
         value(header::CONTENT_ENCODING),
         body,
         &Limits::default(),
+        &|bytes| room.more(bytes),
     );
     let Decoded {
         mut spans,
@@ -154,7 +161,11 @@ impl IntoResponse for Refusal {
 }
 
 fn with_retry(status: StatusCode, mut response: Response) -> Response {
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    let passing = [
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    if passing.contains(&status) {
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }

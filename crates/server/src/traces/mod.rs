@@ -3,6 +3,8 @@
 mod body;
 mod ingest;
 mod look;
+mod room;
 
 pub(crate) use ingest::{__path_take_spans, take_spans};
 pub(crate) use look::{__path_get_trace, __path_list_traces, get_trace, list_traces};
+pub(crate) use room::SpanRoom;

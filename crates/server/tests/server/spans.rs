@@ -131,6 +131,28 @@ async fn a_builds_key_is_for_its_own_trace_and_ends_with_the_build() {
     );
 }
 
+#[tokio::test]
+async fn a_small_body_cannot_ask_for_more_spans_than_are_taken() {
+    let house = house().await;
+    let spans = ["{}"; 100_000].join(",");
+    let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#);
+    let (status, answer) = send(&house, INGEST, "application/json", body.into()).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large"))
+    );
+    // What it held of the room for spans is free again, for as much as is taken at once.
+    let one = span(TRACE, 1);
+    let numbered = |number: u64| Span {
+        span_id: SpanId::from_bytes(number.to_be_bytes()).unwrap(),
+        ..one.clone()
+    };
+    let spans: Vec<_> = (1..90_000).map(numbered).collect();
+    let body = encode(&to_request(&spans));
+    let (status, answer) = send(&house, INGEST, "application/x-protobuf", body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+}
+
 /// How many spans an answer in protobuf says were refused.
 fn opentelemetry_response(bytes: &[u8]) -> i64 {
     // partial_success is field 1 of the response.

@@ -1,12 +1,25 @@
-//! Counting what a body holds before it is decoded.
+//! Counting what a body holds, and asking for the memory that it takes, before that is set aside.
 //!
-//! Two bytes of protobuf, or three of JSON, make a message that takes hundreds in memory. So large bodies
-//! are walked over first, without setting anything aside; small ones cannot do harm, and are not.
+//! Two bytes of protobuf, or three of JSON, make a message that takes hundreds in memory. So bodies in
+//! protobuf are walked over first, without setting anything aside; those in JSON are counted while they are read.
+
+use std::cell::{Cell, RefCell};
+
+use hopline_wire::otlp::{self, ExportTraceServiceRequest, Item};
 
 use super::{IngestError, Limits};
 
-/// Bodies up to this many bytes are not counted.
-const HARMLESS: usize = 256 << 10;
+/// What a span takes, in bytes: as a message and as our own, in lists that are up to half empty.
+const SPAN: usize = 1_024;
+
+/// What an attribute or another part of a span takes, likewise; its texts are counted with the body.
+const PART: usize = 192;
+
+/// What a group takes, likewise.
+const GROUP: usize = 512;
+
+/// How many times the texts of a body are held beside it: as messages, then as they are stored.
+const COPIES: usize = 2;
 
 /// The most levels that are walked; prost stops at 100 too.
 const MAX_DEPTH: usize = 100;
@@ -56,44 +69,93 @@ impl Message {
             _ => return None,
         })
     }
+
+    const fn item(self) -> Item {
+        match self {
+            Self::ResourceSpans | Self::ScopeSpans => Item::Group,
+            Self::Span => Item::Span,
+            _ => Item::Part,
+        }
+    }
 }
 
-/// Checks the counts of a body in protobuf. What is malformed is left to the decoder to say.
-pub(super) fn protobuf(body: &[u8], limits: &Limits) -> Result<(), IngestError> {
-    if body.len() <= HARMLESS {
-        return Ok(());
-    }
-    let mut counted = Counted {
-        spans: 0,
-        parts: 0,
-        limits,
-    };
-    counted.walk(Message::Request, body, 0)
-}
-
-/// Checks the counts of a body in JSON: how many objects it can have at most.
-pub(super) fn json(body: &[u8], limits: &Limits) -> Result<(), IngestError> {
-    if body.len() <= HARMLESS {
-        return Ok(());
-    }
-    let objects = body.iter().filter(|byte| **byte == b'{').count();
-    if objects > limits.parts {
-        return Err(IngestError::TooMany {
-            what: "objects",
-            limit: limits.parts,
-        });
-    }
-    Ok(())
-}
-
-struct Counted<'a> {
-    spans: usize,
-    parts: usize,
+/// Counts what one request takes.
+pub(super) struct Counted<'a> {
     limits: &'a Limits,
+    room: &'a dyn Fn(usize) -> bool,
+    spans: Cell<usize>,
+    parts: Cell<usize>,
+    bytes: Cell<usize>,
+    /// Why no more is taken.
+    refusal: RefCell<Option<IngestError>>,
 }
 
-impl Counted<'_> {
-    fn walk(&mut self, message: Message, mut rest: &[u8], depth: usize) -> Result<(), IngestError> {
+impl<'a> Counted<'a> {
+    /// Nothing so far. `room` is asked for memory, in bytes.
+    pub(super) fn new(limits: &'a Limits, room: &'a dyn Fn(usize) -> bool) -> Self {
+        Self {
+            limits,
+            room,
+            spans: Cell::new(0),
+            parts: Cell::new(0),
+            bytes: Cell::new(0),
+            refusal: RefCell::new(None),
+        }
+    }
+
+    /// Takes so many more bytes of memory.
+    pub(super) fn memory(&self, bytes: usize) -> Result<(), IngestError> {
+        let all = self.bytes.get().saturating_add(bytes);
+        let limit = self.limits.memory;
+        if all > limit {
+            return Err(IngestError::TooMuch { limit });
+        }
+        if !(self.room)(bytes) {
+            return Err(IngestError::NoRoom);
+        }
+        self.bytes.set(all);
+        Ok(())
+    }
+
+    /// Takes one more item.
+    fn item(&self, item: Item) -> Result<(), IngestError> {
+        let (counter, limit, what, bytes) = match item {
+            Item::Group => (&self.spans, self.limits.spans, "spans", GROUP),
+            Item::Span => (&self.spans, self.limits.spans, "spans", SPAN),
+            Item::Part => (&self.parts, self.limits.parts, "attributes", PART),
+        };
+        counter.set(counter.get() + 1);
+        if counter.get() > limit {
+            return Err(IngestError::TooMany { what, limit });
+        }
+        self.memory(bytes)
+    }
+
+    /// Decodes a body in protobuf. What is malformed is left to the decoder to say.
+    pub(super) fn protobuf(&self, body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
+        self.memory(body.len().saturating_mul(COPIES))?;
+        self.walk(Message::Request, body, 0)?;
+        Ok(otlp::decode(body)?)
+    }
+
+    /// Decodes a body in JSON.
+    pub(super) fn json(&self, body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
+        self.memory(body.len().saturating_mul(COPIES))?;
+        let take = |item| match self.item(item) {
+            Ok(()) => true,
+            Err(error) => {
+                *self.refusal.borrow_mut() = Some(error);
+                false
+            }
+        };
+        let decoded = otlp::decode_json_counted(body, &take);
+        match self.refusal.take() {
+            Some(refusal) => Err(refusal),
+            None => Ok(decoded?),
+        }
+    }
+
+    fn walk(&self, message: Message, mut rest: &[u8], depth: usize) -> Result<(), IngestError> {
         if depth > MAX_DEPTH {
             return Err(IngestError::Protobuf("it is nested too deeply"));
         }
@@ -105,7 +167,7 @@ impl Counted<'_> {
                 2 => match number(&mut rest).and_then(|length| take(&mut rest, length)) {
                     Some(inner) => {
                         if let Some(inside) = message.in_field(tag >> 3) {
-                            self.count(inside)?;
+                            self.item(inside.item())?;
                             self.walk(inside, inner, depth + 1)?;
                         }
                         Some(())
@@ -119,20 +181,6 @@ impl Counted<'_> {
             if skipped.is_none() {
                 break;
             }
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, message: Message) -> Result<(), IngestError> {
-        let (counter, limit, what) = match message {
-            Message::ResourceSpans | Message::ScopeSpans | Message::Span => {
-                (&mut self.spans, self.limits.spans, "spans")
-            }
-            _ => (&mut self.parts, self.limits.parts, "attributes"),
-        };
-        *counter += 1;
-        if *counter > limit {
-            return Err(IngestError::TooMany { what, limit });
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ fn decode(
     encoding: Option<&str>,
     body: &[u8],
 ) -> Result<Decoded, IngestError> {
-    decode_otlp(content_type, encoding, body, &Limits::default())
+    decode_otlp(content_type, encoding, body, &Limits::default(), &|_| true)
 }
 
 #[test]
@@ -102,16 +102,22 @@ fn protobuf_and_json_come_in_plain_and_gzipped() {
 #[test]
 fn bad_bodies_get_the_right_status_and_a_clear_message() {
     let cut = gzip(b"{}")[..8].to_vec();
-    let bomb = gzip(&vec![0; (100 << 20) + 1]);
+    let bomb = gzip(&vec![0; (64 << 20) + 1]);
     assert!(bomb.len() < 1 << 20);
     let many = [0x12, 0x00].repeat(200_000);
     let mut spans = vec![0x0a, 0x84, 0xb5, 0x18, 0x12, 0x80, 0xb5, 0x18];
     spans.extend(&many);
     let group = [&[0x0b][..], &vec![0; 300 << 10]].concat();
-    let objects = "{".repeat(1_000_001);
+    let empty = in_json(&["{}"; 100_000]);
+    let texts = format!("{{\"x\":\"{}\"}}", "x".repeat(60 << 20));
+    let texts = gzip(in_json(&[&texts, &"[],".repeat(20 << 20)]).as_bytes());
+    let values = in_json(&[&format!(
+        r#"{{"attributes":[{{"value":{{"arrayValue":{{"values":[{}null]}}}}}}]}}"#,
+        "null,".repeat(1_000_000)
+    )]);
     let large = vec![b' '; (20 << 20) + 1];
     type Case<'a> = (Option<&'a str>, Option<&'a str>, &'a [u8], u16, &'a str);
-    let cases: [Case<'_>; 14] = [
+    let cases: [Case<'_>; 17] = [
         (None, None, b"", 415, "content type"),
         (Some("text/plain"), None, b"{}", 415, "content type"),
         (Some("application/jsonx"), None, b"{}", 415, "content type"),
@@ -119,10 +125,13 @@ fn bad_bodies_get_the_right_status_and_a_clear_message() {
         (JSON, Some("gzip, gzip"), b"{}", 415, "content encoding"),
         (JSON, Some("gzip"), b"{}", 400, "no gzip"),
         (JSON, Some("gzip"), &cut, 400, "no gzip"),
-        (JSON, Some("gzip"), &bomb, 413, "larger than 104857600"),
+        (JSON, Some("gzip"), &bomb, 413, "larger than 67108864"),
         (JSON, None, &large, 413, "larger than 20971520"),
         (JSON, None, b"{\"resourceSpans\":", 400, "read the spans"),
-        (JSON, None, objects.as_bytes(), 413, "more than 1000000"),
+        (JSON, None, empty.as_bytes(), 413, "more than 100000 spans"),
+        (JSON, None, values.as_bytes(), 413, "more than 1000000 attr"),
+        (JSON, None, b"{\"resourceSpans\":[[]]}", 400, "an object"),
+        (JSON, Some("gzip"), &texts, 413, "bytes"),
         (PROTOBUF, None, b"\xff\xff", 400, "read the spans"),
         (PROTOBUF, None, &spans, 413, "more than 100000 spans"),
         (PROTOBUF, None, &group, 400, "group"),
@@ -131,6 +140,44 @@ fn bad_bodies_get_the_right_status_and_a_clear_message() {
         let error = decode(content_type, encoding, body).unwrap_err();
         assert_eq!(error.status(), status, "case {number}: {error}");
         assert!(error.to_string().contains(message), "{number}: {error}");
+    }
+}
+
+/// A request with these spans.
+fn in_json(spans: &[&str]) -> String {
+    let spans = spans.join(",");
+    format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#)
+}
+
+#[test]
+fn memory_is_asked_for_before_it_is_taken() {
+    let json = in_json(&["{}"; 50_000]);
+    let mut protobuf = vec![0x0a, 0xa4, 0x8d, 0x06, 0x12, 0xa0, 0x8d, 0x06];
+    protobuf.extend([0x12, 0x00].repeat(50_000));
+    for (content_type, body) in [(JSON, json.as_bytes()), (PROTOBUF, &protobuf)] {
+        let decode = |encoding, body: &[u8], room: usize| {
+            let asked = std::cell::Cell::new(0);
+            let take = |bytes| {
+                asked.set(asked.get() + bytes);
+                asked.get() <= room
+            };
+            let decoded = decode_otlp(content_type, encoding, body, &Limits::default(), &take);
+            (decoded, asked.get())
+        };
+        for (encoding, body) in [(None, body.to_vec()), (Some("gzip"), gzip(body))] {
+            let (decoded, all) = decode(encoding, &body, usize::MAX);
+            assert_eq!(decoded.unwrap().refused[0].count, 50_000);
+            // The messages and our own spans.
+            assert!(all > 50_000 * 500, "asked for {all} bytes only");
+            let (decoded, asked) = decode(encoding, &body, all - 1);
+            let error = decoded.unwrap_err();
+            assert_eq!((error.status(), error.code()), (429, "overloaded"));
+            assert_eq!(asked, all);
+        }
+        // It does not go on once there is no room.
+        let (decoded, asked) = decode(None, body, 1 << 20);
+        assert_eq!(decoded.unwrap_err().status(), 429);
+        assert!(asked < 2 << 20);
     }
 }
 

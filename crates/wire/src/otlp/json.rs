@@ -3,12 +3,12 @@
 //!
 //! The reading here takes what senders really write: 64-bit numbers as text or number, `null` for an
 //! absent field, names for enumeration values, base64 of either alphabet, `NaN` and infinities, empty
-//! lists without their `values`, fields that it does not know. An id that is no hexadecimal text costs
-//! its own span, not the request. The writing leaves out what has its default value.
+//! lists without their `values`, fields that it does not know. An id that is no hexadecimal text costs its own span, not the request. The writing leaves out what has its default value.
 
-use super::{DecodeError, ExportTraceServiceRequest};
+use super::{DecodeError, ExportTraceServiceRequest, Item};
 
 mod document;
+mod fields;
 mod read;
 mod write;
 
@@ -20,8 +20,22 @@ pub use document::JsonDocument;
 /// [`DecodeError::Json`] if the text is malformed, has a field of the wrong type, or is nested deeper
 /// than 128 levels.
 pub fn decode_json(json: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
-    let request: read::Request = serde_json::from_slice(json)?;
-    Ok(request.into())
+    decode_json_counted(json, &|_| true)
+}
+
+/// Reads a request in JSON, and asks `take` for each item of its lists, before memory is set aside for it,
+/// whether to go on.
+///
+/// # Errors
+/// [`DecodeError::Json`] as [`decode_json`], or because `take` said no.
+pub fn decode_json_counted(
+    json: &[u8],
+    take: &dyn Fn(Item) -> bool,
+) -> Result<ExportTraceServiceRequest, DecodeError> {
+    let mut from = serde_json::Deserializer::from_slice(json);
+    let request = fields::Read::read(&mut from, take)?;
+    from.end()?;
+    Ok(request)
 }
 
 /// The request in JSON.

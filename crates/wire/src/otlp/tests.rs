@@ -264,16 +264,47 @@ fn json_is_read_in_all_the_forms_that_senders_write() {
 }
 
 #[test]
+fn every_item_of_a_list_is_counted_before_it_is_made() {
+    let json = r#"{"resourceSpans":[{},{"resource":{"attributes":[{}]},"scopeSpans":[null,{"spans":[
+        {},null,{"attributes":[{"value":{"arrayValue":{"values":[null,{}]}}}],"events":[{}],"links":[{}]}
+    ]}]}]}"#;
+    let counts = std::cell::Cell::new((0, 0, 0));
+    let count = |item| {
+        let (groups, spans, parts) = counts.get();
+        counts.set(match item {
+            Item::Group => (groups + 1, spans, parts),
+            Item::Span => (groups, spans + 1, parts),
+            Item::Part => (groups, spans, parts + 1),
+        });
+        true
+    };
+    decode_json_counted(json.as_bytes(), &count).unwrap();
+    assert_eq!(counts.get(), (4, 3, 6));
+    let few = std::cell::Cell::new(0);
+    let take = |_| {
+        few.set(few.get() + 1);
+        few.get() < 3
+    };
+    assert!(decode_json_counted(json.as_bytes(), &take).is_err());
+    assert_eq!(few.get(), 3, "it goes on once it was told not to");
+}
+
+#[test]
 fn what_is_no_request_is_an_error() {
     for json in [
         "",
+        "[]",
         "[]x",
+        "{} x",
+        "{\"resourceSpans\":[[]]}",
+        "{\"resourceSpans\":[{\"schemaUrl\":\"\\ud8\"}]}",
         "{\"resourceSpans\":{}}",
         "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"name\":5}]}]}]}",
         "{\"resourceSpans\":[",
     ] {
         assert!(decode_json(json.as_bytes()).is_err(), "{json:?} was taken");
     }
+    assert!(decode_json(b"{\"resourceSpans\":[{\"schemaUrl\":\"\xed\"}]}").is_err());
     let deep = "[".repeat(100_000);
     assert!(decode_json(format!("{{\"resourceSpans\":{deep}").as_bytes()).is_err());
     assert!(decode(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());

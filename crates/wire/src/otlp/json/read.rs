@@ -1,4 +1,4 @@
-//! The reading half: structs of the JSON's shape, which become OTLP's messages.
+//! The reading half: structs of the JSON's shape, each of which becomes OTLP's message as soon as it is read.
 
 use std::fmt;
 
@@ -8,84 +8,128 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use opentelemetry_proto::tonic::common::v1 as common;
 use opentelemetry_proto::tonic::resource::v1 as resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
+use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::super::ExportTraceServiceRequest;
+use super::super::{ExportTraceServiceRequest, Item};
+use super::fields::{Name, Read, Tally, Within};
 
-/// Reads a field for which `null` means its default, as protobuf's JSON mapping says of every field.
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned + Default,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A struct of the JSON: every field may be missing or null.
+/// A struct of the JSON, and the message that it becomes: every field may be missing or null, and one that is not
+/// known is passed over.
 macro_rules! message {
-    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
-        #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        pub(super) struct $name {
-            $(#[serde(deserialize_with = "nullable")] $field: $type,)*
+    ($name:ident -> $message:ty, $item:expr, { $($key:literal => $field:ident: $type:ty),* $(,)? }) => {
+        #[derive(Default)]
+        struct $name {
+            $($field: $type,)*
+        }
+
+        impl Read for $message {
+            const ITEM: Item = $item;
+
+            fn read<'de, D: Deserializer<'de>>(from: D, tally: Tally<'_>) -> Result<Self, D::Error> {
+                struct Fields<'t>(Tally<'t>);
+
+                impl<'de> Visitor<'de> for Fields<'_> {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!("an object: ", stringify!($name)))
+                    }
+
+                    fn visit_unit<E: de::Error>(self) -> Result<$name, E> {
+                        Ok($name::default())
+                    }
+
+                    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<$name, M::Error> {
+                        let mut read = $name::default();
+                        while let Some(key) = map.next_key_seed(Name)? {
+                            match &*key {
+                                $($key => read.$field = map.next_value_seed(Within::new(self.0))?,)*
+                                _ => {
+                                    map.next_value::<IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok(read)
+                    }
+                }
+
+                from.deserialize_any(Fields(tally)).map(Into::into)
+            }
         }
     };
 }
 
-message!(Request { resource_spans: Vec<ResourceSpans> });
-message!(ResourceSpans { resource: Resource, scope_spans: Vec<ScopeSpans>, schema_url: String });
-message!(Resource { attributes: Vec<KeyValue>, dropped_attributes_count: Whole });
-message!(ScopeSpans { scope: Scope, spans: Vec<Span>, schema_url: String });
-message!(Scope {
-    name: String,
-    version: String,
-    attributes: Vec<KeyValue>,
-    dropped_attributes_count: Whole,
+message!(Request -> ExportTraceServiceRequest, Item::Part, {
+    "resourceSpans" => resource_spans: Vec<trace::ResourceSpans>,
 });
-message!(Span {
-    trace_id: Hex,
-    span_id: Hex,
-    trace_state: String,
-    parent_span_id: Hex,
-    flags: Whole,
-    name: String,
-    kind: Kind,
-    start_time_unix_nano: Whole,
-    end_time_unix_nano: Whole,
-    attributes: Vec<KeyValue>,
-    dropped_attributes_count: Whole,
-    events: Vec<Event>,
-    dropped_events_count: Whole,
-    links: Vec<Link>,
-    dropped_links_count: Whole,
-    status: Status,
+message!(ResourceSpans -> trace::ResourceSpans, Item::Group, {
+    "resource" => resource: resource::Resource,
+    "scopeSpans" => scope_spans: Vec<trace::ScopeSpans>,
+    "schemaUrl" => schema_url: String,
 });
-message!(Event {
-    time_unix_nano: Whole,
-    name: String,
-    attributes: Vec<KeyValue>,
-    dropped_attributes_count: Whole,
+message!(Resource -> resource::Resource, Item::Part, {
+    "attributes" => attributes: Vec<common::KeyValue>,
+    "droppedAttributesCount" => dropped_attributes_count: Whole,
 });
-message!(Link {
-    trace_id: Hex,
-    span_id: Hex,
-    trace_state: String,
-    attributes: Vec<KeyValue>,
-    dropped_attributes_count: Whole,
-    flags: Whole,
+message!(ScopeSpans -> trace::ScopeSpans, Item::Group, {
+    "scope" => scope: common::InstrumentationScope,
+    "spans" => spans: Vec<trace::Span>,
+    "schemaUrl" => schema_url: String,
 });
-message!(Status {
-    message: String,
-    code: Code
+message!(Scope -> common::InstrumentationScope, Item::Part, {
+    "name" => name: String,
+    "version" => version: String,
+    "attributes" => attributes: Vec<common::KeyValue>,
+    "droppedAttributesCount" => dropped_attributes_count: Whole,
 });
-message!(KeyValue {
-    key: String,
-    value: AnyValue
+message!(Span -> trace::Span, Item::Span, {
+    "traceId" => trace_id: Hex,
+    "spanId" => span_id: Hex,
+    "traceState" => trace_state: String,
+    "parentSpanId" => parent_span_id: Hex,
+    "flags" => flags: Whole,
+    "name" => name: String,
+    "kind" => kind: Kind,
+    "startTimeUnixNano" => start_time_unix_nano: Whole,
+    "endTimeUnixNano" => end_time_unix_nano: Whole,
+    "attributes" => attributes: Vec<common::KeyValue>,
+    "droppedAttributesCount" => dropped_attributes_count: Whole,
+    "events" => events: Vec<trace::span::Event>,
+    "droppedEventsCount" => dropped_events_count: Whole,
+    "links" => links: Vec<trace::span::Link>,
+    "droppedLinksCount" => dropped_links_count: Whole,
+    "status" => status: trace::Status,
 });
-message!(Array { values: Vec<AnyValue> });
-message!(KeyValues { values: Vec<KeyValue> });
+message!(Event -> trace::span::Event, Item::Part, {
+    "timeUnixNano" => time_unix_nano: Whole,
+    "name" => name: String,
+    "attributes" => attributes: Vec<common::KeyValue>,
+    "droppedAttributesCount" => dropped_attributes_count: Whole,
+});
+message!(Link -> trace::span::Link, Item::Part, {
+    "traceId" => trace_id: Hex,
+    "spanId" => span_id: Hex,
+    "traceState" => trace_state: String,
+    "attributes" => attributes: Vec<common::KeyValue>,
+    "droppedAttributesCount" => dropped_attributes_count: Whole,
+    "flags" => flags: Whole,
+});
+message!(Status -> trace::Status, Item::Part, {
+    "message" => message: String,
+    "code" => code: Code,
+});
+message!(KeyValue -> common::KeyValue, Item::Part, {
+    "key" => key: String,
+    "value" => value: common::AnyValue,
+});
+message!(Array -> common::ArrayValue, Item::Part, {
+    "values" => values: Vec<common::AnyValue>,
+});
+message!(KeyValues -> common::KeyValueList, Item::Part, {
+    "values" => values: Vec<common::KeyValue>,
+});
 
 /// A whole number of up to 64 bits, as a number or as text.
 #[derive(Default, Clone, Copy)]
@@ -143,6 +187,12 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
+impl Read for Whole {
+    fn read<'de, D: Deserializer<'de>>(from: D, _: Tally<'_>) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or_default())
+    }
+}
+
 /// A signed 64-bit number, the `intValue` of an attribute.
 fn int<E: de::Error>(whole: Whole) -> Result<i64, E> {
     i64::try_from(whole.0).map_err(|_| E::custom("intValue has more than 64 bits"))
@@ -153,9 +203,9 @@ fn int<E: de::Error>(whole: Whole) -> Result<i64, E> {
 #[derive(Default)]
 struct Hex(Vec<u8>);
 
-impl<'de> Deserialize<'de> for Hex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+impl Read for Hex {
+    fn read<'de, D: Deserializer<'de>>(from: D, tally: Tally<'_>) -> Result<Self, D::Error> {
+        let text = String::read(from, tally)?;
         let digit = |byte: u8| char::from(byte).to_digit(16);
         let pair = |pair: &[u8]| match pair {
             [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
@@ -208,6 +258,12 @@ impl<'de> Deserialize<'de> for Kind {
     }
 }
 
+impl Read for Kind {
+    fn read<'de, D: Deserializer<'de>>(from: D, _: Tally<'_>) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or_default())
+    }
+}
+
 #[derive(Default)]
 struct Code(i32);
 
@@ -218,38 +274,44 @@ impl<'de> Deserialize<'de> for Code {
     }
 }
 
+impl Read for Code {
+    fn read<'de, D: Deserializer<'de>>(from: D, _: Tally<'_>) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or_default())
+    }
+}
+
 /// The value of an attribute.
-#[derive(Default)]
-struct AnyValue(Option<common::any_value::Value>);
+impl Read for common::AnyValue {
+    fn read<'de, D: Deserializer<'de>>(from: D, tally: Tally<'_>) -> Result<Self, D::Error> {
+        struct AnyValueVisitor<'t>(Tally<'t>);
 
-impl<'de> Deserialize<'de> for AnyValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyValueVisitor;
-
-        impl<'de> Visitor<'de> for AnyValueVisitor {
-            type Value = AnyValue;
+        impl<'de> Visitor<'de> for AnyValueVisitor<'_> {
+            type Value = common::AnyValue;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object such as {\"stringValue\": \"…\"}")
             }
 
             /// In a list, `null` is a value without a kind.
-            fn visit_unit<E: de::Error>(self) -> Result<AnyValue, E> {
-                Ok(AnyValue(None))
+            fn visit_unit<E: de::Error>(self) -> Result<common::AnyValue, E> {
+                Ok(common::AnyValue::default())
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<AnyValue, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> Result<common::AnyValue, M::Error> {
                 let mut value = None;
-                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                    if let Some(found) = one_value(&key, &mut map)? {
+                while let Some(kind) = map.next_key_seed(Name)? {
+                    if let Some(found) = one_value(&kind, &mut map, self.0)? {
                         value = Some(found);
                     }
                 }
-                Ok(AnyValue(value))
+                Ok(common::AnyValue { value })
             }
         }
 
-        deserializer.deserialize_any(AnyValueVisitor)
+        from.deserialize_any(AnyValueVisitor(tally))
     }
 }
 
@@ -257,10 +319,12 @@ impl<'de> Deserialize<'de> for AnyValue {
 fn one_value<'de, M: MapAccess<'de>>(
     kind: &str,
     map: &mut M,
+    tally: Tally<'_>,
 ) -> Result<Option<common::any_value::Value>, M::Error> {
     use common::any_value::Value;
+    let text = |map: &mut M| map.next_value_seed(Within::<Option<String>>::new(tally));
     Ok(match kind {
-        "stringValue" => map.next_value::<Option<String>>()?.map(Value::StringValue),
+        "stringValue" => text(map)?.map(Value::StringValue),
         "boolValue" => map.next_value::<Option<bool>>()?.map(Value::BoolValue),
         "intValue" => match map.next_value::<Option<Whole>>()? {
             Some(number) => Some(Value::IntValue(int(number)?)),
@@ -268,12 +332,12 @@ fn one_value<'de, M: MapAccess<'de>>(
         },
         "doubleValue" => double(map.next_value()?)?.map(Value::DoubleValue),
         "arrayValue" => map
-            .next_value::<Option<Array>>()?
-            .map(|array| Value::ArrayValue(array.into())),
+            .next_value_seed(Within::<Option<_>>::new(tally))?
+            .map(Value::ArrayValue),
         "kvlistValue" => map
-            .next_value::<Option<KeyValues>>()?
-            .map(|map| Value::KvlistValue(map.into())),
-        "bytesValue" => match map.next_value::<Option<String>>()? {
+            .next_value_seed(Within::<Option<_>>::new(tally))?
+            .map(Value::KvlistValue),
+        "bytesValue" => match text(map)? {
             Some(text) => Some(Value::BytesValue(bytes(&text)?)),
             None => None,
         },
@@ -314,14 +378,10 @@ fn bytes<E: de::Error>(text: &str) -> Result<Vec<u8>, E> {
         .map_err(|error| E::custom(format_args!("bytesValue: {error}")))
 }
 
-fn all<T: Into<U>, U>(from: Vec<T>) -> Vec<U> {
-    from.into_iter().map(Into::into).collect()
-}
-
 impl From<Request> for ExportTraceServiceRequest {
     fn from(json: Request) -> Self {
         Self {
-            resource_spans: all(json.resource_spans),
+            resource_spans: json.resource_spans,
         }
     }
 }
@@ -329,13 +389,19 @@ impl From<Request> for ExportTraceServiceRequest {
 impl From<ResourceSpans> for trace::ResourceSpans {
     fn from(json: ResourceSpans) -> Self {
         Self {
-            resource: Some(resource::Resource {
-                attributes: all(json.resource.attributes),
-                dropped_attributes_count: json.resource.dropped_attributes_count.count(),
-                entity_refs: Vec::new(),
-            }),
-            scope_spans: all(json.scope_spans),
+            resource: Some(json.resource),
+            scope_spans: json.scope_spans,
             schema_url: json.schema_url,
+        }
+    }
+}
+
+impl From<Resource> for resource::Resource {
+    fn from(json: Resource) -> Self {
+        Self {
+            attributes: json.attributes,
+            dropped_attributes_count: json.dropped_attributes_count.count(),
+            entity_refs: Vec::new(),
         }
     }
 }
@@ -343,14 +409,20 @@ impl From<ResourceSpans> for trace::ResourceSpans {
 impl From<ScopeSpans> for trace::ScopeSpans {
     fn from(json: ScopeSpans) -> Self {
         Self {
-            scope: Some(common::InstrumentationScope {
-                name: json.scope.name,
-                version: json.scope.version,
-                attributes: all(json.scope.attributes),
-                dropped_attributes_count: json.scope.dropped_attributes_count.count(),
-            }),
-            spans: all(json.spans),
+            scope: Some(json.scope),
+            spans: json.spans,
             schema_url: json.schema_url,
+        }
+    }
+}
+
+impl From<Scope> for common::InstrumentationScope {
+    fn from(json: Scope) -> Self {
+        Self {
+            name: json.name,
+            version: json.version,
+            attributes: json.attributes,
+            dropped_attributes_count: json.dropped_attributes_count.count(),
         }
     }
 }
@@ -367,16 +439,22 @@ impl From<Span> for trace::Span {
             kind: json.kind.0,
             start_time_unix_nano: json.start_time_unix_nano.nanos(),
             end_time_unix_nano: json.end_time_unix_nano.nanos(),
-            attributes: all(json.attributes),
+            attributes: json.attributes,
             dropped_attributes_count: json.dropped_attributes_count.count(),
-            events: all(json.events),
+            events: json.events,
             dropped_events_count: json.dropped_events_count.count(),
-            links: all(json.links),
+            links: json.links,
             dropped_links_count: json.dropped_links_count.count(),
-            status: Some(trace::Status {
-                message: json.status.message,
-                code: json.status.code.0,
-            }),
+            status: Some(json.status),
+        }
+    }
+}
+
+impl From<Status> for trace::Status {
+    fn from(json: Status) -> Self {
+        Self {
+            message: json.message,
+            code: json.code.0,
         }
     }
 }
@@ -386,7 +464,7 @@ impl From<Event> for trace::span::Event {
         Self {
             time_unix_nano: json.time_unix_nano.nanos(),
             name: json.name,
-            attributes: all(json.attributes),
+            attributes: json.attributes,
             dropped_attributes_count: json.dropped_attributes_count.count(),
         }
     }
@@ -398,7 +476,7 @@ impl From<Link> for trace::span::Link {
             trace_id: json.trace_id.0,
             span_id: json.span_id.0,
             trace_state: json.trace_state,
-            attributes: all(json.attributes),
+            attributes: json.attributes,
             dropped_attributes_count: json.dropped_attributes_count.count(),
             flags: json.flags.count(),
         }
@@ -409,22 +487,16 @@ impl From<KeyValue> for common::KeyValue {
     fn from(json: KeyValue) -> Self {
         Self {
             key: json.key,
-            value: Some(json.value.into()),
+            value: Some(json.value),
             ..Self::default()
         }
-    }
-}
-
-impl From<AnyValue> for common::AnyValue {
-    fn from(json: AnyValue) -> Self {
-        Self { value: json.0 }
     }
 }
 
 impl From<Array> for common::ArrayValue {
     fn from(json: Array) -> Self {
         Self {
-            values: all(json.values),
+            values: json.values,
         }
     }
 }
@@ -432,7 +504,7 @@ impl From<Array> for common::ArrayValue {
 impl From<KeyValues> for common::KeyValueList {
     fn from(json: KeyValues) -> Self {
         Self {
-            values: all(json.values),
+            values: json.values,
         }
     }
 }
