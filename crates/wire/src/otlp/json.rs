@@ -3,7 +3,8 @@
 //!
 //! The reading here takes what senders really write: 64-bit numbers as text or number, `null` for an
 //! absent field, names for enumeration values, base64 of either alphabet, `NaN` and infinities, empty
-//! lists without their `values`, fields that it does not know. An id that is no hexadecimal text costs its own span, not the request. The writing leaves out what has its default value.
+//! lists without their `values`, halves of surrogate pairs (they become U+FFFD), fields that it does not
+//! know. An id that is no hexadecimal text costs its own span, not the request. The writing leaves out what has its default value.
 
 use super::{DecodeError, ExportTraceServiceRequest, Item};
 

@@ -263,6 +263,33 @@ fn json_is_read_in_all_the_forms_that_senders_write() {
     assert_eq!(span.attributes, expected);
 }
 
+/// As JavaScript writes texts that it has cut in the middle of a character.
+#[test]
+fn half_a_character_costs_only_itself() {
+    let span = |id: &str, fields: &str| {
+        format!(r#"{{"traceId":"{TRACE}","spanId":"{id}","name":"n",{fields}}}"#)
+    };
+    let spans = [
+        span("eee19b7ec3c1b174", r#""traceState":"whole""#),
+        span("eee19b7ec3c1b175", r#""name":"cut \ud83d","x\ude00":1"#),
+        span(
+            "eee19b7ec3c1b176",
+            r#""attributes":[{"key":"\ude00é","value":{"stringValue":"\ud83d\ude00\ud83d\u0000"}}]"#,
+        ),
+        span("\\ud83d", r#""flags":1"#),
+    ];
+    let json = format!(
+        r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#,
+        spans.join(",")
+    );
+    let (spans, refused) = read_json(&json);
+    assert_eq!(refused.len(), 1, "the span without an id");
+    assert_eq!(&*spans[0].trace_state, "whole");
+    assert_eq!(spans[1].name.to_string(), "cut \u{fffd}");
+    let expected = Attribute::new("\u{fffd}é", "😀\u{fffd}\0");
+    assert_eq!(spans[2].attributes, [expected]);
+}
+
 #[test]
 fn every_item_of_a_list_is_counted_before_it_is_made() {
     let json = r#"{"resourceSpans":[{},{"resource":{"attributes":[{}]},"scopeSpans":[null,{"spans":[

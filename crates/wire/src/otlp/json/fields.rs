@@ -1,10 +1,9 @@
-//! What all messages in JSON are read with: lists that are counted while they grow.
+//! What all messages in JSON are read with: lists that are counted while they grow, and texts as senders write them.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::super::Item;
@@ -108,9 +107,51 @@ impl<T: Read> Read for Vec<T> {
 }
 
 impl Read for String {
-    fn read<'de, D: Deserializer<'de>>(from: D, _: Tally<'_>) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(from)?.unwrap_or_default())
+    fn read<'de, D: Deserializer<'de>>(from: D, tally: Tally<'_>) -> Result<Self, D::Error> {
+        let text = Option::<AnyText>::read(from, tally)?;
+        Ok(text.map(|text| text.0).unwrap_or_default())
     }
+}
+
+/// A text in which halves of surrogate pairs, as JavaScript leaves them where it cuts a text short, are U+FFFD.
+struct AnyText(String);
+
+impl Read for AnyText {
+    fn read<'de, D: Deserializer<'de>>(from: D, _: Tally<'_>) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl Visitor<'_> for TextVisitor {
+            type Value = String;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<String, E> {
+                text(bytes.to_vec()).map_err(E::custom)
+            }
+        }
+
+        // As bytes: only so does the JSON library let such halves pass.
+        from.deserialize_bytes(TextVisitor).map(AnyText)
+    }
+}
+
+/// Makes a text of UTF-8 in which halves of surrogate pairs may be written as if they were characters.
+fn text(bytes: Vec<u8>) -> Result<String, &'static str> {
+    /// U+FFFD, which has as many bytes.
+    const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
+    let mut bytes = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error.into_bytes(),
+    };
+    for at in 0..bytes.len() {
+        // In UTF-8 these bytes follow each other nowhere else.
+        if let [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] = bytes[at..] {
+            bytes[at..at + 3].copy_from_slice(&REPLACEMENT);
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "a text is not UTF-8")
 }
 
 /// Reads the name of a member.
