@@ -51,7 +51,12 @@ pub(crate) enum SpanRight {
     /// Any span.
     Any,
     /// Spans of one build's trace, until the build has ended.
-    OneTrace(TraceId),
+    OneTrace {
+        /// The trace, which the build may share with others.
+        trace_id: TraceId,
+        /// The build's.
+        session_id: Uuid,
+    },
 }
 
 /// Which projects a live client may see.
@@ -86,9 +91,9 @@ impl Access {
     }
 
     /// The key by which the tools of a build send spans of its trace.
-    pub(crate) fn key_of_build(&self, trace_id: TraceId) -> String {
-        self.signer
-            .sign(Purpose::Spans, &trace_id.to_string(), u64::MAX)
+    pub(crate) fn key_of_build(&self, trace_id: TraceId, session_id: Uuid) -> String {
+        let subject = format!("{trace_id}-{session_id}");
+        self.signer.sign(Purpose::Spans, &subject, u64::MAX)
     }
 
     /// Whether the request comes from a person or a person's tool.
@@ -141,13 +146,14 @@ impl Access {
         if whole.contains(&true) {
             return Ok(SpanRight::Any);
         }
-        let trace = self
-            .signer
-            .read(Purpose::Spans, token)
-            .and_then(|trace| trace.parse().ok());
-        trace
-            .map(SpanRight::OneTrace)
-            .ok_or_else(|| ApiError::forbidden("forbidden", "the ingest key is wrong"))
+        let right = self.signer.read(Purpose::Spans, token).and_then(|subject| {
+            let (trace_id, session_id) = subject.split_once('-')?;
+            Some(SpanRight::OneTrace {
+                trace_id: trace_id.parse().ok()?,
+                session_id: session_id.parse().ok()?,
+            })
+        });
+        right.ok_or_else(|| ApiError::forbidden("forbidden", "the ingest key is wrong"))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Purpose {
     Cookie,
     /// Live updates of one project, the subject.
     Live,
-    /// Spans of one trace, the subject.
+    /// Spans of one build's trace; the subject is both.
     Spans,
 }
 

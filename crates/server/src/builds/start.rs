@@ -126,7 +126,8 @@ async fn begin(
     trace: &RequestTrace,
 ) -> ApiResult<BuildStarted> {
     let project = app.project(project_id).await?;
-    let payload = complete(app, request.payload, &project, trace)?;
+    let session_id = Uuid::new_v4();
+    let payload = complete(app, request.payload, &project, session_id, trace)?;
     let target = app
         .choose_runner(request.runner_id.as_deref(), &project)
         .await?;
@@ -135,7 +136,7 @@ async fn begin(
     let command = outgoing.row(project_id);
     let now = command.created_at;
     let session = Session {
-        id: Uuid::new_v4(),
+        id: session_id,
         project_id,
         build_id: Uuid::new_v4().to_string(),
         command_id: command.id.clone(),
@@ -173,6 +174,7 @@ fn complete(
     app: &App,
     mut payload: StartBuild,
     project: &Project,
+    session_id: Uuid,
     trace: &RequestTrace,
 ) -> ApiResult<StartBuild> {
     let bad = |message: &str| Err(ApiError::bad_request("bad_request", message));
@@ -197,7 +199,7 @@ fn complete(
     payload.project_slug.clone_from(&project.slug);
     payload.project_name.clone_from(&project.name);
     if trace.context.is_recorded() {
-        let key = app.access.key_of_build(trace.context.trace_id);
+        let key = app.access.key_of_build(trace.context.trace_id, session_id);
         payload.more.insert("otlp".into(), json!({ "key": key }));
     }
     Ok(payload)

@@ -54,8 +54,8 @@ pub(crate) async fn take_spans(
 ) -> Response {
     let taken = async {
         let right = app.access.spans(&headers)?;
-        if let SpanRight::OneTrace(trace_id) = right {
-            let session = app.store.session(SessionKey::Trace(trace_id)).await;
+        if let SpanRight::OneTrace { session_id, .. } = right {
+            let session = app.store.session(SessionKey::Id(session_id)).await;
             let session = session.map_err(ApiError::from)?;
             if session.is_none_or(|session| session.status != SessionStatus::Active) {
                 return Err(ApiError::forbidden("build_ended", "the key's build has ended").into());
@@ -114,7 +114,7 @@ fn store_spans(
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         Refusal::Spans(format, status, error.code(), error.to_string())
     })?;
-    if let SpanRight::OneTrace(trace_id) = right {
+    if let SpanRight::OneTrace { trace_id, .. } = right {
         let before = spans.len();
         spans.retain(|span| span.trace_id == trace_id);
         for _ in spans.len()..before {

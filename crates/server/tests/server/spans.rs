@@ -132,6 +132,48 @@ async fn a_builds_key_is_for_its_own_trace_and_ends_with_the_build() {
 }
 
 #[tokio::test]
+async fn of_two_builds_in_one_trace_each_key_ends_with_its_own_build() {
+    let house = house().await;
+    let broker = broker().await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let mut builds = Vec::new();
+    for name in ["first", "second"] {
+        let project = house.project(name).await;
+        let request = house
+            .admin(Method::POST, &format!("/api/projects/{project}/build"))
+            .header("sentry-trace", format!("{TRACE}-b7ad6b7169203331-1"))
+            .json(&json!({"command": "true", "trace": "continue"}));
+        let (status, started) = answer(request).await;
+        assert_eq!(
+            (status, &started["traceId"]),
+            (StatusCode::ACCEPTED, &json!(TRACE))
+        );
+        builds.push(broker.next().await["command"].take());
+    }
+    let may_send = async |build: &Value| {
+        let key = build["payload"]["otlp"]["key"].as_str().unwrap();
+        let spans = encode(&to_request(&[span(TRACE, 1)]));
+        let (status, _) = send(&house, key, "application/x-protobuf", spans).await;
+        status == StatusCode::OK
+    };
+    let end = async |build: &Value| {
+        let end = json!({"payload": {"todos": []}, "exitCode": 0});
+        let end = event("build-completed", build, 1, end).to_string();
+        let (status, body) = house.ingest(end).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    };
+    let [first, second] = &builds[..] else {
+        unreachable!()
+    };
+    assert!(may_send(first).await && may_send(second).await);
+    // The newer ends, then the older.
+    end(second).await;
+    assert!(may_send(first).await && !may_send(second).await);
+    end(first).await;
+    assert!(!may_send(first).await && !may_send(second).await);
+}
+
+#[tokio::test]
 async fn a_small_body_cannot_ask_for_more_spans_than_are_taken() {
     let house = house().await;
     let spans = ["{}"; 100_000].join(",");
