@@ -29,11 +29,12 @@ mod decode;
 mod dictionary;
 mod encode;
 mod record;
+mod size;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decode::{contents, decode, facts};
+pub(crate) use decode::{contents, decode, facts, sized_facts};
 pub(crate) use encode::FrameEncoder;
 
 /// How long a frame's header is.

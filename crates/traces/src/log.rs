@@ -72,6 +72,8 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// How many bytes the log may occupy. The tail is never removed, so it may occupy a little more.
     pub retained_bytes: u64,
+    /// How many bytes of memory the spans of one reading may take, about.
+    pub read_bytes: usize,
 }
 
 impl Default for LogOptions {
@@ -80,6 +82,8 @@ impl Default for LogOptions {
             flush_interval: Duration::from_millis(200),
             segment_bytes: 16 << 20,
             retained_bytes: 4 << 30,
+            // Enough for 100,000 spans of our own.
+            read_bytes: 96 << 20,
         }
     }
 }

@@ -28,11 +28,11 @@ pub trait TraceStore: Send + Sync {
     fn append(&self, spans: &[Span], durability: Durability) -> Result<Appended, TracesError>;
 
     /// The spans of a trace, each once: a finished one replaces an unfinished one of the same id, and a
-    /// later one an earlier one. Of more than `limit`, the earliest; but what holds the trace together (its
-    /// root, the command, the build, steps, tools) before the hops of events and what these share. Sorted by
-    /// start, then by id; empty if there are none.
+    /// later one an earlier one. Of more than `limit`, or than the store lets one reading take in memory, the
+    /// earliest, at least one; but what holds the trace together (its root, the command, the build, steps, tools)
+    /// before the hops of events and what these share. Sorted by start, then by id; empty if there are none.
     ///
-    /// Takes memory for `limit` spans, and 16 bytes for each span of the trace.
+    /// Takes memory for `limit` spans but no more than that bound, and 16 bytes for each span of the trace.
     ///
     /// # Errors
     /// If the store cannot be read. Damaged parts are left out, counted and logged instead.

@@ -11,6 +11,7 @@ use hopline_wire::{SpanId, Timestamp, TraceId};
 use super::Corrupt;
 use super::bytes::Reader;
 use super::record::{Before, MAX_DEPTH, flag, tag};
+use super::size;
 use crate::overview::{EventFacts, Facts};
 
 /// The fewest bytes of a record: flags, id, and one byte for each number that is always there.
@@ -55,15 +56,36 @@ pub(crate) fn decode(
     })
 }
 
-/// Tells the facts of a trace's spans in a frame, each with its record's place, without making the spans.
+/// Tells the facts of a trace's spans in a frame, each with its record's place and the most bytes of memory that the
+/// span can take, without making the spans.
 pub(crate) fn facts(
     payload: &[u8],
     trace: TraceId,
-    mut told: impl FnMut(u64, Facts<'_>),
+    mut told: impl FnMut(u64, Facts<'_>, usize),
 ) -> Result<(), Corrupt> {
-    records(payload, |tables, place, fixed, _| {
+    records(payload, |tables, place, fixed, rest| {
         if fixed.trace_id == trace {
-            told(place, tables.facts(&fixed)?);
+            let bytes = tables.own_texts(&fixed) + size::at_most(rest.0.len());
+            told(place, tables.facts(&fixed)?, bytes);
+        }
+        Ok(())
+    })
+}
+
+/// Like [`facts`], with about the bytes that each span takes. Makes the large ones, one at a time, to find out.
+pub(crate) fn sized_facts(
+    payload: &[u8],
+    trace: TraceId,
+    mut told: impl FnMut(u64, Facts<'_>, usize),
+) -> Result<(), Corrupt> {
+    records(payload, |tables, place, fixed, rest| {
+        if fixed.trace_id == trace {
+            let bytes = match size::of_light(rest.0.len()) {
+                Some(bytes) => bytes,
+                None => size::of(&tables.span(&fixed, rest)?),
+            };
+            let bytes = tables.own_texts(&fixed) + bytes;
+            told(place, tables.facts(&fixed)?, bytes);
         }
         Ok(())
     })
@@ -197,6 +219,19 @@ impl Tables<'_> {
             Stored::Made(text) => Ok(text),
             Stored::Written(bytes) => utf8(bytes),
         }
+    }
+
+    /// How long the texts of a record are that stand in the frame's list however long they are.
+    fn own_texts(&self, fixed: &Fixed) -> usize {
+        let length = |number: u64| {
+            let index = number.checked_sub(1).map(usize::try_from);
+            match index.and_then(|index| self.texts.get(index.ok()?)) {
+                Some(Stored::Made(text)) => text.len(),
+                Some(Stored::Written(bytes)) => bytes.len(),
+                None => 0,
+            }
+        };
+        length(fixed.name) + length(fixed.description)
     }
 
     fn resource(&mut self, reader: &mut Reader<'_>) -> Result<Arc<Resource>, Corrupt> {

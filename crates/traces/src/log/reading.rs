@@ -20,6 +20,9 @@ use crate::store::{Part, Trace, TracesError};
 /// Set in an entry of the first pass if its span is finished. Above every record number.
 const FINISHED: u64 = 1 << 63;
 
+/// What comes first in a part of a trace: what holds it together, then by start.
+type Rank = (bool, Timestamp, SpanId);
+
 /// A trace whose records have been passed over once.
 pub(super) struct Reading<'s> {
     shared: &'s Shared,
@@ -29,6 +32,8 @@ pub(super) struct Reading<'s> {
     /// Records of other traces have numbers too.
     firsts: Vec<Vec<u64>>,
     once: Once,
+    /// The most bytes of memory that all records met can take as spans.
+    most_bytes: usize,
 }
 
 /// What the first pass leaves.
@@ -55,6 +60,7 @@ impl<'s> Reading<'s> {
         let mut firsts = Vec::with_capacity(places.len());
         let mut met: Vec<(SpanId, u64)> = Vec::new();
         let mut next = 0;
+        let mut most_bytes: usize = 0;
         for place in &places {
             let mut of_place = Vec::with_capacity(place.offsets.len() + 1);
             // Nothing breaks off here.
@@ -64,7 +70,8 @@ impl<'s> Reading<'s> {
                 |_, payload| {
                     of_place.push(next);
                     let first = next;
-                    next += shared.meet(place, payload, trace, |record, facts| {
+                    next += shared.meet(place, payload, trace, |record, facts, bytes| {
+                        most_bytes = most_bytes.saturating_add(bytes);
                         let finished = if facts.pending { 0 } else { FINISHED };
                         met.push((facts.span_id, (first + record) | finished));
                         if !facts.pending {
@@ -83,10 +90,11 @@ impl<'s> Reading<'s> {
             places,
             firsts,
             once: each_once(met, next),
+            most_bytes,
         })
     }
 
-    /// The spans, at most `limit`.
+    /// The spans, at most `limit`, and no more than may be in memory.
     pub(super) fn trace(
         shared: &'s Shared,
         trace: TraceId,
@@ -94,8 +102,9 @@ impl<'s> Reading<'s> {
     ) -> Result<Trace, TracesError> {
         let reading = Self::begin(shared, trace, |_| {})?;
         let total = reading.once.ids.len() as u64;
-        let mut spans = Vec::with_capacity(limit.min(reading.once.ids.len()));
-        let chosen = match total > limit as u64 {
+        let mut spans = Vec::new();
+        let is_more = total > limit as u64 || reading.most_bytes > shared.options.read_bytes;
+        let chosen = match is_more {
             true => &reading.choose(limit)?,
             false => &reading.once.counting,
         };
@@ -133,36 +142,48 @@ impl<'s> Reading<'s> {
             }
             false => &once.unfinished,
         };
-        reading.facts(rest, |_, facts| survey.add(&facts))?;
+        reading.facts(rest, false, |_, facts, _| survey.add(&facts))?;
         Ok((!once.ids.is_empty()).then(|| survey.overview(&once.ids)))
     }
 
-    /// Chooses the records of `limit` spans: see [`crate::store::TraceStore::trace`].
+    /// Chooses the records of `limit` spans, or of as many as may be in memory: see
+    /// [`crate::store::TraceStore::trace`].
     fn choose(&self, limit: usize) -> Result<Records, TracesError> {
+        let most = self.shared.options.read_bytes;
         // The last of those chosen so far on top.
-        let mut chosen: BinaryHeap<(bool, Timestamp, SpanId, u64)> = BinaryHeap::new();
-        self.facts(&self.once.counting, |record, facts| {
-            let rank = (!facts.is_structural(), facts.start, facts.span_id, record);
-            if chosen.len() < limit {
-                chosen.push(rank);
-            } else if let Some(mut last) = chosen.peek_mut()
-                && rank < *last
-            {
-                *last = rank;
+        let mut chosen: BinaryHeap<(Rank, u64, usize)> = BinaryHeap::new();
+        let mut bytes = 0;
+        // The first that found no room. None behind it is chosen, be it ever so small.
+        let mut end: Option<Rank> = None;
+        self.facts(&self.once.counting, true, |record, facts, size| {
+            let rank = (!facts.is_structural(), facts.start, facts.span_id);
+            if limit == 0 || end.is_some_and(|end| rank > end) {
+                return;
+            }
+            chosen.push((rank, record, size));
+            bytes += size;
+            while chosen.len() > limit || (bytes > most && chosen.len() > 1) {
+                let Some((rank, _, size)) = chosen.pop() else {
+                    return;
+                };
+                bytes -= size;
+                end = Some(rank);
             }
         })?;
         let mut records = Records::none_of(self.once.counting.length);
-        for (.., record) in chosen {
+        for (_, record, _) in chosen {
             records.add(record);
         }
         Ok(records)
     }
 
-    /// Tells the facts of these records, with their numbers.
+    /// Tells the facts of these records, with their numbers and their bytes in memory: if `sized`, as near as can
+    /// be, else the most that they can be.
     fn facts(
         &self,
         records: &Records,
-        mut told: impl FnMut(u64, Facts<'_>),
+        sized: bool,
+        mut told: impl FnMut(u64, Facts<'_>, usize),
     ) -> Result<(), TracesError> {
         for (place, firsts) in self.places.iter().zip(&self.firsts) {
             // Nothing breaks off here.
@@ -171,13 +192,17 @@ impl<'s> Reading<'s> {
                 |frame| is_any(records, firsts, frame),
                 |frame, payload| {
                     // Damage was told of in the first pass.
-                    let _ =
-                        frame::facts(payload.unwrap_or_default(), self.trace, |record, facts| {
-                            let record = firsts[frame] + record;
-                            if records.has(record) {
-                                told(record, facts);
-                            }
-                        });
+                    let payload = payload.unwrap_or_default();
+                    let told = |record, facts: Facts<'_>, bytes| {
+                        let record = firsts[frame] + record;
+                        if records.has(record) {
+                            told(record, facts, bytes);
+                        }
+                    };
+                    let _ = match sized {
+                        true => frame::sized_facts(payload, self.trace, told),
+                        false => frame::facts(payload, self.trace, told),
+                    };
                     ControlFlow::Continue(())
                 },
             )?;
@@ -222,7 +247,7 @@ impl Shared {
         place: &Place,
         payload: Option<&[u8]>,
         trace: TraceId,
-        met: impl FnMut(u64, Facts<'_>),
+        met: impl FnMut(u64, Facts<'_>, usize),
     ) -> u64 {
         let Some(payload) = payload else {
             self.count_damage(place.number(), "a frame is damaged");

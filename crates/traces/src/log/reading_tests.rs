@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hopline_wire::ops;
-use hopline_wire::span::{Span, Text};
+use hopline_wire::span::{Attribute, Span, Text, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -175,6 +175,66 @@ fn a_part_of_a_trace_keeps_what_holds_it_together() {
     assert_eq!(part.total, 51);
     assert!(part.is_part());
     assert_eq!(part.spans, [numbered(1), numbered(2), spans[49].clone()]);
+}
+
+#[test]
+fn a_reading_takes_no_more_memory_than_it_may() {
+    let options = LogOptions {
+        read_bytes: 1 << 20,
+        ..LogOptions::default()
+    };
+    let power = Arc::new(Power::default());
+    let store = LogStore::open_on(power, Path::new("/traces"), options)
+        .unwrap()
+        .0;
+    let text = |bytes: usize| vec![Attribute::new("text", "x".repeat(bytes))];
+    // Each of these takes 48 bytes for every two that it is stored in.
+    let many = || vec![Attribute::new("", Value::Empty); 4_000];
+    type Maker<'m> = &'m dyn Fn() -> Vec<Attribute>;
+    let makers: [Maker<'_>; 2] = [&|| text(200_000), &many];
+    for (number, make) in makers.into_iter().enumerate() {
+        let trace = number as u64;
+        let mut spans: Vec<_> = (0..30)
+            .map(|number| Span {
+                attributes: make(),
+                ..span(trace, number)
+            })
+            .collect();
+        // Small, but behind those that find no room.
+        spans.push(span(trace, 40));
+        store.append(&spans, Durability::Buffered).unwrap();
+        let part = store.trace(trace_id(trace), 100).unwrap();
+        assert_eq!((part.total, part.is_part()), (31, true));
+        assert!(
+            part.spans == spans[..5],
+            "other spans than the earliest that fit"
+        );
+        let mut visited = 0;
+        let visit = &mut |part: Part<'_>| {
+            visited += part.spans.len();
+            ControlFlow::Continue(())
+        };
+        store.for_each(trace_id(trace), visit).unwrap();
+        assert_eq!(visited, 31);
+    }
+    // One is shown, however large it is.
+    let large = Span {
+        attributes: text(2 << 20),
+        ..span(2, 0)
+    };
+    let spans = [large, span(2, 1)];
+    store.append(&spans, Durability::Buffered).unwrap();
+    let part = store.trace(trace_id(2), 100).unwrap();
+    assert!(part.total == 2 && part.spans == spans[..1]);
+    // And nothing is cut that fits, however long its records are.
+    let spans: Vec<_> = (0..4)
+        .map(|number| Span {
+            attributes: text(200_000),
+            ..span(3, number)
+        })
+        .collect();
+    store.append(&spans, Durability::Buffered).unwrap();
+    assert!(spans_of(&store, trace_id(3)) == spans);
 }
 
 #[test]
