@@ -94,7 +94,7 @@ pub(crate) async fn start_dev_server(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let run_command = request.run_command.or_else(|| project.run_command.clone());
         let run_command = run_command.ok_or_else(|| {
@@ -113,7 +113,7 @@ pub(crate) async fn start_dev_server(
         };
         let kind = CommandType::StartDevServer;
         let wanted = &[EventType::PortDetected, EventType::ProcessExited];
-        let asked = ask(&app, &project, kind, &payload, wanted, trace).await?;
+        let asked = ask(&app, &project, kind, &payload, wanted, &trace).await?;
         started(&asked).await.map(Json)
     })
     .await
@@ -165,14 +165,14 @@ pub(crate) async fn stop_dev_server(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let payload = StopDevServer {
             project_slug: project.slug.clone(),
         };
         let kind = CommandType::StopDevServer;
         let wanted = &[EventType::ProcessExited];
-        let asked = ask(&app, &project, kind, &payload, wanted, trace).await?;
+        let asked = ask(&app, &project, kind, &payload, wanted, &trace).await?;
         let exited: ProcessExited = asked.answer().await?;
         Ok(Json(Stopped {
             ok: true,
@@ -227,7 +227,7 @@ pub(crate) async fn fetch_logs(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let limit = params.limit.unwrap_or(CHUNKS).clamp(1, MAX_CHUNKS);
         let payload = FetchLogs {
@@ -236,7 +236,7 @@ pub(crate) async fn fetch_logs(
         };
         let kind = CommandType::FetchLogs;
         let wanted = &[EventType::LogChunk];
-        let asked = ask(&app, &project, kind, &payload, wanted, trace).await?;
+        let asked = ask(&app, &project, kind, &payload, wanted, &trace).await?;
         gather(&asked, limit as usize, params.cursor)
             .await
             .map(Json)

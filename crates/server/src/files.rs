@@ -103,7 +103,7 @@ pub(crate) async fn list_files(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let payload = ListFiles {
             slug: project.slug.clone(),
@@ -116,7 +116,7 @@ pub(crate) async fn list_files(
             CommandType::ListFiles,
             &payload,
             wanted,
-            trace,
+            &trace,
         )
         .await?;
         let list: FileList = asked.answer().await?;
@@ -149,7 +149,7 @@ pub(crate) async fn read_file(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let payload = ReadFile {
             slug: project.slug.clone(),
@@ -162,7 +162,7 @@ pub(crate) async fn read_file(
             CommandType::ReadFile,
             &payload,
             wanted,
-            trace,
+            &trace,
         )
         .await?;
         let file: FileContent = asked.answer().await?;
@@ -194,7 +194,7 @@ pub(crate) async fn write_file(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let payload = WriteFile {
             slug: project.slug.clone(),
@@ -209,7 +209,7 @@ pub(crate) async fn write_file(
             CommandType::WriteFile,
             &payload,
             wanted,
-            trace,
+            &trace,
         )
         .await?;
         let written: FileWritten = asked.answer().await?;

@@ -2,6 +2,11 @@
 //!
 //! Such a request begins a new trace, linked to the caller's span, or goes on with the caller's if it
 //! says so. The trace is decided here, once, and travels with the command.
+//!
+//! What such a request has begun goes on when its client hangs up: a command whose row is there and that nobody
+//! delivers would hold up its project.
+
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +17,7 @@ use hopline_wire::span::{Attribute, Links};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::errors::ApiResult;
+use crate::errors::{ApiError, ApiResult};
 use crate::options::TraceMode;
 
 /// What is known of a request as it comes in.
@@ -43,23 +48,41 @@ impl RequestTrace {
     }
 }
 
-/// Does `work` within the request's span, and answers with what it gives.
-pub(crate) async fn traced<R: IntoResponse>(
-    app: &App,
+/// Does `work` within the request's span, and answers with what it gives. The work is a task of its own, which
+/// neither a client that hangs up nor the server's end breaks off.
+pub(crate) async fn traced<R, W>(
+    app: Arc<App>,
     arrival: Arrival<'_>,
     mode: Option<TraceMode>,
-    work: impl AsyncFnOnce(&RequestTrace) -> ApiResult<R>,
-) -> Response {
-    let (context, span) = begin(app, &arrival, mode.unwrap_or(app.options.trace_mode));
-    let trace = RequestTrace { context, span };
-    let outcome = work(&trace).await;
+    work: impl FnOnce(Arc<App>, Arc<RequestTrace>) -> W,
+) -> Response
+where
+    R: IntoResponse,
+    W: Future<Output = ApiResult<R>> + Send + 'static,
+{
+    let (context, span) = begin(&app, &arrival, mode.unwrap_or(app.options.trace_mode));
+    let trace = Arc::new(RequestTrace { context, span });
+    let work = work(Arc::clone(&app), Arc::clone(&trace));
+    let answered = app.tasks.spawn(async move {
+        let outcome = work.await;
+        answer(trace, outcome)
+    });
+    answered.await.unwrap_or_else(|error| {
+        // It has panicked: the runtime drops no task while a request still waits for it.
+        ApiError::internal("answer the request", &error).into_response()
+    })
+}
+
+/// Ends the request's span with what has become of it.
+fn answer<R: IntoResponse>(trace: Arc<RequestTrace>, outcome: ApiResult<R>) -> Response {
     if let (Some(span), Err(error)) = (&trace.span, &outcome)
         && error.status().is_server_error()
     {
         span.fail(error.code(), error.message().to_owned());
     }
     let response = outcome.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
-    if let Some(span) = trace.span {
+    // The work has ended, and with it its hold on the trace.
+    if let Some(span) = Arc::into_inner(trace).and_then(|trace| trace.span) {
         span.set(
             "http.response.status_code",
             i64::from(response.status().as_u16()),

@@ -112,8 +112,8 @@ pub(crate) async fn start_build(
         at: Timestamp::now(),
     };
     let mode = request.trace.map(TraceMode::from);
-    traced(&app, arrival, mode, async |trace| {
-        let started = begin(&app, id, request, trace).await?;
+    traced(app, arrival, mode, move |app, trace| async move {
+        let started = begin(&app, id, request, &trace).await?;
         Ok((StatusCode::ACCEPTED, Json(started)))
     })
     .await
@@ -258,8 +258,8 @@ pub(crate) async fn cancel_build(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
-        let cancelled = cancel(&app, id, trace).await?;
+    traced(app, arrival, None, move |app, trace| async move {
+        let cancelled = cancel(&app, id, &trace).await?;
         Ok((StatusCode::ACCEPTED, Json(cancelled)))
     })
     .await

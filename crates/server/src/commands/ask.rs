@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use hopline_wire::event::{Event, EventType, Failed};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answers::Expected;
@@ -15,6 +16,7 @@ use crate::errors::{ApiError, ApiResult};
 pub(crate) struct Asked {
     /// The command.
     pub(crate) command_id: String,
+    stopping: CancellationToken,
     expected: Arc<Expected>,
     deadline: tokio::time::Instant,
 }
@@ -34,6 +36,7 @@ impl App {
         let expected = Arc::new(self.answers.expect(&outgoing.command.id, wanted));
         let asked = Asked {
             command_id: outgoing.command.id.clone(),
+            stopping: self.stopping.clone(),
             expected: Arc::clone(&expected),
             deadline: tokio::time::Instant::now() + self.options.answer_timeout,
         };
@@ -54,9 +57,20 @@ impl Asked {
     /// The next event of the answer.
     ///
     /// # Errors
-    /// 504 if none comes in time; what [`answer_error`] makes of it if it is an `error`.
+    /// 504 if none comes in time, 503 if the server ends before; what [`answer_error`] makes of it if it is an
+    /// `error`.
     pub(crate) async fn next(&self) -> ApiResult<Event> {
-        let answered = tokio::time::timeout_at(self.deadline, self.expected.next()).await;
+        let answer = tokio::time::timeout_at(self.deadline, self.expected.next());
+        let answered = tokio::select! {
+            biased;
+            answered = answer => answered,
+            () = self.stopping.cancelled() => {
+                return Err(ApiError::unavailable(
+                    "stopping",
+                    "the server is stopping; whether the runner carries the command out is not known",
+                ));
+            }
+        };
         let event = match answered {
             Ok(Ok(event)) => event,
             Ok(Err(_)) => {

@@ -239,7 +239,7 @@ pub(crate) async fn delete_project(
         headers: &headers,
         at: Timestamp::now(),
     };
-    traced(&app, arrival, None, async |trace| {
+    traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
         let running = SessionFilter {
             status: Some(SessionStatus::Active),
@@ -253,7 +253,7 @@ pub(crate) async fn delete_project(
                 "the project has a build that is still running; cancel it first",
             ));
         }
-        let files = delete_files(&app, &project, trace).await;
+        let files = delete_files(&app, &project, &trace).await;
         app.store.delete_project(id).await?;
         Ok(Json(ProjectDeleted {
             ok: true,

@@ -37,7 +37,7 @@ pub(crate) struct House {
     pub(crate) pipeline: Pipeline,
     pub(crate) client: Client,
     pub(crate) processor: Option<Processor>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer: status, body as JSON (null if it is none).
@@ -78,7 +78,7 @@ pub(crate) async fn house_with(set: impl FnOnce(&mut Options)) -> House {
         pipeline,
         client: hopline_telemetry::http::client_builder().build().unwrap(),
         processor: Some(processor),
-        _folder: folder,
+        folder,
     }
 }
 
@@ -120,6 +120,13 @@ impl House {
             metrics: Metrics::default(),
         };
         Server::start(options(), parts).await.unwrap()
+    }
+
+    /// Keeps everybody else from writing rows, until what this gives is dropped; they wait for seconds.
+    pub(crate) fn lock_database(&self) -> rusqlite::Connection {
+        let lock = rusqlite::Connection::open(self.folder.path().join("db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        lock
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
