@@ -74,7 +74,7 @@ pub(crate) async fn take_events(
     body: Body,
 ) -> Response {
     app.counters.ingest_requests.inc();
-    match settle(&app, &headers, body).await {
+    match take(&app, headers, body).await {
         Ok(reply) if !reply.ok && !reply.gaps.is_empty() => {
             (StatusCode::CONFLICT, Json(reply)).into_response()
         }
@@ -86,10 +86,27 @@ pub(crate) async fn take_events(
     }
 }
 
-async fn settle(app: &Arc<App>, headers: &HeaderMap, body: Body) -> ApiResult<IngestReply> {
+async fn take(app: &Arc<App>, headers: HeaderMap, body: Body) -> ApiResult<IngestReply> {
     let received = Timestamp::now();
-    let _room = make_room(app, headers).await?;
+    let room = make_room(app, &headers).await?;
     let body = receive(body).await?;
+    // A sender that hangs up now does not undo its events, so their spans must come to their end as well.
+    let task = Arc::clone(app);
+    let settled = app.tasks.spawn(async move {
+        let _room = room;
+        settle(&task, &headers, body, received).await
+    });
+    settled
+        .await
+        .unwrap_or_else(|error| Err(ApiError::internal("settle events", &error)))
+}
+
+async fn settle(
+    app: &App,
+    headers: &HeaderMap,
+    body: Bytes,
+    received: Timestamp,
+) -> ApiResult<IngestReply> {
     let arrived = Timestamp::now();
     let begun = Instant::now();
     let Batch {
