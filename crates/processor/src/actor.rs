@@ -458,15 +458,7 @@ impl Actor {
             return;
         }
         let (shared, last_seq) = (&self.shared, state.position.last_seq);
-        match refresh::write(
-            shared,
-            &build.session,
-            &state.project_name,
-            last_seq,
-            self.last_span.as_ref(),
-        )
-        .await
-        {
+        match refresh::write(shared, &build.session, last_seq, self.last_span.as_ref()).await {
             Ok(()) => state.state_due = false,
             Err(error) => {
                 let error = chain(&error);

@@ -2,15 +2,15 @@
 //!
 //! `raw_state` holds it: with todos, active index and times while the build runs, and once in full when it has
 //! ended. [`of_rows`] makes the full form for the API. Inputs and outputs over 16 KiB are
-//! cut and marked; beyond [`MAX_STATE_BYTES`] older texts and tools stay and later ones are left out, marked
-//! too. The rows keep everything.
+//! cut and marked. Tool calls and texts share [`MAX_STATE_BYTES`]; beyond that the newest stay, and it is marked
+//! how far the older ones are left out. The rows keep everything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use hopline_state::rows::{Note, Session, SessionStatus, Todo, ToolCall};
 use hopline_state::store::WholeSession;
-use hopline_state::{Page, StateError, Store};
+use hopline_state::{StateError, Store};
 use hopline_wire::Timestamp;
 use hopline_wire::limits::RAW_STATE_FIELD_BYTES;
 use hopline_wire::part::{TextKind, TodoStatus};
@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// How large a full state may grow, in bytes.
+/// How large a full state may grow, in bytes of its tool calls and texts.
 pub const MAX_STATE_BYTES: usize = 8 << 20;
 
 /// A build's state, ready to be written as JSON.
@@ -38,8 +38,8 @@ struct GenerationState<'a> {
     is_active: bool,
     start_time: Timestamp,
     end_time: Option<Timestamp>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<LeftOut>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +82,23 @@ struct TextView {
     kind: &'static str,
     text: String,
     timestamp: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<PartsLeftOut>,
+}
+
+/// How far the beginning of a build is left out of its state.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftOut {
+    /// Nothing that this event or one before it began need be there; all that later ones began is.
+    up_to: u64,
+}
+
+/// How much of a text's beginning is left out.
+#[derive(Debug, Serialize)]
+struct PartsLeftOut {
+    /// How many of its parts.
+    parts: u32,
 }
 
 pub(crate) fn todo_views(todos: &[Todo]) -> Vec<TodoView<'_>> {
@@ -113,7 +130,7 @@ impl<'a> GenerationState<'a> {
             is_active: session.status == SessionStatus::Active,
             start_time: session.started_at,
             end_time: session.ended_at,
-            truncated: false,
+            truncated: None,
         }
     }
 
@@ -133,8 +150,7 @@ pub(crate) fn running(
     GenerationState::new(session, project_name, todos, active_index).json()
 }
 
-/// The full state of a build, from rows that are all of the same commit. Where only a page of tool calls or
-/// texts was read, the rest is left out.
+/// The full state of a build, from rows that are all of the same commit.
 #[must_use]
 pub fn of_rows(whole: &WholeSession) -> String {
     let mut state = GenerationState::new(
@@ -143,61 +159,25 @@ pub fn of_rows(whole: &WholeSession) -> String {
         &whole.todos,
         active_index(&whole.todos),
     );
-    let mut filling = Filling::new(&mut state);
-    let complete = whole
-        .tool_calls
-        .iter()
-        .all(|call| filling.add_tool(call.clone()))
-        && whole
-            .notes
-            .iter()
-            .all(|note| filling.add_text(note.clone()));
-    state.truncated = !complete;
+    for call in &whole.tool_calls {
+        let by_todo = state.tools_by_todo.entry(call.todo_index).or_default();
+        by_todo.push(ToolView::new(call.clone()));
+    }
+    state.text_by_todo = texts(&whole.notes);
+    state.truncated = whole.cut_at.map(|up_to| LeftOut { up_to });
     state.json()
 }
 
-/// The full state of a build, read page by page. The caller sees to it that its rows stay as they are.
+/// The full state of a build as its rows stand; none if it is gone.
 ///
 /// # Errors
 /// [`StateError`] if the rows cannot be read.
 pub(crate) async fn assemble(
     store: &Arc<dyn Store>,
-    session: &Session,
-    project_name: &str,
-) -> Result<String, StateError> {
-    let todos = store.todos(session.id).await?;
-    let mut state = GenerationState::new(session, project_name, &todos, active_index(&todos));
-    let mut filling = Filling::new(&mut state);
-    let complete = fill(store, session.id, &mut filling).await?;
-    state.truncated = !complete;
-    Ok(state.json())
-}
-
-/// Fills in tool calls and texts; says whether all had room.
-async fn fill(
-    store: &Arc<dyn Store>,
     session_id: Uuid,
-    filling: &mut Filling<'_, '_>,
-) -> Result<bool, StateError> {
-    let mut after = 0;
-    loop {
-        let calls = store.tool_calls(session_id, after, Page::default()).await?;
-        let Some(last) = calls.last() else { break };
-        after = last.first_seq;
-        if !calls.into_iter().all(|call| filling.add_tool(call)) {
-            return Ok(false);
-        }
-    }
-    let mut after = None;
-    loop {
-        let notes = store.notes(session_id, after, Page::default()).await?;
-        let Some(last) = notes.last() else { break };
-        after = Some((last.first_seq, last.part));
-        if !notes.into_iter().all(|note| filling.add_text(note)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+) -> Result<Option<String>, StateError> {
+    let whole = store.whole_session(session_id, MAX_STATE_BYTES).await?;
+    Ok(whole.map(|whole| of_rows(&whole)))
 }
 
 fn active_index(todos: &[Todo]) -> i32 {
@@ -207,62 +187,32 @@ fn active_index(todos: &[Todo]) -> i32 {
     active.map_or(-1, |todo| todo.index)
 }
 
-/// A state that takes tool calls and texts as long as there is room.
-struct Filling<'s, 'a> {
-    state: &'s mut GenerationState<'a>,
-    room: usize,
-    /// Where each text stands: its parts under the same todo are shown as one.
-    texts: HashMap<(TextKind, String, i32), usize>,
-}
-
-impl<'s, 'a> Filling<'s, 'a> {
-    fn new(state: &'s mut GenerationState<'a>) -> Self {
-        Self {
-            state,
-            room: MAX_STATE_BYTES,
-            texts: HashMap::new(),
+/// Texts by the todo that their parts belong to: the parts of one text under the same todo are shown as one.
+fn texts(notes: &[Note]) -> BTreeMap<i32, Vec<TextView>> {
+    let mut by_todo: BTreeMap<i32, Vec<TextView>> = BTreeMap::new();
+    let mut places: HashMap<(TextKind, &str, i32), usize> = HashMap::new();
+    let mut begun: HashSet<(TextKind, &str)> = HashSet::new();
+    for note in notes {
+        let text = (note.kind, note.text_id.as_str());
+        // Parts are left out from the first on, so only the first that is there can follow a cut.
+        let is_first = begun.insert(text);
+        let parts = if is_first { note.part } else { 0 };
+        let views = by_todo.entry(note.todo_index).or_default();
+        match places.get(&(text.0, text.1, note.todo_index)) {
+            Some(place) => views[*place].text.push_str(&note.content),
+            None => {
+                places.insert((text.0, text.1, note.todo_index), views.len());
+                views.push(TextView {
+                    id: note.text_id.clone(),
+                    kind: note.kind.as_str(),
+                    text: note.content.clone(),
+                    timestamp: note.created_at,
+                    truncated: (parts > 0).then_some(PartsLeftOut { parts }),
+                });
+            }
         }
     }
-
-    fn take_room(&mut self, bytes: usize) -> bool {
-        let left = self.room.checked_sub(bytes);
-        self.room = left.unwrap_or(0);
-        left.is_some()
-    }
-
-    /// Adds a tool call; says whether it had room.
-    fn add_tool(&mut self, call: ToolCall) -> bool {
-        let todo_index = call.todo_index;
-        let view = ToolView::new(call);
-        let size = |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |raw| raw.get().len());
-        let has_room = self.take_room(200 + size(&view.input) + size(&view.output));
-        if has_room {
-            let by_todo = &mut self.state.tools_by_todo;
-            by_todo.entry(todo_index).or_default().push(view);
-        }
-        has_room
-    }
-
-    /// Adds a part of a text; says whether it had room.
-    fn add_text(&mut self, note: Note) -> bool {
-        if !self.take_room(100 + note.content.len()) {
-            return false;
-        }
-        let views = self.state.text_by_todo.entry(note.todo_index).or_default();
-        let key = (note.kind, note.text_id, note.todo_index);
-        if let Some(place) = self.texts.get(&key) {
-            views[*place].text.push_str(&note.content);
-            return true;
-        }
-        views.push(TextView {
-            id: key.1.clone(),
-            kind: note.kind.as_str(),
-            text: note.content,
-            timestamp: note.created_at,
-        });
-        self.texts.insert(key, views.len() - 1);
-        true
-    }
+    by_todo
 }
 
 impl ToolView {

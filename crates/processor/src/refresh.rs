@@ -6,6 +6,7 @@ use hopline_telemetry::contract::keys;
 use hopline_telemetry::{Hop, TraceContext, tracer};
 use hopline_wire::Timestamp;
 use hopline_wire::span::{EventKeys, Span};
+use uuid::Uuid;
 
 use crate::service::Shared;
 use crate::{generation, statements};
@@ -14,12 +15,11 @@ use crate::{generation, statements};
 pub(crate) async fn write(
     shared: &Shared,
     session: &Session,
-    project_name: &str,
     last_seq: u64,
     cause: Option<&TraceContext>,
 ) -> Result<(), StateError> {
     let mut refresh = cause.map(|cause| span(shared, session, cause));
-    let written = assemble_and_write(shared, session, project_name, last_seq).await;
+    let written = assemble_and_write(shared, session.id, last_seq).await;
     if let (Some(mut span), Some(cause)) = (refresh.take(), cause) {
         span.end = Timestamp::now();
         let mut spans = Vec::with_capacity(2);
@@ -47,16 +47,20 @@ pub(crate) async fn write(
 
 async fn assemble_and_write(
     shared: &Shared,
-    session: &Session,
-    project_name: &str,
+    session_id: Uuid,
     last_seq: u64,
 ) -> Result<hopline_state::Committed, StateError> {
     // A full state takes many times its size while it is made. The permit is given back with the state written.
     let _turn = shared.refreshing.acquire().await;
-    let state = generation::assemble(&shared.store, session, project_name).await?;
+    let Some(state) = generation::assemble(&shared.store, session_id).await? else {
+        return Ok(hopline_state::Committed {
+            outcomes: Vec::new(),
+            statements: Vec::new(),
+        });
+    };
     let (_, committed) = shared
         .store
-        .write_raw_state(session.id, last_seq, state)
+        .write_raw_state(session_id, last_seq, state)
         .await?;
     Ok(committed)
 }

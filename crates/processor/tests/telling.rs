@@ -316,3 +316,46 @@ async fn a_finished_builds_state_is_written_in_full_with_long_values_cut() {
     assert_eq!(state["endTime"], common::at(4).to_string());
     assert_eq!(state["projectName"], "a project");
 }
+
+#[tokio::test]
+async fn a_state_has_the_newest_of_a_build_that_is_too_long_for_it_tools_and_texts_alike() {
+    let traced = Traced::new().await;
+    let build = traced.world.build().await;
+    let world = &traced.world;
+    let text = |seq: u64, delta: &str| {
+        build.part(
+            seq,
+            &json!({"type": "text-delta", "id": "t", "delta": delta}),
+        )
+    };
+    // Two parts of 16 KiB, tool calls of more than a state holds, and the words that matter.
+    world.submit(&[text(1, &"a".repeat(32 << 10))]).await;
+    let answer = json!({"type": "tool-output-available", "output": "y".repeat(14 << 10)});
+    let answers = (2..=701).map(|seq| {
+        let mut answer = answer.clone();
+        answer["toolCallId"] = format!("c{seq}").into();
+        build.part(seq, &answer)
+    });
+    for answers in answers.collect::<Vec<_>>().chunks(100) {
+        world.submit(answers).await;
+    }
+    let done = build.event(
+        "build-completed",
+        703,
+        json!({"payload": {}, "exitCode": 0}),
+    );
+    world.submit(&[text(702, "the answer"), done]).await;
+    let state = world
+        .raw_state(&build, |state| state["isActive"] == false)
+        .await;
+    let texts = &state["textByTodo"]["-1"];
+    assert_eq!(
+        (&texts[0]["text"], &texts[0]["truncated"], &texts[1]),
+        (&json!("the answer"), &json!({"parts": 2}), &Value::Null)
+    );
+    let tools = state["toolsByTodo"]["-1"].as_array().unwrap();
+    let left_out = state["truncated"]["upTo"].as_u64().unwrap();
+    assert_eq!(tools.len() as u64, 701 - left_out);
+    assert_eq!(tools[0]["id"], format!("c{}", left_out + 1));
+    assert!((50..200).contains(&left_out), "{left_out}");
+}

@@ -1,6 +1,8 @@
 //! The trait that every database stands behind.
 
 use async_trait::async_trait;
+#[cfg(doc)]
+use hopline_wire::limits::RAW_STATE_FIELD_BYTES;
 use hopline_wire::part::TextKind;
 use hopline_wire::{Timestamp, TraceId};
 use uuid::Uuid;
@@ -168,13 +170,14 @@ pub trait Store: Send + Sync {
     /// [`StateError`] if the database cannot be read.
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>>;
 
-    /// A build with all its rows as they stood after one commit; none if there is no such build. For live
-    /// clients, who must know up to which event a state goes. Of tool calls and of texts it has as many, from
-    /// the first on, as `page` allows each.
+    /// A build with its rows as they stood after one commit; none if there is no such build. Of tool calls
+    /// and parts of texts, taken together by the events that began them, it has the newest that fit into
+    /// `bytes`: each counts [`ROW_BYTES`] and its contents, of an input or output at most
+    /// [`RAW_STATE_FIELD_BYTES`]. However long those are, about eight times `bytes` are read at most.
     ///
     /// # Errors
     /// [`StateError`] if the database cannot be read.
-    async fn whole_session(&self, session_id: Uuid, page: Page) -> Result<Option<WholeSession>>;
+    async fn whole_session(&self, session_id: Uuid, bytes: usize) -> Result<Option<WholeSession>>;
 
     /// A build's todos, in order.
     ///
@@ -249,7 +252,10 @@ pub struct LoadedCommand {
     pub raw_state_due: bool,
 }
 
-/// A build with all its rows, all of the same commit.
+/// What a tool call or a part of a text counts in [`Store::whole_session`] beside its contents, in bytes.
+pub const ROW_BYTES: usize = 200;
+
+/// A build with its rows, all of the same commit.
 #[derive(Debug, Clone)]
 pub struct WholeSession {
     /// Its own row; its `last_seq` is the last event that any of the rows shows.
@@ -262,8 +268,8 @@ pub struct WholeSession {
     pub tool_calls: Vec<ToolCall>,
     /// Its texts, part by part in the order they began.
     pub notes: Vec<Note>,
-    /// Its `raw_state`, unless that is to be written.
-    pub raw_state: Option<String>,
+    /// The newest event that began a tool call or a part of a text that had no room; none if all had.
+    pub cut_at: Option<u64>,
 }
 
 /// The last part of a text.

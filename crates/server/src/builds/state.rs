@@ -1,18 +1,12 @@
 //! A build's whole state as browsers read it (GenerationState), read from the rows as of one commit.
 
 use hopline_processor::generation;
+use hopline_state::Store;
 use hopline_state::rows::Session;
-use hopline_state::{Page, Store};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::errors::{ApiError, ApiResult};
-
-/// How much of a build's tool calls, and of its texts, is read for a state: more than it may hold.
-const PAGE: Page = Page {
-    rows: 100_000,
-    bytes: 64 << 20,
-};
 
 /// A build with its state; none if there is no such build. The state goes up to the session's `last_seq`.
 ///
@@ -22,7 +16,8 @@ pub(crate) async fn whole_build(
     store: &dyn Store,
     session_id: Uuid,
 ) -> ApiResult<Option<(Session, Box<RawValue>)>> {
-    let Some(whole) = store.whole_session(session_id, PAGE).await? else {
+    let whole = store.whole_session(session_id, generation::MAX_STATE_BYTES);
+    let Some(whole) = whole.await? else {
         return Ok(None);
     };
     // A long build's state takes a while to write.

@@ -266,11 +266,11 @@ async fn a_slow_client_gets_a_snapshot_and_holds_nobody_up() {
     assert_eq!(slow.next().await["type"], "state-update");
     // More than the sockets' buffers and the queue hold together. The slow client reads nothing meanwhile,
     // and every event is answered all the same.
-    let delta = "x".repeat(512 << 10);
-    for _ in 0..40 {
-        build.text(&delta).await;
+    let delta = |number: u8| char::from(b'0' + number).to_string().repeat(512 << 10);
+    for number in 0..40 {
+        build.text(&delta(number)).await;
     }
-    let mut bytes = 0;
+    let mut text = String::new();
     let mut had_snapshot = false;
     let mut seq = 0;
     while seq < build.seq {
@@ -279,16 +279,18 @@ async fn a_slow_client_gets_a_snapshot_and_holds_nobody_up() {
         seq = message["seq"].as_u64().unwrap();
         if message["type"] == "state-update" {
             had_snapshot = true;
-            bytes = text_of(&message["state"]).len();
-            if message["state"]["truncated"] == true {
-                return;
-            }
+            text = text_of(&message["state"]);
+            // Of more than it holds a state has the newest, and says up to where the older is left out.
+            let left_out = message["state"]["truncated"]["upTo"].as_u64();
+            assert_eq!(left_out.is_some(), seq > 15, "{left_out:?} at {seq}");
+            assert!(left_out.is_none_or(|up_to| up_to < seq));
         } else {
-            bytes += deltas_of(&message).len();
+            text += &deltas_of(&message);
         }
     }
     assert!(had_snapshot);
-    assert_eq!(bytes, 40 * delta.len());
+    let whole: String = (0..40).map(delta).collect();
+    assert!(text.len() > 4 << 20 && whole.ends_with(&text));
 }
 
 #[tokio::test]

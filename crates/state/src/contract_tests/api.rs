@@ -6,7 +6,7 @@ use super::fixtures::{ALL, at, build, call, command, commit, of, project, sessio
 use crate::error::{Conflict, StateError};
 use crate::group::{NoteAppend, ProjectChange};
 use crate::rows::{CommandStatus, LinkState, Project, ProjectStatus, Runner, SessionStatus};
-use crate::store::{Page, SessionFilter, SessionKey, Store};
+use crate::store::{Page, ROW_BYTES, SessionFilter, SessionKey, Store};
 use hopline_wire::part::TextKind;
 
 fn conflict<T: std::fmt::Debug>(result: Result<T, StateError>) -> Conflict {
@@ -156,12 +156,16 @@ pub async fn a_build_is_found_by_each_of_its_names(store: &dyn Store) {
     }
     let nobody = SessionKey::Build("nobody's".into());
     assert_eq!(store.session(nobody).await.unwrap(), None);
-    let whole = store.whole_session(session.id, ALL).await.unwrap().unwrap();
+    let whole = store
+        .whole_session(session.id, 1 << 20)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (&whole.session, whole.project_name),
         (session, build.project.name)
     );
-    assert_eq!(whole.raw_state, None);
+    assert_eq!(whole.cut_at, None);
 }
 
 pub async fn a_command_only_moves_forward(store: &dyn Store) {
@@ -242,6 +246,49 @@ pub async fn rows_are_read_in_pages_that_leave_nothing_out(store: &dyn Store) {
         );
         assert_eq!(events, calls);
     }
+}
+
+pub async fn a_whole_build_has_the_newest_of_what_does_not_fit(store: &dyn Store) {
+    let build = build(store, "a").await;
+    let mut batch = build.batch(1, 40);
+    let session = of(&mut batch);
+    // A call at each odd event, two parts of a text at each even one.
+    session.tool_calls = (1..=39)
+        .step_by(2)
+        .map(|seq| call(&format!("c{seq}"), seq))
+        .collect();
+    let note = |part: u32| NoteAppend {
+        kind: TextKind::Text,
+        text_id: "t".into(),
+        part,
+        todo_index: -1,
+        content: "x".repeat(1_000),
+        first_seq: u64::from(part / 2 + 1) * 2,
+        created_at: at(1),
+    };
+    session.notes = (0..40).map(note).collect();
+    // However long, they count for what a state shows of them.
+    session.tool_calls[19].output = Some(format!("\"{}\"", "x".repeat(100_000)));
+    commit(store, batch).await;
+    let whole = async |bytes| {
+        let whole = store.whole_session(build.session.id, bytes).await;
+        let whole = whole.unwrap().unwrap();
+        let calls: Vec<_> = whole.tool_calls.iter().map(|call| call.first_seq).collect();
+        let parts: Vec<_> = whole.notes.iter().map(|note| note.part).collect();
+        (calls, parts, whole.cut_at)
+    };
+    let (calls, parts, cut_at) = whole(1 << 20).await;
+    assert_eq!((calls.len(), parts.len(), cut_at), (20, 40, None));
+    let some = 7 * (ROW_BYTES + 1_000) + (17 << 10) + 3 * ROW_BYTES;
+    assert_eq!(
+        whole(some).await,
+        (vec![35, 37, 39], (33..=39).collect(), Some(34))
+    );
+    assert_eq!(
+        whole(2 * ROW_BYTES + 2_000).await,
+        (vec![], vec![38, 39], Some(39))
+    );
+    assert_eq!(whole(0).await, (vec![], vec![], Some(40)));
 }
 
 pub async fn only_builds_whose_runner_is_gone_are_silent(store: &dyn Store) {

@@ -212,8 +212,8 @@ impl Store for SqliteStore {
         self.readers.run("SELECT generation_sessions", read).await
     }
 
-    async fn whole_session(&self, session_id: Uuid, page: Page) -> Result<Option<WholeSession>> {
-        let read = move |connection: &_| whole::whole_session(connection, session_id, page);
+    async fn whole_session(&self, session_id: Uuid, bytes: usize) -> Result<Option<WholeSession>> {
+        let read = move |connection: &_| whole::whole_session(connection, session_id, bytes);
         self.readers.run("SELECT generation_sessions", read).await
     }
 

@@ -328,37 +328,57 @@ pub(super) fn todos(connection: &Connection, session_id: Uuid) -> rusqlite::Resu
         .collect()
 }
 
+pub(super) const TOOL_CALL: &str =
+    "SELECT tool_call_id, todo_index, name, input, output, state, first_seq, started_at, ended_at,
+        created_at, updated_at FROM generation_tool_calls WHERE session_id = ?";
+
+pub(super) fn tool_call_of(row: &Row<'_>) -> rusqlite::Result<ToolCall> {
+    Ok(ToolCall {
+        tool_call_id: row.get(0)?,
+        todo_index: row.get(1)?,
+        name: row.get(2)?,
+        input: row.get(3)?,
+        output: row.get(4)?,
+        state: name(row, 5, ToolState::named)?,
+        first_seq: number(row, 6)?,
+        started_at: time(row, 7)?,
+        ended_at: time(row, 8)?,
+        created_at: time_there(row, 9)?,
+        updated_at: time_there(row, 10)?,
+    })
+}
+
 pub(super) fn tool_calls(
     connection: &Connection,
     session_id: Uuid,
     after: u64,
     page: Page,
 ) -> rusqlite::Result<Vec<ToolCall>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT tool_call_id, todo_index, name, input, output, state, first_seq, started_at, ended_at,
-             created_at, updated_at
-         FROM generation_tool_calls WHERE session_id = ? AND first_seq > ?
-         ORDER BY first_seq LIMIT ?",
-    )?;
-    let rows = statement.query_map(params![Id(session_id), signed(after), page.rows], |row| {
-        Ok(ToolCall {
-            tool_call_id: row.get(0)?,
-            todo_index: row.get(1)?,
-            name: row.get(2)?,
-            input: row.get(3)?,
-            output: row.get(4)?,
-            state: name(row, 5, ToolState::named)?,
-            first_seq: number(row, 6)?,
-            started_at: time(row, 7)?,
-            ended_at: time(row, 8)?,
-            created_at: time_there(row, 9)?,
-            updated_at: time_there(row, 10)?,
-        })
-    })?;
+    let mut statement = connection.prepare_cached(&format!(
+        "{TOOL_CALL} AND first_seq > ? ORDER BY first_seq LIMIT ?"
+    ))?;
+    let values = params![Id(session_id), signed(after), page.rows];
+    let rows = statement.query_map(values, tool_call_of)?;
     let size = |call: &ToolCall| {
         call.input.as_ref().map_or(0, String::len) + call.output.as_ref().map_or(0, String::len)
     };
     within(page, rows, size)
+}
+
+pub(super) const NOTE: &str =
+    "SELECT kind, text_id, part, todo_index, content, first_seq, created_at
+    FROM generation_notes WHERE session_id = ?";
+
+pub(super) fn note_of(row: &Row<'_>) -> rusqlite::Result<Note> {
+    Ok(Note {
+        kind: name(row, 0, text_kind)?,
+        text_id: row.get(1)?,
+        part: row.get(2)?,
+        todo_index: row.get(3)?,
+        content: row.get(4)?,
+        first_seq: number(row, 5)?,
+        created_at: time_there(row, 6)?,
+    })
 }
 
 pub(super) fn notes(
@@ -368,22 +388,11 @@ pub(super) fn notes(
     page: Page,
 ) -> rusqlite::Result<Vec<Note>> {
     let (seq, part) = after.map_or((0, -1), |(seq, part)| (signed(seq), i64::from(part)));
-    let mut statement = connection.prepare_cached(
-        "SELECT kind, text_id, part, todo_index, content, first_seq, created_at
-         FROM generation_notes WHERE session_id = ? AND (first_seq, part) > (?, ?)
-         ORDER BY first_seq, part LIMIT ?",
-    )?;
-    let rows = statement.query_map(params![Id(session_id), seq, part, page.rows], |row| {
-        Ok(Note {
-            kind: name(row, 0, text_kind)?,
-            text_id: row.get(1)?,
-            part: row.get(2)?,
-            todo_index: row.get(3)?,
-            content: row.get(4)?,
-            first_seq: number(row, 5)?,
-            created_at: time_there(row, 6)?,
-        })
-    })?;
+    let mut statement = connection.prepare_cached(&format!(
+        "{NOTE} AND (first_seq, part) > (?, ?) ORDER BY first_seq, part LIMIT ?"
+    ))?;
+    let values = params![Id(session_id), seq, part, page.rows];
+    let rows = statement.query_map(values, note_of)?;
     within(page, rows, |note| note.content.len())
 }
 
