@@ -123,6 +123,20 @@ fn with_json_the_last_line_tells_the_outcome() {
 }
 
 #[test]
+fn the_output_of_a_build_is_whole_however_much_it_is() {
+    let place = Place::new();
+    // Nearly twice what a build's state holds of it, and written faster than anybody follows.
+    let ended = place.run(&["run", "--", "seq", "1", "2000000"]).expect(0);
+    let lines = ended.stdout.lines();
+    let numbers = lines.filter_map(|line| line.strip_prefix("  │ ")?.parse::<u64>().ok());
+    let mut expected = 1..=2_000_000;
+    for (number, expected) in numbers.zip(&mut expected) {
+        assert_eq!(number, expected, "lines are missing, or there twice");
+    }
+    assert_eq!(expected.next(), None, "the end is missing");
+}
+
+#[test]
 fn steps_run_in_order_with_their_output_and_stderr() {
     let place = Place::new();
     place.write(

@@ -5,6 +5,7 @@
 
 mod error;
 pub(crate) mod live;
+mod log;
 pub(crate) mod types;
 
 use std::io::Write;
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use error::ApiError;
 use types::{
-    Build, BuildList, BuildRequest, EventList, NewProject, Project, ProjectList, Runner,
+    Build, BuildList, BuildRequest, Event, EventList, NewProject, Project, ProjectList, Runner,
     RunnerList, Started,
 };
 
@@ -41,6 +42,9 @@ const TOTAL_SPANS: &str = "hopline-total-spans";
 
 /// Among how many of the last events the one that ended a build is: few come after it.
 const LAST_EVENTS: u64 = 20;
+
+/// How many events of a log are asked for at once: as many as the server gives.
+const LOG_PAGE: u32 = 500;
 
 /// A server's API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -151,14 +155,28 @@ impl ApiClient {
     /// # Errors
     /// [`ApiError`].
     pub(crate) async fn ending_signal(&self, build: &Build) -> Result<Option<u8>, ApiError> {
+        #[derive(serde::Deserialize)]
+        struct Ended<'a> {
+            #[serde(borrow)]
+            signal: std::borrow::Cow<'a, str>,
+        }
         let after = build.last_seq.saturating_sub(LAST_EVENTS);
-        let path = format!("/api/builds/{}/events?after={after}", build.session_id);
-        let list: EventList = self.get("look at a build's end", &path).await?;
-        let mut signals = list.events.iter().filter_map(|event| {
-            let name = event.body.as_ref()?.get("signal")?.as_str()?;
-            signal_number(name)
+        let events = self.events(&build.session_id, after).await?;
+        let mut signals = events.iter().filter_map(|event| {
+            let ended: Ended<'_> = serde_json::from_str(event.body.as_ref()?.get()).ok()?;
+            signal_number(&ended.signal)
         });
         Ok(signals.next_back())
+    }
+
+    /// A page of a build's log, from the event after `after` on; empty if that was the last.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    async fn events(&self, session_id: &str, after: u64) -> Result<Vec<Event>, ApiError> {
+        let path = format!("/api/builds/{session_id}/events?after={after}&limit={LOG_PAGE}");
+        let list: EventList = self.get("read a build's log", &path).await?;
+        Ok(list.events)
     }
 
     /// Ends a running build.
@@ -348,6 +366,43 @@ fn signal_number(name: &str) -> Option<u8> {
     let name = name.strip_prefix("SIG").unwrap_or(name);
     let place = NAMES.iter().position(|known| *known == name)?;
     u8::try_from(place + 1).ok()
+}
+
+#[cfg(test)]
+mod testing {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// A server that gives these answers one after another, and what it was asked.
+    pub(super) async fn server(
+        answers: Vec<serde_json::Value>,
+    ) -> (String, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(client.read_u8().await.unwrap());
+                }
+                let request = String::from_utf8(request).unwrap();
+                noted.lock().unwrap().push(request);
+                let body = answer.to_string();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                client.write_all(head.as_bytes()).await.unwrap();
+                client.write_all(body.as_bytes()).await.unwrap();
+            }
+        });
+        (base, asked)
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use hopline_wire::command::{CommandLine, Step};
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// A project.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,8 +123,22 @@ pub(super) struct EventList {
 /// An event of the log, as far as it matters here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event {
-    /// As it was received.
-    pub(super) body: Option<serde_json::Value>,
+    /// Its place.
+    pub(super) seq: u64,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// What became of it: `committed`, `rejected` or `expired`.
+    pub(super) outcome: String,
+    /// As it was received, which need not be a text that can be told on.
+    pub(super) body: Option<Box<RawValue>>,
+}
+
+impl Event {
+    /// Whether it holds a part of the build's stream that the server took.
+    pub(super) fn is_stream(&self) -> bool {
+        self.kind == "build-stream" && self.outcome == "committed"
+    }
 }
 
 /// A runner.

@@ -96,7 +96,7 @@ impl Picture {
                     self.seen = true;
                     self.active = state.is_active;
                     todos.clone_from(&state.todos);
-                    contents = self.contents_of(state);
+                    self.add_contents_of(state, &mut contents);
                 }
                 Update::Todos(data) => {
                     #[derive(Default, Deserialize)]
@@ -117,6 +117,9 @@ impl Picture {
                     let key = (text.todo_index, text.kind, text.id);
                     *self.texts.entry(key).or_default() += text.delta.len();
                 }
+                Update::NotTold(events) => progress.note(&format!(
+                    "{events} events are not shown: the server does not have them any more"
+                )),
                 Update::Session(data) => {
                     let session: Session = read(data);
                     self.seen = true;
@@ -139,9 +142,8 @@ impl Picture {
         progress.finish();
     }
 
-    /// What of a whole state was not shown yet.
-    fn contents_of(&mut self, state: Snapshot) -> Contents {
-        let mut contents = Contents::default();
+    /// Adds what of a whole state was not shown yet.
+    fn add_contents_of(&mut self, state: Snapshot, contents: &mut Contents) {
         for (index, tools) in state.tools_by_todo {
             let todo_index = index.parse().unwrap_or(-1);
             for tool in tools {
@@ -160,7 +162,6 @@ impl Picture {
                 }
             }
         }
-        contents
     }
 
     /// Shows what is new, todo by todo: begun, its tools and texts, done. The updates of one flush say first
@@ -337,6 +338,17 @@ mod tests {
         let count = |what: &str| text.matches(what).count();
         assert_eq!((count("one"), count("two")), (1, 1), "{text}");
         assert_eq!(count("compile"), 2, "once begun, once done: {text}");
+    }
+
+    #[test]
+    fn a_state_does_not_hide_what_came_together_with_it() {
+        let text = json!({"todoIndex": -1, "kind": "text", "id": "t", "delta": "from the log\n"});
+        let (picture, text) = shown(vec![vec![
+            Update::Text(text),
+            Update::Snapshot(json!({"todos": [], "isActive": false})),
+        ]]);
+        assert!(picture.has_ended());
+        assert_eq!(text.matches("from the log").count(), 1, "{text}");
     }
 
     #[test]
