@@ -11,6 +11,7 @@ use hopline_state::rows::{Decision, Outcome, SessionStatus, Todo};
 use hopline_telemetry::contract::keys;
 use hopline_telemetry::{Hop, TraceContext, Tracer, tracer};
 use hopline_wire::Timestamp;
+use hopline_wire::command::CommandType;
 use hopline_wire::event::EventType;
 use hopline_wire::ingest::{RejectCode, Rejection};
 use hopline_wire::part::{Part, TextKind};
@@ -254,6 +255,8 @@ impl<'a> Round<'a> {
                 let error = "expected a projectId";
                 return Err(Refusal::new(RejectCode::NoProject, error));
             }
+            // What deletes the files of a project is given when the project is gone.
+            (Some(_), None) if self.state.fold.kind == Some(CommandType::DeleteProjectFiles) => {}
             (Some(_), None) => {
                 let error = "there is no such project";
                 return Err(Refusal::new(RejectCode::NoProject, error));

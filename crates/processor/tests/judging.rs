@@ -470,14 +470,15 @@ async fn a_restart_goes_on_where_the_last_commit_ended() {
 async fn a_deleted_projects_late_events_are_refused_and_block_nothing() {
     let world = World::new().await;
     let build = world.build().await;
-    world.submit(&[delta(&build, 1, "a")]).await;
+    let failed = build.event("build-failed", 2, json!({"error": "no"}));
+    world.submit(&[delta(&build, 1, "a"), failed]).await;
     world
         .store
         .delete_project(build.project)
         .await
         .unwrap()
         .unwrap();
-    let reply = world.submit(&[delta(&build, 2, "b")]).await;
+    let reply = world.submit(&[delta(&build, 3, "b")]).await;
     // The command went with its project, so its numbers begin anew.
     assert_eq!(reply.gaps[&build.command], 1);
     let reply = world

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use hopline_state::group::ProjectChange;
 use hopline_state::rows::{LinkState, Project, Runner};
 use hopline_wire::Timestamp;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::access::Admin;
 use crate::app::App;
-use crate::errors::{ApiError, ApiResult};
+use crate::errors::{ApiError, ApiResult, Chain};
 
 /// A runner that a command can be given to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,26 @@ impl App {
             .iter()
             .find(|runner| runner.id == runner_id && self.is_linked(runner));
         found.map(|runner| self.target(runner)).transpose()
+    }
+
+    /// Notes that the project's files are at this runner from now on, unless they are at one already.
+    pub(crate) async fn keep_runner(&self, project: &Project, target: &Target) {
+        if project.runner_id.is_some() {
+            return;
+        }
+        let change = ProjectChange {
+            project_id: project.id,
+            ..ProjectChange::default()
+        };
+        let runner_id = Some(target.runner_id.clone());
+        let kept = self
+            .store
+            .update_project(change, runner_id, Timestamp::now())
+            .await;
+        if let Err(error) = kept {
+            // The command is given all the same; the next one chooses again.
+            tracing::warn!(error = %Chain(&error), "a project's runner was not noted");
+        }
     }
 
     /// A link of which nothing was heard for long is none: its broker is gone.

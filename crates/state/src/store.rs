@@ -118,7 +118,8 @@ pub trait Store: Send + Sync {
     /// there is no such project.
     ///
     /// # Errors
-    /// [`StateError`]; then nothing is deleted.
+    /// [`Conflict::BuildRunning`](crate::Conflict::BuildRunning) if the project has a running build, or
+    /// another [`StateError`]; then nothing is deleted.
     async fn delete_project(&self, id: Uuid) -> Result<Option<Vec<String>>>;
 
     /// Makes a command that is no build.

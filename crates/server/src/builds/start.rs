@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use hopline_state::group::ProjectChange;
 use hopline_state::rows::{DecisionKind, Project, Session, SessionStatus};
 use hopline_wire::command::{CancelBuild, CommandLine, CommandType, StartBuild};
 use hopline_wire::text::storable;
@@ -162,9 +161,7 @@ async fn begin(
         trace_id,
     };
     app.store.create_build(command, session).await?;
-    if project.runner_id.is_none() {
-        keep_runner(app, project_id, &outgoing).await;
-    }
+    app.keep_runner(&project, &outgoing.target).await;
     app.send(outgoing);
     Ok(started)
 }
@@ -209,27 +206,6 @@ fn is_empty(command: &CommandLine) -> bool {
     match command {
         CommandLine::Argv(argv) => argv.first().is_none_or(String::is_empty),
         CommandLine::Shell(line) => line.trim().is_empty(),
-    }
-}
-
-/// The project's files are at this runner from now on.
-async fn keep_runner(app: &App, project_id: Uuid, outgoing: &Outgoing) {
-    let change = ProjectChange {
-        project_id,
-        ..ProjectChange::default()
-    };
-    let kept = app
-        .store
-        .update_project(
-            change,
-            Some(outgoing.target.runner_id.clone()),
-            Timestamp::now(),
-        )
-        .await;
-    if let Err(error) = kept {
-        // The build runs all the same; the next one chooses again.
-        let trace_id = outgoing.context.trace_id;
-        tracing::warn!(%trace_id, error = %crate::errors::Chain(&error), "a project's runner was not noted");
     }
 }
 

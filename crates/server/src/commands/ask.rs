@@ -29,7 +29,7 @@ impl App {
     pub(crate) async fn ask(
         self: &Arc<Self>,
         outgoing: Outgoing,
-        project_id: Uuid,
+        project_id: impl Into<Option<Uuid>>,
         wanted: &'static [EventType],
     ) -> ApiResult<Asked> {
         self.store.create_command(outgoing.row(project_id)).await?;

@@ -66,11 +66,11 @@ impl Outgoing {
         })
     }
 
-    /// The command's row as it begins.
-    pub(crate) fn row(&self, project_id: Uuid) -> rows::Command {
+    /// The command's row as it begins; of no project if that is gone.
+    pub(crate) fn row(&self, project_id: impl Into<Option<Uuid>>) -> rows::Command {
         rows::Command {
             id: self.command.id.clone(),
-            project_id: Some(project_id),
+            project_id: project_id.into(),
             runner_id: Some(self.target.runner_id.clone()),
             kind: self.command.kind.clone(),
             status: rows::CommandStatus::Queued,

@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use hopline_state::rows::{Project, ProjectStatus, SessionStatus};
-use hopline_state::{Conflict, SessionFilter, StateError};
+use hopline_state::rows::{Project, ProjectStatus};
+use hopline_state::{Conflict, StateError};
 use hopline_wire::Timestamp;
 use hopline_wire::command::{CommandType, DeleteProjectFiles};
 use hopline_wire::event::{EventType, FilesDeleted};
@@ -25,6 +25,7 @@ use crate::errors::{ApiError, ApiResult};
 use crate::extract::{InPath, JsonBody, NoBody, Params};
 use crate::openapi::Problem;
 use crate::requests::{Arrival, RequestTrace, traced};
+use crate::runners::Target;
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 200;
@@ -222,7 +223,7 @@ pub(crate) async fn get_project(
     Ok(Json(app.project(id).await?.into()))
 }
 
-/// Deletes a project: its builds and their events, and, if its runner is connected, its files. A runner
+/// Deletes a project: its builds and their events, then, if its runner is connected, its files. A runner
 /// that does not delete them does not keep the project alive; the answer says so.
 #[utoipa::path(delete, path = "/api/projects/{id}", tag = "projects", params(("id" = Uuid, Path)),
     responses((status = 200, body = ProjectDeleted), (status = 404, body = Problem),
@@ -241,20 +242,16 @@ pub(crate) async fn delete_project(
     };
     traced(app, arrival, None, move |app, trace| async move {
         let project = app.project(id).await?;
-        let running = SessionFilter {
-            status: Some(SessionStatus::Active),
-            project_id: Some(id),
-            before: None,
-            limit: 1,
-        };
-        if !app.store.sessions(running).await?.is_empty() {
-            return Err(ApiError::conflict(
-                "build_running",
-                "the project has a build that is still running; cancel it first",
-            ));
+        let runner = runner_of(&app, &project).await;
+        // The rows go first: from then on no build can begin in the folder that goes next.
+        if app.store.delete_project(id).await?.is_none() {
+            return Err(ApiError::not_found("project"));
         }
-        let files = delete_files(&app, &project, &trace).await;
-        app.store.delete_project(id).await?;
+        let files = match runner {
+            Ok(Some(target)) => delete_files(&app, &project, target, &trace).await,
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        };
         Ok(Json(ProjectDeleted {
             ok: true,
             files_deleted: matches!(files, Ok(true)),
@@ -264,14 +261,27 @@ pub(crate) async fn delete_project(
     .await
 }
 
-/// Has the project's runner delete its files; false if there is no runner to do so.
-async fn delete_files(app: &Arc<App>, project: &Project, trace: &RequestTrace) -> ApiResult<bool> {
+/// The runner that has the project's files; none if none ever got any.
+async fn runner_of(app: &App, project: &Project) -> ApiResult<Option<Target>> {
     let Some(runner_id) = &project.runner_id else {
-        return Ok(false);
+        return Ok(None);
     };
-    let Some(target) = app.linked_runner(runner_id).await? else {
-        return Ok(false);
-    };
+    let target = app.linked_runner(runner_id).await?;
+    target.map(Some).ok_or_else(|| {
+        ApiError::unavailable(
+            "runner_unavailable",
+            format!("the runner {runner_id:?}, which has the files, is not connected"),
+        )
+    })
+}
+
+/// Has the runner delete the files of a project that is gone.
+async fn delete_files(
+    app: &Arc<App>,
+    project: &Project,
+    target: Target,
+    trace: &RequestTrace,
+) -> ApiResult<bool> {
     let payload = DeleteProjectFiles {
         slug: project.slug.clone(),
     };
@@ -282,8 +292,6 @@ async fn delete_files(app: &Arc<App>, project: &Project, trace: &RequestTrace) -
         target,
         trace,
     )?;
-    let asked = app
-        .ask(command, project.id, &[EventType::FilesDeleted])
-        .await?;
+    let asked = app.ask(command, None, &[EventType::FilesDeleted]).await?;
     asked.answer::<FilesDeleted>().await.map(|_| true)
 }

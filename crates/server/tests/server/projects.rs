@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::builds::start;
 use crate::support::{answer, broker, event, house};
 
 #[tokio::test]
@@ -91,22 +92,73 @@ async fn a_deleted_project_takes_its_files_along_if_its_runner_is_there() {
     let house = house().await;
     let broker = broker().await;
     house.link("r1", broker.address, "hopline.v1").await;
-    let made = json!({"name": "gone", "runnerId": "r1"});
-    let (_, project) = house.post("/api/projects", made).await;
-    let path = format!("/api/projects/{}", project["id"].as_str().unwrap());
+    let project = house.project("gone").await;
+    let path = format!("/api/projects/{project}");
+    // A file that was written without any build is at the runner all the same.
+    let file = format!("{path}/files/content?path=a.txt");
+    let request = house.admin(Method::PUT, &file);
+    let writing = answer(request.json(&json!({"content": "a"})));
+    let running = async {
+        let post = broker.next().await;
+        let fields = json!({"slug": "gone", "filePath": "a.txt"});
+        let written = event("file-written", &post["command"], 1, fields);
+        house.ingest(written.to_string()).await
+    };
+    let ((status, body), _) = tokio::join!(writing, running);
+    assert_eq!(status, StatusCode::OK, "{body}");
+
     let deleting = answer(house.admin(Method::DELETE, &path));
     let running = async {
         let post = broker.next().await;
         let command = &post["command"];
         assert_eq!(command["type"], "delete-project-files");
         assert_eq!(command["payload"]["slug"], "gone");
+        // No build can begin in a folder that is being deleted.
+        let build = format!("{path}/build");
+        let (status, _) = house.post(&build, json!({"command": "true"})).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
         let deleted = event("files-deleted", command, 1, json!({"slug": "gone"}));
         house.ingest(deleted.to_string()).await
     };
-    let ((status, body), _) = tokio::join!(deleting, running);
+    let ((status, body), (_, reply)) = tokio::join!(deleting, running);
     assert_eq!(status, StatusCode::OK, "{body}");
-    assert_eq!(body["filesDeleted"], true);
+    assert_eq!(
+        (&body["filesDeleted"], &body["error"]),
+        (&json!(true), &Value::Null)
+    );
+    assert_eq!(reply["rejected"], json!([]));
     assert_eq!(house.get(&path).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn files_that_stay_behind_are_told_of() {
+    let house = house().await;
+    let made = json!({"name": "gone", "runnerId": "r1"});
+    let (_, project) = house.post("/api/projects", made).await;
+    let path = format!("/api/projects/{}", project["id"].as_str().unwrap());
+    let (status, body) = answer(house.admin(Method::DELETE, &path)).await;
+    assert_eq!(
+        (status, &body["filesDeleted"]),
+        (StatusCode::OK, &json!(false))
+    );
+    assert!(body["error"].as_str().unwrap().contains("r1"), "{body}");
+}
+
+#[tokio::test]
+async fn a_project_whose_build_runs_is_not_deleted() {
+    let house = house().await;
+    let broker = broker().await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let project = house.project("busy").await;
+    start(&house, &broker, &project).await;
+    let path = format!("/api/projects/{project}");
+    let (status, body) = answer(house.admin(Method::DELETE, &path)).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::CONFLICT, &json!("build_running"))
+    );
+    assert_eq!(house.get(&path).await.0, StatusCode::OK);
+    assert_eq!(broker.count(), 1, "its files are left alone");
 }
 
 #[tokio::test]

@@ -60,6 +60,11 @@ pub async fn a_deleted_project_takes_everything_with_it(store: &dyn Store) {
         of(&mut batch).tool_calls = vec![call("c", 1)];
         commit(store, batch).await;
     }
+    let running = store.delete_project(gone.project.id).await;
+    assert_eq!(conflict(running), Conflict::BuildRunning);
+    let mut batch = gone.batch(3, 3);
+    of(&mut batch).row.status = SessionStatus::Failed;
+    commit(store, batch).await;
     let deleted = store.delete_project(gone.project.id).await.unwrap();
     assert_eq!(deleted, Some(vec![gone.command.id.clone()]));
     assert_eq!(store.delete_project(gone.project.id).await.unwrap(), None);

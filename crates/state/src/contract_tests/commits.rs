@@ -139,12 +139,15 @@ pub async fn a_batch_folded_from_elsewhere_is_left_out_and_the_others_go_through
     );
     let events = store.events(&moved.command.id, 0, ALL).await.unwrap();
     assert_eq!(events.len(), 5);
+    let mut ended = moved.batch(6, 6);
+    of(&mut ended).row.status = SessionStatus::Failed;
+    commit(store, ended).await;
     store
         .delete_project(moved.project.id)
         .await
         .unwrap()
         .unwrap();
-    let batches = vec![moved.batch(6, 6)];
+    let batches = vec![moved.batch(7, 7)];
     let committed = store.commit(Group { batches }).await.unwrap();
     assert_eq!(committed.outcomes, [BatchOutcome::Moved { last_seq: 0 }]);
 }

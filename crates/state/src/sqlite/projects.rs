@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::commit::{Run, update_projects};
 use super::convert::{Id, Millis, Trace, during, name, number, signed, time, time_there};
+use super::sessions::refuse_running;
 use crate::error::{Conflict, StateError};
 use crate::group::ProjectChange;
 use crate::rows::{Command, CommandStatus, LinkState, Project, ProjectStatus, Runner};
@@ -134,6 +135,7 @@ pub(super) fn delete_project(connection: &mut Connection, id: Uuid) -> Result<Op
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(during(operation))?;
+    refuse_running(&transaction, id, operation)?;
     let delete = || -> rusqlite::Result<(Vec<String>, usize)> {
         let commands = transaction
             .prepare("SELECT id FROM commands WHERE project_id = ?")?

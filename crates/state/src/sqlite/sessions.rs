@@ -53,21 +53,7 @@ pub(super) fn create_build(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(during(operation))?;
-    let running = transaction
-        .query_row(
-            "SELECT 1 FROM generation_sessions WHERE project_id = ? AND status = 'active' LIMIT 1",
-            [Id(session.project_id)],
-            |_| Ok(()),
-        )
-        .optional()
-        .map_err(during(operation))?;
-    if running.is_some() {
-        let conflict = Conflict::BuildRunning;
-        return Err(StateError::Conflict {
-            operation,
-            conflict,
-        });
-    }
+    refuse_running(&transaction, session.project_id, operation)?;
     insert_command(&transaction, command)?;
     insert_session(&transaction, session).map_err(during(operation))?;
     transaction
@@ -82,6 +68,29 @@ pub(super) fn create_build(
         )
         .map_err(during("UPDATE projects"))?;
     transaction.commit().map_err(during("COMMIT"))
+}
+
+/// Refuses what must not be while the project has a running build.
+pub(super) fn refuse_running(
+    connection: &Connection,
+    project_id: Uuid,
+    operation: &'static str,
+) -> Result<()> {
+    let running = connection
+        .query_row(
+            "SELECT 1 FROM generation_sessions WHERE project_id = ? AND status = 'active' LIMIT 1",
+            [Id(project_id)],
+            |_| Ok(()),
+        )
+        .optional()
+        .map_err(during(operation))?;
+    let conflict = Conflict::BuildRunning;
+    running.map_or(Ok(()), |()| {
+        Err(StateError::Conflict {
+            operation,
+            conflict,
+        })
+    })
 }
 
 fn insert_session(connection: &Connection, session: &Session) -> rusqlite::Result<usize> {
