@@ -2,6 +2,7 @@
 //!
 //! - `hosts` and `access` ask every request under which name it came, from which page, and with which
 //!   credential, before anything else happens;
+//! - `unread` hears refused requests out, so that they get their answer;
 //! - `ingest` takes events from brokers, and settles them through the processor;
 //! - `projects`, `builds`, `files` and `devserver` turn requests into `commands`, which are sent to
 //!   runners through their brokers;
@@ -34,6 +35,7 @@ mod requests;
 mod runners;
 mod server;
 mod traces;
+mod unread;
 
 pub use options::{LiveOptions, Options, Parts, Secrets, TraceMode};
 pub use server::{Handle, SHUTDOWN, Server, ServerError};

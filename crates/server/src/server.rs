@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::serve::ListenerExt;
 use hopline_state::StateError;
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ use crate::metrics::Counters;
 use crate::openapi;
 use crate::options::{Options, Parts};
 use crate::traces::SpanRoom;
+use crate::unread::hear_out;
 
 /// The largest body of a request that is neither events nor spans, in bytes.
 const MAX_BODY: usize = 4 << 20;
@@ -83,6 +84,7 @@ impl Server {
         let router = routes
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(from_fn_with_state(Arc::clone(&app), guard))
+            .layer(from_fn(hear_out))
             .with_state(Arc::clone(&app));
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {

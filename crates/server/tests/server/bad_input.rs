@@ -39,6 +39,63 @@ async fn a_request_that_makes_no_sense_is_refused_as_a_whole() {
     assert_eq!(house.ingest(invalid_utf8).await.0, StatusCode::BAD_REQUEST);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_everything_before_reading_gets_the_answer_too() {
+    use std::io::{Read, Write};
+    let house = house().await;
+    let address = house.server.address();
+    let exchange = move |secret: &str, body: &[u8]| {
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        let deadline = Some(Duration::from_secs(20));
+        client.set_read_timeout(deadline).unwrap();
+        client.set_write_timeout(deadline).unwrap();
+        let head = format!(
+            "POST /api/runner/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n\
+             Connection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write_all(head.as_bytes()).unwrap();
+        client.write_all(body).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let exchanges = tokio::task::spawn_blocking(move || {
+        let body = vec![b' '; 9 << 20];
+        for _ in 0..5 {
+            let answer = exchange(RUNNER, &body);
+            assert!(
+                answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"),
+                "{answer}"
+            );
+            let answer = exchange("wrong", &body);
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        }
+    });
+    exchanges.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_asks_before_sending_a_large_body_is_spared_sending_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let house = house().await;
+    let mut client = tokio::net::TcpStream::connect(house.server.address())
+        .await
+        .unwrap();
+    let head = format!(
+        "POST /api/runner/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {RUNNER}\r\n\
+         Expect: 100-continue\r\nContent-Length: 9437184\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = client.read_to_string(&mut answer);
+    tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
 #[tokio::test]
 async fn a_large_body_without_a_length_is_refused_too() {
     let house = house().await;
