@@ -348,7 +348,7 @@ impl Actor {
             }
         }
         shared.metrics.settled(&outcomes);
-        if let Some(context) = contexts.last() {
+        if let Some(context) = contexts.iter().rfind(|context| context.is_recorded()) {
             self.last_span = Some(context.clone());
         }
         match (updates, ids) {
@@ -494,7 +494,8 @@ fn by_trace(contexts: Vec<TraceContext>) -> Vec<ChangeTrace> {
             .rev()
             .find(|trace| trace.context.trace_id == context.trace_id)
         {
-            Some(trace) => trace.others.push(context.span_id),
+            Some(trace) if context.is_recorded() => trace.others.push(context.span_id),
+            Some(_) => {}
             None => traces.push(ChangeTrace {
                 context,
                 others: Vec::new(),

@@ -59,14 +59,14 @@ pub struct Change {
     pub updates: Vec<Update>,
     /// Whether to flush at once: the plan or the build's status changed.
     pub urgent: bool,
-    /// The traces of the events, each with its persist spans.
+    /// The traces of the events, the recorded ones with their persist spans.
     pub traces: Vec<ChangeTrace>,
 }
 
-/// A recorded trace whose events caused a change.
+/// A trace whose events caused a change.
 #[derive(Debug, Clone)]
 pub struct ChangeTrace {
-    /// Where the trace stands: its first persist span in the change.
+    /// Where the trace stands: its first persist span in the change; as it came if it is not recorded.
     pub context: TraceContext,
     /// Its other persist spans in the change.
     pub others: Vec<SpanId>,

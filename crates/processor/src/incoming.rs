@@ -47,8 +47,8 @@ impl Repeated {
 pub struct Incoming {
     /// When it was received, by the server's clock.
     pub received: Timestamp,
-    /// Where its trace stands, the server's own span being the next hop's parent; none if the trace is
-    /// not recorded or the event takes no part in one.
+    /// Where its trace stands, the server's own span being the next hop's parent; as it came if the trace is
+    /// not recorded. None if the event takes no part in one.
     pub trace: Option<TraceContext>,
     bytes: Bytes,
     kind: Text,

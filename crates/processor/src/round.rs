@@ -61,7 +61,7 @@ pub(crate) struct Folding {
     pub(crate) batch: Option<CommandBatch>,
     /// The persist spans, without their end.
     pub(crate) spans: Vec<Span>,
-    /// Where the traces of those spans stand, one by one: the spans' own parents.
+    /// Where the events' traces stand, one by one: at those spans, or as they came where nothing is recorded.
     pub(crate) contexts: Vec<TraceContext>,
     /// When each event was taken up.
     pub(crate) taken_up: Vec<(PartKind, Timestamp)>,
@@ -302,6 +302,10 @@ impl<'a> Round<'a> {
         let Some(parent) = &event.trace else {
             return;
         };
+        if !parent.is_recorded() {
+            self.contexts.push(parent.clone());
+            return;
+        }
         let shared =
             |text: Option<&Arc<str>>| text.map_or(Text::EMPTY, |text| Arc::clone(text).into());
         let event_keys = EventKeys {

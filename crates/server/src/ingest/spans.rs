@@ -36,6 +36,8 @@ impl EventSpans {
         let mut spans = Vec::with_capacity(events.len());
         for event in events {
             if app.options.traced_events.of(event.kind()) != Tracing::Traced {
+                // Nothing goes on from it here, but a malformed carrier is counted on whatever it comes.
+                let _ = carried(app, event, &mut cache);
                 continue;
             }
             let parent = header
@@ -43,7 +45,11 @@ impl EventSpans {
                 .or_else(|| carried(app, event, &mut cache))
                 .map(|parent| parent.decided(&app.options.sampler));
             let span = match parent {
-                Some(parent) if !parent.is_recorded() => continue,
+                // Nobody makes a span; live clients get the carrier as it came.
+                Some(parent) if !parent.is_recorded() => {
+                    event.trace = Some(parent);
+                    continue;
+                }
                 Some(parent) => {
                     let span = app.tracer.begin_event(
                         Hop::ProcessEvent,

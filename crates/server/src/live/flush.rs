@@ -20,8 +20,8 @@ pub(super) struct Flush {
 }
 
 impl Flush {
-    /// Begins a flush of these changes to so many clients. Gives the trace of each change that is
-    /// recorded, as the clients are to go on with it.
+    /// Begins a flush of these changes to so many clients. Gives the trace of each change as the clients are to
+    /// go on with it: one that is not recorded as it came.
     pub(super) fn begin(
         tracer: &Tracer,
         changes: &[Arc<Change>],
@@ -31,6 +31,10 @@ impl Flush {
         let mut spans: Vec<Span> = Vec::new();
         let mut contexts: Vec<TraceContext> = Vec::new();
         for trace in changes.iter().flat_map(|change| &change.traces) {
+            if !trace.context.is_recorded() {
+                contexts.push(trace.context.clone());
+                continue;
+            }
             let known = spans
                 .iter_mut()
                 .find(|span| span.trace_id == trace.context.trace_id);

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use hopline_state::Page;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{House, RUNNER, answer, event, house, house_with, part};
+use crate::builds::start;
+use crate::support::{House, RUNNER, answer, broker, event, house, house_with, part};
 
 /// A command that the server never gave, in a project that is there.
 async fn command(house: &House, id: &str) -> Value {
@@ -177,6 +179,42 @@ async fn metrics(house: &House) -> (StatusCode, String) {
 }
 
 #[tokio::test]
+async fn what_no_row_can_hold_arrives_as_the_replacement_character() {
+    let house = house().await;
+    let broker = broker().await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let project = house.project("p").await;
+    let (started, command) = start(&house, &broker, &project).await;
+    // As the bytes of the event have it: an escape of the part inside, or of the event around it.
+    let cases = [
+        (r"a\\u0000b", "a\u{fffd}b"),
+        (r"a\\ud800b", "a\u{fffd}b"),
+        (r"a\\udc00\\ud800b", "a\u{fffd}\u{fffd}b"),
+        (r"a\ud800b", "a\u{fffd}b"),
+        (r"a\u0000b", "a\u{fffd}b"),
+        (r"a\\ud83d\\ude00b", "a\u{1f600}b"),
+        (r"a\ud83d\ude00b", "a\u{1f600}b"),
+    ];
+    for (seq, (delta, _)) in (1..).zip(cases) {
+        let event = event("build-stream", &command, seq, json!({"data": "DATA"}));
+        let part = format!(
+            r#"data: {{\"type\":\"text-delta\",\"id\":\"t{seq}\",\"delta\":\"{delta}\"}}\n\n"#
+        );
+        let (status, reply) = house.ingest(event.to_string().replace("DATA", &part)).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(reply["rejected"], json!([]), "{delta}");
+    }
+    let session = started["sessionId"].as_str().unwrap().parse().unwrap();
+    let notes = house.store.notes(session, None, Page::default()).await;
+    let stored: Vec<_> = notes
+        .unwrap()
+        .into_iter()
+        .map(|note| note.content)
+        .collect();
+    assert_eq!(stored, cases.map(|(_, text)| text));
+}
+
+#[tokio::test]
 async fn a_gap_is_told_and_the_events_before_it_are_settled() {
     let house = house().await;
     let command = command(&house, "c").await;
@@ -258,15 +296,20 @@ async fn a_malformed_carrier_never_fails_its_event_and_is_counted() {
             event["_sentry"] = carrier.clone();
             event
         })
+        .chain([(7, "ack"), (8, "build-progress")].map(|(seq, untraced)| {
+            let mut event = event(untraced, &command, seq, json!({"payload": {}}));
+            event["_sentry"] = json!({"trace": "nonsense"});
+            event
+        }))
         .collect();
     let (status, reply) = house.ingest(json!(events).to_string()).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         (&reply["acked"]["c"], &reply["rejected"]),
-        (&json!(6), &json!([]))
+        (&json!(8), &json!([]))
     );
     let (_, text) = metrics(&house).await;
-    assert!(text.contains("hopline_bad_carriers_total 4"), "{text}");
+    assert!(text.contains("hopline_bad_carriers_total 6"), "{text}");
     assert!(
         !house.spans(&good[..32]).is_empty(),
         "the one with much baggage is traced"

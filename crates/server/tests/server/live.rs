@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hopline_telemetry::Sampler;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -193,6 +194,26 @@ async fn a_client_gets_a_snapshot_and_then_every_update_in_order() {
             .starts_with("persistent-processor.persistEvent.")
     );
     assert!(spans.0.end >= spans.0.start && spans.0.attribute("hopline.live.clients").is_some());
+}
+
+#[tokio::test]
+async fn a_carrier_that_is_not_sampled_is_passed_on_unchanged() {
+    let house = house_with(|options| options.sampler = Sampler::new(0.0)).await;
+    let mut build = build_in(house).await;
+    let carrier = build.command["_sentry"].clone();
+    assert!(carrier["trace"].as_str().unwrap().ends_with("-0"));
+    let mut browser = browser(&build.house, &build.query()).await;
+    assert_eq!(browser.next().await["type"], "state-update");
+    build.text("a").await;
+    build.text("b").await;
+    let mut seq = 0;
+    while seq < build.seq {
+        let batch = browser.next().await;
+        assert_eq!(batch["_sentry"], carrier);
+        seq = batch["seq"].as_u64().unwrap();
+    }
+    let trace_id = build.started["traceId"].as_str().unwrap();
+    assert!(build.house.spans(trace_id).is_empty());
 }
 
 #[tokio::test]
