@@ -78,8 +78,10 @@ impl Snapshots {
             }
         };
         let mut slots = self.slots.lock();
-        // This one and the map's: nobody else wants it.
-        if Arc::strong_count(&slot) == 2 {
+        // Let go of under the lock: of those who end together the last one sees that nobody else wants it.
+        drop(slot);
+        let there = slots.get(&session_id);
+        if there.is_some_and(|slot| Arc::strong_count(slot) == 1) {
             slots.remove(&session_id);
         }
         taken
