@@ -241,13 +241,15 @@ pub(crate) async fn cancel_build(
     .await
 }
 
+fn already_ended() -> ApiError {
+    ApiError::conflict("already_ended", "the build has ended already")
+}
+
 async fn cancel(app: &Arc<App>, id: Uuid, trace: &RequestTrace) -> ApiResult<BuildCancelled> {
     let session = app.session(id).await?;
-    if session.status != SessionStatus::Active {
-        return Err(ApiError::conflict(
-            "already_ended",
-            "the build has ended already",
-        ));
+    // One that has ended for now may go on: its runner alone knows.
+    if session.is_final {
+        return Err(already_ended());
     }
     let loaded = app.store.load_command(&session.command_id).await?;
     let runner_id = loaded.and_then(|loaded| loaded.command.runner_id);
@@ -256,13 +258,17 @@ async fn cancel(app: &Arc<App>, id: Uuid, trace: &RequestTrace) -> ApiResult<Bui
         None => None,
     };
     let Some(target) = target else {
-        app.processor
+        let ended = app
+            .processor
             .decide(
                 &session.command_id,
                 DecisionKind::Cancelled,
                 "cancelled".to_owned(),
             )
             .await?;
+        if !ended {
+            return Err(already_ended());
+        }
         return Ok(BuildCancelled {
             ok: true,
             command_id: None,

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::builds::start;
-use crate::support::{answer, broker, event, house, house_with, until};
+use crate::support::{House, answer, broker, event, house, house_with, part, until};
 
 #[tokio::test]
 async fn a_command_is_sent_again_under_the_same_id_until_the_broker_takes_it() {
@@ -126,6 +126,70 @@ async fn a_legacy_runner_is_not_sent_a_command_again_that_may_have_been_written(
     for _ in 0..3 {
         asked_of("new").await;
     }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_runner_does_not_hold_up_the_servers_end() {
+    let house = house().await;
+    let broker = broker().await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let project = house.project("p").await;
+    let path = format!("/api/projects/{project}/files");
+    let waiting = tokio::spawn(answer(house.admin(Method::GET, &path)));
+    broker.next().await;
+    let House { server, .. } = house;
+    // Longer than anything but the wait for the answer may take, and far shorter than that.
+    let deadline = std::time::Instant::now() + Duration::from_secs(15);
+    assert!(server.shutdown(deadline).await);
+    let (status, body) = waiting.await.unwrap();
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("stopping"))
+    );
+}
+
+#[tokio::test]
+async fn a_build_that_has_ended_for_now_can_be_cancelled() {
+    let house = house().await;
+    let broker = broker().await;
+    let project = house.project("p").await;
+    house.link("r1", broker.address, "legacy").await;
+    let (started, command) = start(&house, &broker, &project).await;
+    let todos = json!([{"content": "a", "activeForm": "a", "status": "completed"}]);
+    let mut plan = part(
+        &command,
+        1,
+        json!({"type": "tool-input-available", "toolCallId": "t", "toolName": "TodoWrite", "input": {"todos": todos}}),
+    );
+    // Runners of the older kind number nothing, and of their builds a plan that is done is the end for now.
+    plan.as_object_mut().unwrap().remove("seq");
+    house.ingest(plan.to_string()).await;
+    let build = format!("/api/builds/{}", started["sessionId"].as_str().unwrap());
+    let standing = house.get(&build).await.1;
+    assert_eq!(
+        (&standing["status"], &standing["final"]),
+        (&json!("completed"), &json!(false))
+    );
+    let cancel = format!("{build}/cancel");
+    let (status, body) = house.post(&cancel, json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+    let sent = &broker.next().await["command"];
+    assert_eq!(sent["type"], "cancel-build");
+    assert_eq!(sent["payload"]["targetCommandId"], command["id"]);
+    // Without its runner nobody can end it any more than it has ended.
+    house
+        .report(
+            "r1",
+            &format!("http://{}", broker.address),
+            "down",
+            "legacy",
+        )
+        .await;
+    let (status, body) = house.post(&cancel, json!({})).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::CONFLICT, &json!("already_ended"))
+    );
 }
 
 #[tokio::test]
