@@ -2,7 +2,7 @@
 //!
 //! - `hosts` and `access` ask every request under which name it came, from which page, and with which
 //!   credential, before anything else happens;
-//! - `unread` hears refused requests out, so that they get their answer;
+//! - `requests_under_way` counts requests, and hears refused ones out, so that they get their answer;
 //! - `ingest` takes events from brokers, and settles them through the processor;
 //! - `projects`, `builds`, `files` and `devserver` turn requests into `commands`, which are sent to
 //!   runners through their brokers;
@@ -32,10 +32,10 @@ mod openapi;
 mod options;
 mod projects;
 mod requests;
+mod requests_under_way;
 mod runners;
 mod server;
 mod traces;
-mod unread;
 
 pub use options::{LiveOptions, Options, Parts, Secrets, TraceMode};
 pub use server::{Handle, SHUTDOWN, Server, ServerError};

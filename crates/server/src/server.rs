@@ -24,8 +24,8 @@ use crate::live::{Hub, Snapshots};
 use crate::metrics::Counters;
 use crate::openapi;
 use crate::options::{Options, Parts};
+use crate::requests_under_way::{count, hear_out};
 use crate::traces::SpanRoom;
-use crate::unread::hear_out;
 
 /// The largest body of a request that is neither events nor spans, in bytes.
 const MAX_BODY: usize = 4 << 20;
@@ -35,6 +35,10 @@ const TRACE_READS: usize = 2;
 
 /// How many traces are summed up at once; not held up by those that are read, which wait for their clients.
 const TRACE_SUMMARIES: usize = 2;
+
+/// How long connections may take for their last answer, or to make a whole request of what they have sent, when
+/// the server ends and nothing is being worked on.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +89,7 @@ impl Server {
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(from_fn_with_state(Arc::clone(&app), guard))
             .layer(from_fn(hear_out))
+            .layer(from_fn_with_state(Arc::clone(&app), count))
             .with_state(Arc::clone(&app));
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
@@ -144,6 +149,7 @@ fn app(
         span_room: SpanRoom::default(),
         trace_reads: Arc::new(Semaphore::new(TRACE_READS)),
         trace_summaries: Arc::new(Semaphore::new(TRACE_SUMMARIES)),
+        requests: TaskTracker::new(),
         tasks,
         stopping,
         options,
@@ -168,14 +174,22 @@ impl Handle {
     }
 
     /// Ends the server: takes no more connections, lets requests that are under way finish, and says
-    /// farewell to live clients. False if `deadline` passed first; then what is left is cut off.
+    /// farewell to live clients. A connection without a whole request gets a second more. False if `deadline` passed first; then what is left is cut off.
     pub async fn shutdown(self, deadline: Instant) -> bool {
         self.app.stopping.cancel();
         self.app.tasks.close();
+        self.app.requests.close();
         let abort = self.serving.abort_handle();
         let ended = async {
-            // A serving task that failed has ended as well.
-            let _ = self.serving.await;
+            let idle = async {
+                self.app.requests.wait().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            };
+            tokio::select! {
+                // A serving task that failed has ended as well.
+                _ = self.serving => {}
+                () = idle => tracing::debug!("connections are left that ask for nothing"),
+            }
             self.app.tasks.wait().await;
         };
         let left = deadline.saturating_duration_since(Instant::now());

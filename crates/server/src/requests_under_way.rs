@@ -1,4 +1,5 @@
-//! What a refused request still has to say is heard out, within bounds, before it gets its answer.
+//! What a request is owed on its way in and out: to be counted as long as it is worked on, so that the server's
+//! end waits for it, and, if it is refused, to be heard out, within bounds, before it gets its answer.
 //!
 //! A client writes its whole request before it reads. If the server answers and closes while much is unread, the
 //! system resets the connection, and the client sees that in place of the answer: a broker would not learn
@@ -10,16 +11,33 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{Stream, StreamExt};
 use parking_lot::Mutex;
 
+use crate::app::App;
+
 /// How much of a body is heard out, in bytes, and for how long.
 const MAX_BYTES: usize = 32 << 20;
 const MAX_TIME: Duration = Duration::from_secs(2);
+
+/// Counts a request as under way until its answer is made, and a streamed answer until it is written.
+pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let under_way = app.requests.token();
+    let response = next.run(request).await;
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let pieces = body.into_data_stream().map(move |piece| {
+        let _held = &under_way;
+        piece
+    });
+    Response::from_parts(parts, Body::from_stream(pieces))
+}
 
 /// Passes a request on; reads what is left of its body if it is refused.
 pub(crate) async fn hear_out(request: Request, next: Next) -> Response {
