@@ -1,6 +1,8 @@
 //! Looks after builds that nobody speaks for: those whose runner is gone and of which nothing was heard for long,
-//! and those whose runner was started anew and says nothing of them, count as failed until something is heard again. And has the full state of ended builds written
-//! where that was cut short.
+//! and those whose runner was started anew and says nothing of them, count as failed until something is heard again.
+//! And has the full state of ended builds written where that was cut short.
+//!
+//! Nothing can be heard while this process is not there to hear it, so silence counts only while it watches.
 
 use std::time::Duration;
 
@@ -18,23 +20,59 @@ use crate::service::Handle;
 /// How many unwritten states are seen to at a time.
 const UNWRITTEN: u32 = 100;
 
+/// How late a look may be before it counts as one after an absence.
+const LATE: Duration = Duration::from_secs(5);
+
+/// Since when this process has heard whatever was said.
+struct Watching {
+    since: Timestamp,
+    looked_at: Timestamp,
+}
+
+impl Watching {
+    const fn begin(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            looked_at: now,
+        }
+    }
+
+    /// Goes on after a pause that was to take so long. If the clock says anything else, the machine slept, this process
+    /// was stopped, or the clock was set: what it says of times before then cannot be trusted.
+    fn go_on(&mut self, now: Timestamp, pause: Duration) {
+        let latest = u128::from(self.looked_at.as_nanos()) + (pause + LATE).as_nanos();
+        if now < self.looked_at || u128::from(now.as_nanos()) > latest {
+            tracing::info!("silence is counted anew: this process was away, or the clock was set");
+            self.since = now;
+        }
+    }
+
+    /// Whether it watched all the time since then.
+    fn covers(&self, then: Timestamp) -> bool {
+        self.since < then
+    }
+}
+
 /// Looks at once and then regularly, until the processor is stopped.
 pub(crate) async fn run(handle: Handle) {
     let shared = handle.shared();
     let mut ticks = tokio::time::interval(shared.options.watch_every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watching = Watching::begin(Timestamp::now());
     loop {
         tokio::select! {
             () = shared.stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = look(&handle).await {
+        watching.go_on(Timestamp::now(), shared.options.watch_every);
+        if let Err(error) = look(&handle, &watching).await {
             tracing::warn!(error = chain(&error), "could not look for silent builds");
         }
+        watching.looked_at = Timestamp::now();
     }
 }
 
-async fn look(handle: &Handle) -> Result<(), StateError> {
+async fn look(handle: &Handle, watching: &Watching) -> Result<(), StateError> {
     let shared = handle.shared();
     for command_id in shared.store.unwritten_builds(UNWRITTEN).await? {
         // Only a processor that is being stopped takes no work.
@@ -43,7 +81,13 @@ async fn look(handle: &Handle) -> Result<(), StateError> {
     let now = Timestamp::now();
     let quiet_since = before(now, shared.options.silence);
     let runner_since = before(now, shared.options.runner_gone_after);
+    if !watching.covers(runner_since) {
+        return Ok(());
+    }
     for build in shared.store.quiet_builds(quiet_since, runner_since).await? {
+        if build.runner_began.is_none() && !watching.covers(quiet_since) {
+            continue;
+        }
         let (answer, answered) = oneshot::channel();
         let minutes = now.nanos_since(build.heard_at) / 60_000_000_000;
         let reason = match build.runner_began {
@@ -79,4 +123,27 @@ async fn look(handle: &Handle) -> Result<(), StateError> {
 fn before(now: Timestamp, duration: Duration) -> Timestamp {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Timestamp::from_nanos(now.as_nanos().saturating_sub(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_from_when_the_watching_began_or_went_on_after_an_absence() {
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
+        let pause = Duration::from_secs(30);
+        let mut watching = Watching::begin(at(1000));
+        assert!(!watching.covers(at(1000)) && watching.covers(at(1001)));
+        for now in (1030..1300).step_by(30) {
+            watching.go_on(at(now), pause);
+            watching.looked_at = at(now);
+        }
+        assert!(watching.covers(at(1001)));
+        watching.go_on(at(1270 + 40), pause);
+        assert!(!watching.covers(at(1310)), "it was away");
+        watching.looked_at = at(1310);
+        watching.go_on(at(200), pause);
+        assert!(watching.covers(at(201)), "the clock was set back");
+    }
 }

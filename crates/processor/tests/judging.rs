@@ -428,6 +428,26 @@ async fn a_build_whose_runner_is_gone_fails_by_silence() {
 }
 
 #[tokio::test]
+async fn silence_from_before_the_start_does_not_count() {
+    let silence = std::time::Duration::from_millis(400);
+    let options = Options {
+        silence,
+        runner_gone_after: std::time::Duration::ZERO,
+        watch_every: std::time::Duration::from_millis(10),
+        ..common::quick_options()
+    };
+    // By the tests' clock the build began long ago.
+    let world = World::with(options).await;
+    let build = world.build().await;
+    let world = world.restart().await;
+    let started = std::time::Instant::now();
+    let build_fails = world.raw_state(&build, |state| state["isActive"] == false);
+    build_fails.await;
+    // The processor may have begun to watch a little earlier.
+    assert!(started.elapsed() > silence / 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn a_build_whose_runner_was_started_anew_fails_by_silence_until_it_is_heard_of() {
     let options = Options {
         runner_gone_after: std::time::Duration::ZERO,
