@@ -17,8 +17,13 @@ enum Said {
 }
 
 fn text_id() -> impl Strategy<Value = String> {
-    // More texts than the fold remembers.
-    prop_oneof![3 => 0..4u32, 1 => 0..80u32].prop_map(|id| format!("t{id}"))
+    // More texts than the fold remembers, and names that lines without a name might have.
+    let number = prop_oneof![3 => 0..4u32, 1 => 0..80u32];
+    (
+        prop_oneof![6 => Just("t"), 2 => Just("#"), 1 => Just("##")],
+        number,
+    )
+        .prop_map(|(before, number)| format!("{before}{number}"))
 }
 
 fn delta() -> impl Strategy<Value = String> {

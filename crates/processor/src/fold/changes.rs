@@ -43,6 +43,9 @@ pub(crate) struct Changes {
     texts: HashMap<(TextKind, Arc<str>), Cursor>,
 }
 
+/// Where a text ends of which nothing was written yet.
+const NEW_TEXT: LastPart = LastPart { part: 0, bytes: 0 };
+
 /// Where a text ends.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
@@ -159,39 +162,24 @@ impl Changes {
         todo_index: i32,
         (seq, at): (u64, Timestamp),
     ) {
-        let new = LastPart { part: 0, bytes: 0 };
         let key = (kind, Arc::clone(id));
         let cursor = self.texts.entry(key).or_insert(Cursor {
-            end: end.unwrap_or(new),
+            end: end.unwrap_or(NEW_TEXT),
             note: None,
         });
-        let mut rest = delta;
-        while !rest.is_empty() {
-            let piece = text::prefix(rest, NOTE_PART_BYTES.saturating_sub(cursor.end.bytes));
-            if piece.is_empty() {
-                cursor.end = LastPart {
-                    part: cursor.end.part + 1,
-                    bytes: 0,
-                };
-                cursor.note = None;
-                continue;
-            }
-            let note = *cursor.note.get_or_insert_with(|| {
-                self.notes.push(NoteAppend {
-                    kind,
-                    text_id: Arc::clone(id),
-                    part: cursor.end.part,
-                    todo_index,
-                    content: String::new(),
-                    first_seq: seq,
-                    created_at: at,
-                });
-                self.notes.len() - 1
-            });
-            self.notes[note].content.push_str(piece);
-            cursor.end.bytes += piece.len();
-            rest = &rest[piece.len()..];
-        }
+        cursor.append(&mut self.notes, (kind, id), delta, todo_index, (seq, at));
+    }
+
+    /// Takes a line of reasoning that has no id: a text of its own, which ends with its event, so nobody needs to
+    /// know where.
+    pub(crate) fn line(&mut self, message: &str, todo_index: i32, (seq, at): (u64, Timestamp)) {
+        let id = line_key(seq).into();
+        let text = (TextKind::Reasoning, &id);
+        let mut cursor = Cursor {
+            end: NEW_TEXT,
+            note: None,
+        };
+        cursor.append(&mut self.notes, text, message, todo_index, (seq, at));
     }
 
     /// Where the texts of this run now end.
@@ -210,6 +198,46 @@ impl Changes {
     }
 }
 
+impl Cursor {
+    /// Appends to the text, in as many parts as that takes.
+    fn append(
+        &mut self,
+        notes: &mut Vec<NoteAppend>,
+        (kind, id): (TextKind, &Arc<str>),
+        delta: &str,
+        todo_index: i32,
+        (seq, at): (u64, Timestamp),
+    ) {
+        let mut rest = delta;
+        while !rest.is_empty() {
+            let piece = text::prefix(rest, NOTE_PART_BYTES.saturating_sub(self.end.bytes));
+            if piece.is_empty() {
+                self.end = LastPart {
+                    part: self.end.part + 1,
+                    bytes: 0,
+                };
+                self.note = None;
+                continue;
+            }
+            let note = *self.note.get_or_insert_with(|| {
+                notes.push(NoteAppend {
+                    kind,
+                    text_id: Arc::clone(id),
+                    part: self.end.part,
+                    todo_index,
+                    content: String::new(),
+                    first_seq: seq,
+                    created_at: at,
+                });
+                notes.len() - 1
+            });
+            notes[note].content.push_str(piece);
+            self.end.bytes += piece.len();
+            rest = &rest[piece.len()..];
+        }
+    }
+}
+
 /// The key under which a row keeps an id that an agent chose: the id itself, unless it is so long that an
 /// index should not hold it.
 pub(crate) fn row_key(id: &str) -> std::borrow::Cow<'_, str> {
@@ -219,4 +247,18 @@ pub(crate) fn row_key(id: &str) -> std::borrow::Cow<'_, str> {
     }
     let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes());
     format!("{}…{digest}", text::prefix(id, LONGEST - 64)).into()
+}
+
+/// The key under which a row keeps a text of this id: its [`row_key`], with another `#` before one that begins
+/// with `#`, since [`line_key`] is not an agent's to choose.
+pub(crate) fn text_key(id: &str) -> std::borrow::Cow<'_, str> {
+    if id.starts_with('#') {
+        return row_key(&format!("#{id}")).into_owned().into();
+    }
+    row_key(id)
+}
+
+/// The key under which a row keeps a line of reasoning that came without an id as event `seq`.
+fn line_key(seq: u64) -> String {
+    format!("#{seq}")
 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub(crate) use self::changes::Changes;
-use self::changes::row_key;
+use self::changes::{row_key, text_key};
 pub(crate) use self::events::{CommandFold, Folded, lost_range};
 use self::texts::Texts;
 
@@ -196,16 +196,12 @@ impl Build {
     ) -> Result<(), Stop> {
         match part {
             Part::TextDelta { kind, id, delta } => {
-                let id: Arc<str> = row_key(id).into();
+                let id: Arc<str> = text_key(id).into();
                 self.append(*kind, &id, delta, moment, changes)?;
             }
             Part::Reasoning { message } => {
                 self.touch(moment, changes);
-                // A line without an id is a text of its own.
-                let id = Arc::from(format!("#{}", moment.seq));
-                let key = (TextKind::Reasoning, &id);
-                let index = self.fold.active_index;
-                changes.append(key, None, message, index, moment.row());
+                changes.line(message, self.fold.active_index, moment.row());
             }
             Part::ToolInput {
                 id,
@@ -349,10 +345,7 @@ impl Build {
     /// Closes a run of events: remembers where texts end, and gives the session's row.
     pub(crate) fn close_run(&mut self, changes: &Changes, raw_state: RawState) -> SessionChange {
         for (kind, id, end) in changes.text_ends() {
-            // Lines without an id end with their event.
-            if !id.starts_with('#') {
-                self.fold.texts.put(kind, id, end);
-            }
+            self.fold.texts.put(kind, id, end);
         }
         self.is_new = false;
         let session = &self.session;

@@ -93,7 +93,11 @@ pub fn fold(events: &[Value]) -> Rows {
 }
 
 fn part(rows: &mut Rows, part: &Value, seq: u64, at: u64) {
-    let id = || part["id"].as_str().unwrap().to_owned();
+    // `#` and a number is the name of a line that has none.
+    let id = || match part["id"].as_str().unwrap() {
+        id if id.starts_with('#') => format!("#{id}"),
+        id => id.to_owned(),
+    };
     match part["type"].as_str().unwrap() {
         "text-delta" => append(rows, "text", id(), &part["delta"], seq, at),
         "reasoning-delta" => append(rows, "reasoning", id(), &part["delta"], seq, at),
