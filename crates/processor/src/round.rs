@@ -201,19 +201,15 @@ impl<'a> Round<'a> {
             let fold = &mut self.state.fold;
             fold.apply(event, part.as_ref(), &moment, &mut self.changes)
         });
-        let (folded, refusal) = match folded {
-            Ok(folded) => (folded, None),
+        let mut folded = match folded {
+            Ok(folded) => folded,
             Err(Stop::NeedsText(kind, id)) => return Err((kind, id)),
             Err(Stop::Refused(refusal)) => {
                 self.state.fold.touch(&moment, &mut self.changes);
-                let folded = Folded {
-                    outcome: Outcome::Rejected,
-                    reason: Some(format!("{}: {}", refusal.code.as_str(), refusal.error)),
-                    finalized: None,
-                };
-                (folded, Some(refusal))
+                Folded::refused(refusal)
             }
         };
+        let refusal = folded.refusal.take();
         self.note_unknown(event);
         self.note_span(event, &kind, &folded, refusal.as_ref(), taken_up, seq);
         self.taken_up.push((PartKind::of(&kind), taken_up));
@@ -352,7 +348,7 @@ impl<'a> Round<'a> {
     pub(crate) fn needs_todos(&self) -> bool {
         let build = self.state.fold.build.as_ref();
         let runs = build.is_some_and(|build| build.session.status == SessionStatus::Active);
-        runs && self.changes.reopened && !self.changes.plan_given
+        runs && self.changes.reopenings > 0 && !self.changes.plan_given
     }
 
     /// Ends the round. `followed` says whether anybody follows the build.
@@ -423,7 +419,7 @@ impl<'a> Round<'a> {
             let stale = !self.was_ended || self.changes.touch_state();
             return if stale { RawState::Due } else { RawState::Keep };
         }
-        if !(build.is_new || self.changes.plan_given || self.changes.reopened) {
+        if !(build.is_new || self.changes.plan_given || self.changes.reopenings > 0) {
             return RawState::Keep;
         }
         let todos = if self.changes.plan_given {

@@ -49,7 +49,7 @@ async fn an_event_that_the_database_never_takes_is_refused_and_the_others_go_thr
     assert_eq!(other.acked[&healthy.command], 6);
     assert!(other.rejected.is_empty());
     let mut expected = events.clone();
-    expected[3] = poisoned.event("ack", 4, json!({}));
+    expected[3] = poisoned.event("build-progress", 4, json!({}));
     let stored = naive::stored(&*world.store, &poisoned).await;
     assert_eq!(stored, naive::fold(&expected));
     let stored = naive::stored(&*world.store, &healthy).await;

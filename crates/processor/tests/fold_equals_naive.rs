@@ -1,11 +1,12 @@
-//! Whatever a build says, and however its events are cut into requests, repeated and interrupted by restarts: its rows
-//! are those of the naive fold.
+//! Whatever a build says, whatever the server decides about it, and however its events are cut into requests, repeated
+//! and interrupted by restarts: its rows are those of the naive fold.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 
 use common::{Build, World, naive};
+use hopline_state::rows::DecisionKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -72,6 +73,16 @@ fn whole() -> impl Strategy<Value = Said> {
             json!({"error": "broke", "exitCode": 2})
         )),
         Just(Said::Whole("build-completed", completed)),
+        Just(Said::Whole("build-completed", json!({"payload": null}))),
+        Just(Said::Whole("build-failed", json!({"error": null}))),
+    ]
+}
+
+fn decision() -> impl Strategy<Value = Option<DecisionKind>> {
+    prop_oneof![
+        12 => Just(None),
+        4 => Just(Some(DecisionKind::Silence)),
+        1 => Just(Some(DecisionKind::Cancelled)),
     ]
 }
 
@@ -89,7 +100,7 @@ proptest! {
     #[test]
     fn rows_do_not_depend_on_how_events_come(
         said in prop::collection::vec(prop_oneof![20 => part(), 1 => whole()], 1..120),
-        runs in prop::collection::vec((1usize..30, 0usize..6, prop::bool::weighted(0.1)), 1..12),
+        runs in prop::collection::vec((1usize..30, 0usize..6, prop::bool::weighted(0.1), decision()), 1..12),
     ) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
@@ -99,17 +110,22 @@ proptest! {
             let mut sent = 0;
             let mut runs = runs.iter().cycle();
             while sent < events.len() {
-                let (length, repeated, restart) = runs.next().unwrap();
+                let (length, repeated, restart, decision) = runs.next().unwrap();
                 let end = (sent + length).min(events.len());
                 let reply = world.submit(&events[sent.saturating_sub(*repeated)..end]).await;
                 assert_eq!(reply.acked.get(&build.command), Some(&(end as u64)), "{reply:?}");
                 sent = end;
+                if let Some(kind) = *decision {
+                    let decided = world.handle.decide(&build.command, kind, "gone".into());
+                    decided.await.unwrap();
+                }
                 if *restart {
                     world = world.restart().await;
                 }
             }
             let stored = naive::stored(&*world.store, &build).await;
-            assert_eq!(stored, naive::fold(&events));
+            let decisions = world.store.decisions(build.session).await.unwrap();
+            assert_eq!(stored, naive::fold_with(&events, &decisions));
         });
     }
 }

@@ -169,9 +169,9 @@ async fn each_bad_event_is_refused_with_its_reason_uses_up_its_number_and_blocks
             "at most 4000 bytes",
         ),
         (
-            build.event("build-failed", 1, json!({"error": 5})),
+            build.event("port-detected", 1, json!({"port": 70_000})),
             RejectCode::BadEvent,
-            "build-failed",
+            "expected port to be a whole number up to 65535",
         ),
     ];
     let count = cases.len() as u64;

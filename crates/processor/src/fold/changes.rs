@@ -35,8 +35,8 @@ pub(crate) struct Changes {
     pub(crate) project: Option<ProjectChange>,
     /// Where the command now stands, and when it ended if it has.
     pub(crate) command_status: Option<(CommandStatus, Option<Timestamp>)>,
-    /// Whether an ended build runs again.
-    pub(crate) reopened: bool,
+    /// How often an ended build began to run again.
+    pub(crate) reopenings: usize,
     /// Whether the session's own row says something new to people.
     pub(crate) session_changed: bool,
     tool_call_places: HashMap<Box<str>, usize>,
@@ -59,7 +59,7 @@ impl Changes {
     pub(crate) fn touch_state(&self) -> bool {
         self.plan_given
             || self.session_changed
-            || self.reopened
+            || self.reopenings > 0
             || !self.tool_calls.is_empty()
             || !self.notes.is_empty()
     }

@@ -3,16 +3,12 @@
 use hopline_state::group::ProjectChange;
 use hopline_state::rows::{CommandStatus, Decision, Outcome, SessionStatus};
 use hopline_wire::command::CommandType;
-use hopline_wire::event::{
-    BuildCompleted, EventType, Failed, FileContent, FileList, FileWritten, FilesDeleted, LogChunk,
-    PortDetected, ProcessExited, ProjectMetadata, RunnerStatus,
-};
-use hopline_wire::ingest::RejectCode;
+use hopline_wire::event::EventType;
 use hopline_wire::part::Part;
 use hopline_wire::text::storable_json;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::fields::Fields;
 use super::{Build, Changes, End, Moment, Refusal, Stop};
 use crate::incoming::Incoming;
 
@@ -38,13 +34,29 @@ pub(crate) struct Folded {
     pub(crate) reason: Option<String>,
     /// Whether it ended the build, and how.
     pub(crate) finalized: Option<SessionStatus>,
+    /// What is wrong with an event that was folded all the same, as far as it could be read: nobody will say again
+    /// that something has ended.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 const COMMITTED: Folded = Folded {
     outcome: Outcome::Committed,
     reason: None,
     finalized: None,
+    refusal: None,
 };
+
+impl Folded {
+    /// An event that is wrong.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self {
+            outcome: Outcome::Rejected,
+            reason: Some(format!("{}: {}", refusal.code.as_str(), refusal.error)),
+            finalized: None,
+            refusal: Some(refusal),
+        }
+    }
+}
 
 impl CommandFold {
     /// Folds one event. `part` is what a `build-stream` event holds.
@@ -56,9 +68,10 @@ impl CommandFold {
         changes: &mut Changes,
     ) -> Result<Folded, Stop> {
         if let Some(part) = part {
+            let before = changes.reopenings;
             if let Some(build) = &mut self.build {
                 build.apply(part, moment, changes)?;
-                self.go_on_if_reopened(changes);
+                self.go_on_if_reopened(before, changes);
             }
             return Ok(COMMITTED);
         }
@@ -68,15 +81,17 @@ impl CommandFold {
 
     /// Notes that an event has come that changes nothing else.
     pub(crate) fn touch(&mut self, moment: &Moment, changes: &mut Changes) {
+        let before = changes.reopenings;
         if let Some(build) = &mut self.build {
             build.touch(moment, changes);
-            self.go_on_if_reopened(changes);
+            self.go_on_if_reopened(before, changes);
         }
     }
 
-    /// A build that runs again is a command that runs again.
-    fn go_on_if_reopened(&mut self, changes: &mut Changes) {
-        if self.has_ended && changes.reopened {
+    /// A build that runs again is a command that runs again. `before` is how often builds had been taken up again
+    /// when the event came: it may be one of many in its run, and others have ended the build since.
+    fn go_on_if_reopened(&mut self, before: usize, changes: &mut Changes) {
+        if self.has_ended && changes.reopenings > before {
             self.has_ended = false;
             changes.command_status = Some((CommandStatus::Acked, None));
         }
@@ -97,15 +112,15 @@ impl CommandFold {
 
     /// Folds a decision of the server about the build at its place; says whether it changed anything.
     pub(crate) fn decide(&mut self, decision: Decision, changes: &mut Changes) -> bool {
-        let at = decision.at;
+        let (at, before) = (decision.at, changes.reopenings);
         let Some(build) = &mut self.build else {
             return false;
         };
         if !build.decide(decision, changes) {
             return false;
         }
-        if changes.reopened {
-            self.go_on_if_reopened(changes);
+        if changes.reopenings > before {
+            self.go_on_if_reopened(before, changes);
         } else {
             self.has_ended = true;
             changes.command_status = Some((CommandStatus::Failed, Some(at)));
@@ -119,6 +134,9 @@ impl CommandFold {
         moment: &Moment,
         changes: &mut Changes,
     ) -> Result<Folded, Refusal> {
+        // What no row can hold is replaced before the texts are taken out.
+        let json = storable_json(event.json());
+        let fields = &Fields::of_event(&json);
         match event.event_type() {
             Some(EventType::Ack) => {
                 self.touch(moment, changes);
@@ -130,24 +148,30 @@ impl CommandFold {
                     _ => self.acked(changes),
                 }
             }
-            Some(EventType::BuildCompleted) => return self.completed(event, moment, changes),
-            Some(EventType::BuildFailed) => return self.failed(event, true, moment, changes),
-            Some(EventType::Error) => return self.failed(event, moment.legacy, moment, changes),
-            Some(EventType::ProjectMetadata) => self.metadata(event, moment, changes)?,
-            Some(EventType::PortDetected) => self.port_detected(event, moment, changes)?,
-            Some(EventType::ProcessExited) => self.process_exited(event, moment, changes)?,
+            Some(EventType::BuildCompleted) => {
+                return Ok(self.completed(fields, moment, changes));
+            }
+            Some(EventType::BuildFailed) => return Ok(self.failed(fields, true, moment, changes)),
+            Some(EventType::Error) => {
+                return Ok(self.failed(fields, moment.legacy, moment, changes));
+            }
+            Some(EventType::ProjectMetadata) => self.metadata(fields, moment, changes)?,
+            Some(EventType::PortDetected) => self.port_detected(fields, moment, changes)?,
+            Some(EventType::ProcessExited) => {
+                return Ok(self.process_exited(fields, moment, changes));
+            }
             Some(EventType::EventsLost) => return Ok(self.lost(event, moment, changes)),
-            Some(EventType::FilesDeleted) => {
-                self.answered::<FilesDeleted>(event, moment, changes)?
-            }
-            Some(EventType::FileWritten) => self.answered::<FileWritten>(event, moment, changes)?,
-            Some(EventType::FileContent) => self.answered::<FileContent>(event, moment, changes)?,
-            Some(EventType::FileList) => self.answered::<FileList>(event, moment, changes)?,
-            Some(EventType::RunnerStatus) => {
-                self.answered::<RunnerStatus>(event, moment, changes)?
-            }
+            Some(
+                answer @ (EventType::FilesDeleted
+                | EventType::FileWritten
+                | EventType::FileContent
+                | EventType::FileList
+                | EventType::RunnerStatus),
+            ) => self.answered(answer, fields, moment, changes)?,
             Some(EventType::LogChunk) => {
-                read::<LogChunk>(event)?;
+                fields.needs_text("stream")?;
+                fields.needs_text("data")?;
+                fields.count("cursor")?;
                 self.touch(moment, changes);
             }
             Some(EventType::BuildStream | EventType::BuildProgress) | None => {
@@ -158,13 +182,14 @@ impl CommandFold {
     }
 
     /// An event that is the whole answer to its command.
-    fn answered<T: DeserializeOwned>(
+    fn answered(
         &mut self,
-        event: &Incoming,
+        answer: EventType,
+        fields: &Fields<'_>,
         moment: &Moment,
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
-        read::<T>(event)?;
+        check_answer(answer, fields)?;
         self.touch(moment, changes);
         // What a build says about files does not end it.
         if self.build.is_none() {
@@ -173,50 +198,56 @@ impl CommandFold {
         Ok(())
     }
 
-    fn completed(
-        &mut self,
-        event: &Incoming,
-        moment: &Moment,
-        changes: &mut Changes,
-    ) -> Result<Folded, Refusal> {
-        let read: BuildCompleted = read(event)?;
-        self.touch(moment, changes);
-        self.ended(CommandStatus::Ended, moment, changes);
+    fn completed(&mut self, fields: &Fields<'_>, moment: &Moment, changes: &mut Changes) -> Folded {
+        let mut wrong = None;
+        let summary = fields.object("payload");
+        let summary = summary.and_then(|payload| payload.text("summary"));
         let end = End {
             status: SessionStatus::Completed,
             is_final: true,
             error_message: None,
-            exit_code: read.exit_code,
-            summary: read.payload.summary,
+            exit_code: as_far_as_read(fields.exit_code(), &mut wrong),
+            summary: as_far_as_read(summary, &mut wrong),
         };
-        Ok(self.finalize(end, moment, changes))
+        self.touch(moment, changes);
+        self.ended(CommandStatus::Ended, moment, changes);
+        self.finalize(end, wrong, moment, changes)
     }
 
     /// `build-failed`, and `error`, which ends a build only on a legacy link.
     fn failed(
         &mut self,
-        event: &Incoming,
+        fields: &Fields<'_>,
         ends_build: bool,
         moment: &Moment,
         changes: &mut Changes,
-    ) -> Result<Folded, Refusal> {
-        let read: Failed = read(event)?;
-        self.touch(moment, changes);
-        if self.build.is_some() && !ends_build {
-            return Ok(COMMITTED);
-        }
-        self.ended(CommandStatus::Failed, moment, changes);
+    ) -> Folded {
+        let mut wrong = None;
+        let error = as_far_as_read(fields.text("error"), &mut wrong);
+        // Whoever asks why the build failed is told at least why that is not known.
+        let error = error.or_else(|| wrong.as_ref().map(|wrong: &Refusal| wrong.error.clone()));
         let end = End {
             status: SessionStatus::Failed,
             is_final: true,
-            error_message: Some(read.error),
-            exit_code: read.exit_code,
+            error_message: Some(error.unwrap_or_default()),
+            exit_code: as_far_as_read(fields.exit_code(), &mut wrong),
             summary: None,
         };
-        Ok(self.finalize(end, moment, changes))
+        self.touch(moment, changes);
+        if self.build.is_some() && !ends_build {
+            return refused_in_part(wrong);
+        }
+        self.ended(CommandStatus::Failed, moment, changes);
+        self.finalize(end, wrong, moment, changes)
     }
 
-    fn finalize(&mut self, end: End, moment: &Moment, changes: &mut Changes) -> Folded {
+    fn finalize(
+        &mut self,
+        end: End,
+        wrong: Option<Refusal>,
+        moment: &Moment,
+        changes: &mut Changes,
+    ) -> Folded {
         let status = end.status;
         let build = self.build.as_mut().filter(|build| !build.session.is_final);
         let finalized = build.map(|build| {
@@ -225,38 +256,39 @@ impl CommandFold {
         });
         Folded {
             finalized,
-            ..COMMITTED
+            ..refused_in_part(wrong)
         }
     }
 
     fn metadata(
         &mut self,
-        event: &Incoming,
+        fields: &Fields<'_>,
         moment: &Moment,
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
-        let read: ProjectMetadata = read(event)?;
-        let metadata = read.payload;
+        let payload = fields.needs_object("payload")?;
+        let (path, project_type) = (payload.text("path")?, payload.text("projectType")?);
+        let (run_command, port) = (payload.text("runCommand")?, payload.port()?);
         self.touch(moment, changes);
         self.project(moment, changes, |change| {
-            change.path = metadata.path;
-            change.project_type = metadata.project_type;
-            change.run_command = metadata.run_command;
-            change.port = metadata.port;
+            change.path = path;
+            change.project_type = project_type;
+            change.run_command = run_command;
+            change.port = port;
         });
         Ok(())
     }
 
     fn port_detected(
         &mut self,
-        event: &Incoming,
+        fields: &Fields<'_>,
         moment: &Moment,
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
-        let read: PortDetected = read(event)?;
+        let port = fields.needs_port()?;
         self.touch(moment, changes);
         self.project(moment, changes, |change| {
-            change.dev_server_port = Some(Some(read.port));
+            change.dev_server_port = Some(Some(port));
             change.dev_server_status = Some("running".into());
         });
         Ok(())
@@ -264,22 +296,23 @@ impl CommandFold {
 
     fn process_exited(
         &mut self,
-        event: &Incoming,
+        fields: &Fields<'_>,
         moment: &Moment,
         changes: &mut Changes,
-    ) -> Result<(), Refusal> {
-        let read: ProcessExited = read(event)?;
+    ) -> Folded {
+        let mut wrong = None;
+        let exit_code = as_far_as_read(fields.exit_code(), &mut wrong);
         self.touch(moment, changes);
         if self.build.is_none() {
             self.ended(CommandStatus::Ended, moment, changes);
         }
-        let failed = read.exit_code.is_some_and(|code| code != 0);
+        let failed = exit_code.is_some_and(|code| code != 0);
         self.project(moment, changes, |change| {
             change.dev_server_port = Some(None);
             let status = if failed { "failed" } else { "stopped" };
             change.dev_server_status = Some(status.into());
         });
-        Ok(())
+        refused_in_part(wrong)
     }
 
     fn project(
@@ -309,10 +342,12 @@ impl CommandFold {
             changes.session_changed = true;
         }
         let reason = lost_range(event).reason;
+        let reason = reason.map_or_else(|| "lost".into(), Refusal::cut);
         Folded {
             outcome: Outcome::Expired,
-            reason: Some(reason.unwrap_or_else(|| "lost".into())),
+            reason: Some(reason),
             finalized: None,
+            refusal: None,
         }
     }
 }
@@ -332,13 +367,47 @@ pub(crate) fn lost_range(event: &Incoming) -> LostRange {
     serde_json::from_str(&storable_json(event.json())).unwrap_or_default()
 }
 
-/// Reads the fields that an event's type has of its own.
-fn read<T: DeserializeOwned>(event: &Incoming) -> Result<T, Refusal> {
-    // What no row can hold is replaced before the texts are taken out.
-    serde_json::from_str(&storable_json(event.json())).map_err(|error| {
-        Refusal::new(
-            RejectCode::BadEvent,
-            format!("{}: {error}", &**event.kind()),
-        )
+/// Whether an answer says what its type must say.
+fn check_answer(answer: EventType, fields: &Fields<'_>) -> Result<(), Refusal> {
+    match answer {
+        EventType::RunnerStatus => fields.needs_object("payload").map(|_| ()),
+        EventType::FileList => {
+            fields.needs_text("slug")?;
+            for file in fields.needs_objects("files")? {
+                file.needs_text("name")?;
+                file.needs_text("type")?;
+                file.needs_text("path")?;
+                file.count("size")?;
+            }
+            Ok(())
+        }
+        EventType::FileContent => {
+            fields.needs_text("slug")?;
+            fields.needs_text("filePath")?;
+            fields.needs_text("content")?;
+            fields.text("encoding")?;
+            fields.count("size").map(|_| ())
+        }
+        EventType::FileWritten => {
+            fields.needs_text("slug")?;
+            fields.needs_text("filePath")
+        }
+        _ => fields.needs_text("slug"),
+    }
+}
+
+/// A field of an event that is folded whatever it says: none if it cannot be read. The first that cannot is told.
+fn as_far_as_read<T>(read: Result<Option<T>, Refusal>, wrong: &mut Option<Refusal>) -> Option<T> {
+    read.unwrap_or_else(|refusal| {
+        wrong.get_or_insert(refusal);
+        None
     })
+}
+
+/// An event that was folded, though something in it may be wrong.
+fn refused_in_part(wrong: Option<Refusal>) -> Folded {
+    match wrong {
+        None => COMMITTED,
+        Some(refusal) => Folded::refused(refusal),
+    }
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod changes;
 mod events;
+mod fields;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -59,7 +60,8 @@ pub(crate) enum Stop {
     NeedsText(TextKind, Arc<str>),
 }
 
-/// Why an event is wrong.
+/// Why an event is wrong. The reason may quote the event, which may be large, and is kept, logged and sent back: it is
+/// cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: RejectCode,
@@ -68,10 +70,18 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: RejectCode, error: impl ToString) -> Self {
-        Self {
-            code,
-            error: error.to_string(),
+        let error = Self::cut(error.to_string());
+        Self { code, error }
+    }
+
+    /// A reason at the length that is kept.
+    pub(crate) fn cut(mut reason: String) -> String {
+        const LONGEST: usize = 300;
+        if reason.len() > LONGEST {
+            reason.truncate(hopline_wire::text::prefix(&reason, LONGEST).len());
+            reason.push('…');
         }
+        reason
     }
 }
 
@@ -176,7 +186,7 @@ impl Build {
         session.error_message = None;
         session.exit_code = None;
         session.summary = None;
-        changes.reopened = true;
+        changes.reopenings += 1;
         changes.session_changed = true;
         changes.project(ProjectChange {
             project_id: session.project_id,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hopline_state::rows::{Decision, DecisionKind};
 use hopline_state::{Page, Store};
 use serde_json::Value;
 
@@ -22,6 +23,9 @@ pub struct Rows {
     pub todos: BTreeMap<i32, Todo>,
     pub tools: BTreeMap<String, Tool>,
     pub notes: BTreeMap<(String, String, u32), Note>,
+    pub command: String,
+    pub command_ended_at: Option<u64>,
+    pub decided: Vec<(u64, DecisionKind)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -57,39 +61,95 @@ pub struct Note {
 
 /// Folds parts and final events, the first being event 1. Times are those of [`super::at`].
 pub fn fold(events: &[Value]) -> Rows {
+    fold_with(events, &[])
+}
+
+/// Folds events, and decisions at their places.
+pub fn fold_with(events: &[Value], decisions: &[Decision]) -> Rows {
     let mut rows = Rows {
         status: "active".into(),
+        command: "sent".into(),
         ..Rows::default()
     };
+    decide(&mut rows, decisions, 0);
     for (place, event) in events.iter().enumerate() {
         let seq = place as u64 + 1;
         let at = super::at(seq).as_millis();
         rows.last_seq = seq;
         rows.updated_at = at;
+        reopen(&mut rows, seq - 1);
         match event["type"].as_str().unwrap() {
             "build-stream" => {
                 let data = event["data"].as_str().unwrap();
                 let json = data.strip_prefix("data: ").unwrap();
                 part(&mut rows, &serde_json::from_str(json).unwrap(), seq, at);
             }
-            "build-completed" if !rows.is_final => {
-                rows.is_final = true;
-                rows.status = "completed".into();
-                rows.summary = text(&event["payload"]["summary"]);
-                rows.exit_code = number(&event["exitCode"]);
-                rows.ended_at = Some(at);
+            "build-completed" => {
+                rows.command_ends("ended", at);
+                if !rows.is_final {
+                    rows.is_final = true;
+                    rows.status = "completed".into();
+                    rows.summary = text(&event["payload"]["summary"]);
+                    rows.exit_code = number(&event["exitCode"]);
+                    rows.ended_at = Some(at);
+                }
             }
-            "build-failed" if !rows.is_final => {
-                rows.is_final = true;
-                rows.status = "failed".into();
-                rows.error_message = text(&event["error"]);
-                rows.exit_code = number(&event["exitCode"]);
-                rows.ended_at = Some(at);
+            "build-failed" => {
+                rows.command_ends("failed", at);
+                if !rows.is_final {
+                    rows.is_final = true;
+                    rows.status = "failed".into();
+                    rows.error_message = Some(text(&event["error"]).unwrap_or_default());
+                    rows.exit_code = number(&event["exitCode"]);
+                    rows.ended_at = Some(at);
+                }
             }
+            "ack" if rows.command_ended_at.is_none() => rows.command = "acked".into(),
             _ => {}
         }
+        decide(&mut rows, decisions, seq);
     }
     rows
+}
+
+impl Rows {
+    fn command_ends(&mut self, status: &str, at: u64) {
+        if self.command_ended_at.is_none() {
+            self.command = status.into();
+            self.command_ended_at = Some(at);
+        }
+    }
+}
+
+/// An event takes a provisional end back.
+fn reopen(rows: &mut Rows, after_seq: u64) {
+    if rows.status == "active" || rows.is_final {
+        return;
+    }
+    rows.status = "active".into();
+    rows.error_message = None;
+    rows.ended_at = None;
+    rows.command = "acked".into();
+    rows.command_ended_at = None;
+    rows.decided.push((after_seq, DecisionKind::Reopened));
+}
+
+/// The server decides after the event `seq`; what it took back follows from the events.
+fn decide(rows: &mut Rows, decisions: &[Decision], seq: u64) {
+    let own =
+        |decision: &&Decision| decision.after_seq == seq && decision.kind != DecisionKind::Reopened;
+    for decision in decisions.iter().filter(own) {
+        assert_eq!(
+            rows.status, "active",
+            "decided about a build that had ended"
+        );
+        rows.status = "failed".into();
+        rows.is_final = decision.kind != DecisionKind::Silence;
+        rows.error_message = Some(decision.reason.clone());
+        rows.ended_at = Some(decision.at.as_millis());
+        rows.command_ends("failed", decision.at.as_millis());
+        rows.decided.push((seq, decision.kind));
+    }
 }
 
 fn part(rows: &mut Rows, part: &Value, seq: u64, at: u64) {
@@ -224,6 +284,9 @@ fn number(value: &Value) -> Option<i32> {
 pub async fn stored(store: &dyn Store, build: &Build) -> Rows {
     let key = hopline_state::SessionKey::Id(build.session);
     let session = store.session(key).await.unwrap().unwrap();
+    let command = store.load_command(&build.command).await.unwrap();
+    let command = command.unwrap().command;
+    let decisions = store.decisions(build.session).await.unwrap();
     let all = Page {
         rows: 1_000_000,
         bytes: usize::MAX,
@@ -237,6 +300,12 @@ pub async fn stored(store: &dyn Store, build: &Build) -> Rows {
         ended_at: session.ended_at.map(|at| at.as_millis()),
         updated_at: session.updated_at.as_millis(),
         last_seq: session.last_seq,
+        command: command.status.as_str().into(),
+        command_ended_at: command.ended_at.map(|at| at.as_millis()),
+        decided: decisions
+            .into_iter()
+            .map(|row| (row.after_seq, row.kind))
+            .collect(),
         ..Rows::default()
     };
     for todo in store.todos(build.session).await.unwrap() {

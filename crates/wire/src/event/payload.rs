@@ -1,14 +1,22 @@
 //! What each type of event has of its own, typed and owned. Read one with [`Event::payload`](super::Event::payload).
+//! A field that may be left out may be `null` as well.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+
+/// Reads a field that has a default, which `null` stands for too.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    field: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(field)?.unwrap_or_default())
+}
 
 /// The fields of `build-completed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildCompleted {
     /// What was done.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub payload: CompletedPayload,
     /// The exit code of the agent's program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,7 +27,7 @@ pub struct BuildCompleted {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CompletedPayload {
     /// The todos as they ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub todos: Vec<CompletedTodo>,
     /// A sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,10 +41,10 @@ pub struct CompletedTodo {
     #[serde(default)]
     pub id: Value,
     /// What was to be done.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub title: String,
     /// How it ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub status: String,
 }
 
@@ -45,7 +53,7 @@ pub struct CompletedTodo {
 #[serde(rename_all = "camelCase")]
 pub struct Failed {
     /// What went wrong, for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub error: String,
     /// Where in the code, if the runner says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +133,7 @@ pub struct FileContent {
     /// What is in it.
     pub content: String,
     /// How `content` is written.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub encoding: Encoding,
     /// The file's size in bytes.
     pub size: u64,
@@ -151,7 +159,7 @@ pub struct FileEntry {
     /// Its path relative to the project's folder.
     pub path: String,
     /// Its size in bytes; 0 for a folder.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
 }
 
@@ -188,7 +196,7 @@ pub struct ProcessExited {
     #[serde(default)]
     pub signal: Option<Value>,
     /// How long it ran, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub duration_ms: u64,
 }
 
@@ -212,22 +220,22 @@ pub struct RunnerStatus {
 #[serde(rename_all = "camelCase")]
 pub struct RunnerStatusPayload {
     /// In a word.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub status: String,
     /// The runner's version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub version: String,
     /// Its machine.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub hostname: String,
     /// The machine's system and architecture.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub platform: String,
     /// For how many seconds it has run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub uptime_seconds: f64,
     /// The machine's load average over a minute.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub load: f64,
     /// What else the runner says.
     #[serde(flatten)]
@@ -242,6 +250,6 @@ pub struct EventsLost {
     /// The last.
     pub to: u64,
     /// Why.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub reason: String,
 }

@@ -107,3 +107,19 @@ fn a_malformed_carrier_does_not_spoil_the_event() {
             .is_none()
     );
 }
+
+#[test]
+fn a_field_that_may_be_left_out_may_be_null() {
+    fn read<T: serde::de::DeserializeOwned + Default + PartialEq>(json: &str) -> bool {
+        serde_json::from_str::<T>(json).unwrap() == T::default()
+    }
+    assert!(read::<BuildCompleted>(
+        r#"{"payload":null,"exitCode":null}"#
+    ));
+    assert!(read::<CompletedPayload>(r#"{"todos":null,"summary":null}"#));
+    assert!(read::<Failed>(
+        r#"{"error":null,"stack":null,"code":null,"signal":null}"#
+    ));
+    let todo: CompletedTodo = serde_json::from_str(r#"{"id":1,"title":null}"#).unwrap();
+    assert_eq!((todo.title.as_str(), todo.status.as_str()), ("", ""));
+}
