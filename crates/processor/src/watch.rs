@@ -1,5 +1,5 @@
-//! Looks after builds that nobody speaks for: those whose runner is gone and of which nothing was heard for long,
-//! and those whose runner was started anew and says nothing of them, count as failed until something is heard again.
+//! Looks after builds that nobody speaks for: those whose runner is gone and of which nothing was heard for long (or
+//! for a minute, if it was there for this build alone), and those whose runner was started anew and says nothing of them, count as failed until something is heard again.
 //! And has the full state of ended builds written where that was cut short.
 //!
 //! Nothing can be heard while this process is not there to hear it, so silence counts only while it watches.
@@ -19,6 +19,9 @@ use crate::service::Handle;
 
 /// How many unwritten states are seen to at a time.
 const UNWRITTEN: u32 = 100;
+
+/// How long a runner of one build is remembered after it.
+const KEEP_RUNNER: Duration = Duration::from_secs(60 * 60);
 
 /// How late a look may be before it counts as one after an absence.
 const LATE: Duration = Duration::from_secs(5);
@@ -79,19 +82,27 @@ async fn look(handle: &Handle, watching: &Watching) -> Result<(), StateError> {
         let _ = shared.send(&command_id.into(), Work::Refresh).await;
     }
     let now = Timestamp::now();
+    shared
+        .store
+        .forget_runners(before(now, KEEP_RUNNER))
+        .await?;
     let quiet_since = before(now, shared.options.silence);
     let runner_since = before(now, shared.options.runner_gone_after);
     if !watching.covers(runner_since) {
         return Ok(());
     }
     for build in shared.store.quiet_builds(quiet_since, runner_since).await? {
-        if build.runner_began.is_none() && !watching.covers(quiet_since) {
+        let may_come_back = build.runner_began.is_none() && !build.runner_is_over;
+        if may_come_back && !watching.covers(quiet_since) {
             continue;
         }
         let (answer, answered) = oneshot::channel();
         let minutes = now.nanos_since(build.heard_at) / 60_000_000_000;
         let reason = match build.runner_began {
             Some(_) => "its runner was started anew and says nothing of it".to_owned(),
+            None if build.runner_is_over => {
+                "its runner, which was there for this build alone, is gone".to_owned()
+            }
             None => format!(
                 "nothing was heard of the build for {minutes} minutes and its runner is gone"
             ),
@@ -99,7 +110,11 @@ async fn look(handle: &Handle, watching: &Watching) -> Result<(), StateError> {
         let work = Work::Decide {
             kind: DecisionKind::Silence,
             reason,
-            quiet_since: Some(build.runner_began.unwrap_or(quiet_since)),
+            quiet_since: Some(match build.runner_began {
+                Some(began) => began,
+                None if build.runner_is_over => runner_since,
+                None => quiet_since,
+            }),
             answer,
         };
         if shared

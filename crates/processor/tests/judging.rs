@@ -472,6 +472,29 @@ async fn a_build_whose_runner_was_started_anew_fails_by_silence_until_it_is_hear
 }
 
 #[tokio::test]
+async fn a_build_whose_runner_was_there_for_it_alone_fails_soon_until_it_is_heard_of() {
+    let options = Options {
+        runner_gone_after: std::time::Duration::from_millis(50),
+        watch_every: std::time::Duration::from_millis(10),
+        ..common::quick_options()
+    };
+    let world = World::with(options).await;
+    let build = world.build().await;
+    let status = json!({"type": "runner-status", "runnerId": "r", "payload": {"oneBuild": true}});
+    world.submit(&[status, delta(&build, 1, "a")]).await;
+    let failed = world.raw_state(&build, |state| state["isActive"] == false);
+    failed.await;
+    let session = world.session(&build).await;
+    assert!(!session.is_final && session.error_message.unwrap().contains("alone"));
+    let reply = world.submit(&[delta(&build, 2, "b")]).await;
+    assert_eq!(reply.acked[&build.command], 2);
+    world
+        .submit(&[build.event("build-completed", 3, json!({}))])
+        .await;
+    assert!(world.session(&build).await.is_final);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_where_the_last_commit_ended() {
     let mut world = World::new().await;
     let build = world.build().await;

@@ -66,6 +66,8 @@ pub struct Options {
     pub sampler: Sampler,
     /// What traces that begin here say of themselves.
     pub head: Head,
+    /// Whether the runner is there for one build. Its status says so: once it is gone it will not come back.
+    pub one_build: bool,
     /// How often the runner says how it is.
     pub health_interval: Duration,
     /// Where the programs of builds send spans of their own, where a command says nothing of it.
@@ -118,6 +120,7 @@ impl Options {
             traced: TracedEvents::default(),
             sampler: Sampler::new(1.0),
             head: Head::default(),
+            one_build: false,
             health_interval: Duration::from_secs(30),
             child_spans: ChildSpans::Nowhere,
             grace: Duration::from_secs(10),
@@ -200,7 +203,8 @@ impl Runner {
         let max_event_bytes = Arc::new(AtomicUsize::new(MAX_EVENT_BYTES));
         let core = Arc::new(Core {
             version: options.version.clone(),
-            started: Instant::now(),
+            started: (Instant::now(), Timestamp::now()),
+            one_build: options.one_build,
             workspace: options.workspace,
             guard: options.guard,
             environment: Environment::inherited(options.environment),

@@ -142,7 +142,7 @@ impl From<StateError> for ApiError {
                 ..
             } => Self::conflict(
                 "build_running",
-                "the project has a build that is still running",
+                "the project has a build that is still running; POST /api/builds/{id}/cancel ends it",
             ),
             StateError::Conflict { .. } => Self::conflict(
                 "changed_meanwhile",

@@ -37,21 +37,20 @@ impl App {
         named: Option<&str>,
         project: &Project,
     ) -> ApiResult<Target> {
-        let runners = self.store.runners().await?;
-        let linked: Vec<_> = runners
-            .iter()
-            .filter(|runner| self.is_linked(runner))
-            .collect();
         if let Some(wanted) = named.or(project.runner_id.as_deref()) {
-            let found = linked.iter().find(|runner| runner.id == wanted);
             let missing = || {
                 ApiError::unavailable(
                     "runner_unavailable",
                     format!("the runner {wanted:?} is not connected"),
                 )
             };
-            return self.target(found.ok_or_else(missing)?);
+            return self.linked_runner(wanted).await?.ok_or_else(missing);
         }
+        let runners = self.store.runners().await?;
+        let linked: Vec<_> = runners
+            .iter()
+            .filter(|runner| self.is_linked(runner))
+            .collect();
         match linked[..] {
             [] => Err(ApiError::unavailable(
                 "runner_unavailable",
@@ -71,13 +70,11 @@ impl App {
         }
     }
 
-    /// The runner that a command was given to before, if it is linked.
+    /// A runner, if it is linked.
     pub(crate) async fn linked_runner(&self, runner_id: &str) -> ApiResult<Option<Target>> {
-        let runners = self.store.runners().await?;
-        let found = runners
-            .iter()
-            .find(|runner| runner.id == runner_id && self.is_linked(runner));
-        found.map(|runner| self.target(runner)).transpose()
+        let found = self.store.runner(runner_id).await?;
+        let found = found.filter(|runner| self.is_linked(runner));
+        found.map(|runner| self.target(&runner)).transpose()
     }
 
     /// Notes that the project's files are at this runner from now on, unless they are at one already.
@@ -154,7 +151,7 @@ pub(crate) struct RunnerView {
     last_seen_at: Timestamp,
 }
 
-/// All runners ever heard of.
+/// All runners heard of; those of one build are forgotten an hour after it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RunnerList {
     runners: Vec<RunnerView>,

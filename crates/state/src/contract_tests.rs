@@ -40,6 +40,8 @@ macro_rules! contract_tests {
             a_whole_build_has_the_newest_of_what_does_not_fit,
             only_builds_whose_runner_is_gone_are_silent,
             a_build_that_its_runners_new_process_says_nothing_of_is_silent,
+            a_build_whose_runner_was_there_for_it_alone_is_silent_soon_after_it,
+            a_runner_of_one_build_is_forgotten_after_it,
             what_is_known_of_a_runner_stays_until_something_newer_is_said,
         );
     };

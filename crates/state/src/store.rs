@@ -68,8 +68,9 @@ pub trait Store: Send + Sync {
     async fn unwritten_builds(&self, limit: u32) -> Result<Vec<String>>;
 
     /// Running builds that were last heard of before `quiet_since`, and whose runner is not linked, or was
-    /// not heard of since `runner_since`; and those that were last heard of before their runner began, which it
-    /// did before `runner_since`. All are times by the server's clock.
+    /// not heard of since `runner_since`; those that were last heard of before their runner began, which it
+    /// did before `runner_since`; and those of a runner of one build, if neither it nor they were heard of since
+    /// `runner_since`. All are times by the server's clock.
     ///
     /// # Errors
     /// [`StateError`] if the database cannot be read.
@@ -224,7 +225,19 @@ pub trait Store: Send + Sync {
     /// [`StateError`]; then nothing is changed.
     async fn upsert_runner(&self, runner: Runner) -> Result<()>;
 
-    /// All runners ever heard of, by id.
+    /// Forgets the runners of one build that were last heard of before then and have none that runs.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn forget_runners(&self, seen_before: Timestamp) -> Result<usize>;
+
+    /// A runner.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn runner(&self, id: &str) -> Result<Option<Runner>>;
+
+    /// All runners heard of and not forgotten, by id.
     ///
     /// # Errors
     /// [`StateError`] if the database cannot be read.
@@ -293,6 +306,8 @@ pub struct QuietBuild {
     pub heard_at: Timestamp,
     /// When its runner was started anew, if that is what ended it.
     pub runner_began: Option<Timestamp>,
+    /// Whether its runner was there for this build alone and will not come back.
+    pub runner_is_over: bool,
 }
 
 /// The ways to name a build.

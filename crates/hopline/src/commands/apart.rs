@@ -101,6 +101,7 @@ pub(crate) async fn runner(shown: ReadyFlags, context: Context) -> anyhow::Resul
         broker_url: &broker_url,
         secret,
         workspace: Workspace::new(&projects),
+        one_build: false,
         alone: true,
         outboxes: settings.outboxes_path(),
     };

@@ -253,6 +253,7 @@ impl Job {
             broker_url,
             secret,
             workspace: workspace.with_project(&project.slug, &self.context.current),
+            one_build: true,
             alone: false,
             outboxes: outboxes.clone(),
         };

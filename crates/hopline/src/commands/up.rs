@@ -38,6 +38,7 @@ pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<Ex
         broker_url: &house.broker_url().unwrap_or_default(),
         secret: house.secrets.runner.clone(),
         workspace: Workspace::new(&projects),
+        one_build: false,
         alone: false,
         outboxes: outboxes.clone(),
     };

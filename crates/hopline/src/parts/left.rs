@@ -60,6 +60,7 @@ pub(crate) async fn deliver(
             broker_url,
             secret: secret.clone(),
             workspace: Workspace::new(settings.projects_path()),
+            one_build: true,
             alone: false,
             outboxes: outboxes.to_owned(),
         };

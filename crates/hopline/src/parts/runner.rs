@@ -19,6 +19,8 @@ pub(crate) struct Identity<'i> {
     pub(crate) broker_url: &'i str,
     /// What it shows its broker.
     pub(crate) secret: Secret,
+    /// Whether it is there for one build.
+    pub(crate) one_build: bool,
     /// Where its projects lie.
     pub(crate) workspace: Workspace,
     /// Whether spans go to the settings' endpoint instead of its broker, those of its children too. Elsewhere they go
@@ -51,6 +53,7 @@ pub(crate) async fn start(
         sampler: settings.sampler(),
         head: settings.head(),
         child_spans,
+        one_build: identity.one_build,
         ..Options::new(
             identity.id,
             broker_url.replacen("http", "ws", 1),

@@ -56,7 +56,9 @@ const MAX_IN_HAND: usize = 1_024;
 /// What all commands work with.
 pub(crate) struct Core {
     pub(crate) version: String,
-    pub(crate) started: Instant,
+    /// By the clock that never goes back, and by the one that goes on while the machine sleeps.
+    pub(crate) started: (Instant, Timestamp),
+    pub(crate) one_build: bool,
     pub(crate) workspace: Workspace,
     pub(crate) guard: GuardCommand,
     /// What every child inherits.

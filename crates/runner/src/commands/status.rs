@@ -71,6 +71,9 @@ fn payload(core: &Core) -> RunnerStatusPayload {
     more.insert("builds".into(), Value::from(core.builds.count()));
     more.insert("devServers".into(), Value::from(core.servers.count()));
     more.insert("eventsWaiting".into(), Value::from(core.outbox.waiting()));
+    if core.one_build {
+        more.insert("oneBuild".into(), Value::from(true));
+    }
     let bytes = core.metrics.outbox_bytes.get();
     more.insert("outboxBytes".into(), Value::from(bytes));
     let stalled = core.outbox.stalled().borrow().clone();
@@ -81,10 +84,17 @@ fn payload(core: &Core) -> RunnerStatusPayload {
         version: core.version.clone(),
         hostname: first_word("/proc/sys/kernel/hostname"),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        uptime_seconds: core.started.elapsed().as_secs_f64(),
+        uptime_seconds: uptime(core.started.0.elapsed(), core.started.1, Timestamp::now())
+            .as_secs_f64(),
         load: first_word("/proc/loadavg").parse().unwrap_or_default(),
         more,
     }
+}
+
+/// How long the runner has been up. A clock that stands still while the machine sleeps says too little, and a runner that
+/// seems to have begun after its builds is taken for one that knows nothing of them.
+fn uptime(awake: Duration, started: Timestamp, now: Timestamp) -> Duration {
+    awake.max(Duration::from_nanos(now.nanos_since(started)))
 }
 
 /// The first word of one of the kernel's files; empty if it cannot be read.
@@ -94,4 +104,17 @@ fn first_word(path: &str) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runner_is_up_while_its_machine_sleeps_and_whatever_becomes_of_the_clock() {
+        let (awake, at) = (Duration::from_secs(5), Timestamp::from_millis);
+        assert_eq!(uptime(awake, at(1000), at(3_601_000)).as_secs(), 3600);
+        assert_eq!(uptime(awake, at(1000), at(6_000)), awake);
+        assert_eq!(uptime(awake, at(1000), at(10)), awake);
+    }
 }

@@ -350,6 +350,67 @@ pub async fn a_build_that_its_runners_new_process_says_nothing_of_is_silent(stor
     assert!(silent(50).await.is_empty());
 }
 
+fn seen(id: &str, one_build: bool, millis: u64) -> Runner {
+    Runner {
+        id: id.into(),
+        broker_url: None,
+        link: LinkState::Up,
+        payload: one_build.then(|| r#"{"oneBuild":true}"#.into()),
+        last_seen_at: at(millis),
+    }
+}
+
+pub async fn a_build_whose_runner_was_there_for_it_alone_is_silent_soon_after_it(
+    store: &dyn Store,
+) {
+    let build = build(store, "a").await;
+    commit(store, build.batch(1, 9)).await;
+    let silent = async |runner_since| store.quiet_builds(at(0), at(runner_since)).await.unwrap();
+    store
+        .upsert_runner(seen("runner", false, 20))
+        .await
+        .unwrap();
+    assert!(silent(50).await.is_empty(), "it may come back");
+    store.upsert_runner(seen("runner", true, 20)).await.unwrap();
+    assert!(silent(20).await.is_empty(), "it may be there");
+    assert!(silent(21).await[0].runner_is_over);
+    let down = Runner {
+        link: LinkState::Down,
+        ..seen("runner", true, 30)
+    };
+    store.upsert_runner(down).await.unwrap();
+    assert!(silent(30).await.is_empty(), "it has gone only just now");
+    assert!(silent(31).await[0].runner_is_over);
+    commit(store, build.batch(10, 40)).await;
+    assert!(silent(40).await.is_empty(), "it is heard of");
+}
+
+pub async fn a_runner_of_one_build_is_forgotten_after_it(store: &dyn Store) {
+    let build = build(store, "a").await;
+    for runner in [
+        seen("runner", true, 10),
+        seen("done", true, 10),
+        seen("here", true, 20),
+        seen("house", false, 10),
+    ] {
+        store.upsert_runner(runner).await.unwrap();
+    }
+    let there = async || {
+        let runners = store.runners().await.unwrap().into_iter();
+        runners.map(|runner| runner.id).collect::<Vec<_>>()
+    };
+    assert_eq!(store.forget_runners(at(20)).await.unwrap(), 1);
+    assert_eq!(there().await, ["here", "house", "runner"]);
+    let mut batch = build.batch(1, 10);
+    of(&mut batch).row.status = SessionStatus::Failed;
+    commit(store, batch).await;
+    assert_eq!(store.forget_runners(at(20)).await.unwrap(), 1);
+    assert_eq!(there().await, ["here", "house"]);
+    assert_eq!(store.runner("runner").await.unwrap(), None);
+    let here = store.runner("here").await.unwrap();
+    assert_eq!(here, Some(seen("here", true, 20)));
+}
+
 pub async fn what_is_known_of_a_runner_stays_until_something_newer_is_said(store: &dyn Store) {
     let runner = Runner {
         id: "r".into(),

@@ -253,6 +253,17 @@ impl Store for SqliteStore {
         self.writer.run("INSERT runners", write).await
     }
 
+    async fn forget_runners(&self, seen_before: Timestamp) -> Result<usize> {
+        let write = move |connection: &mut _| projects::forget_runners(connection, seen_before);
+        self.writer.run("DELETE runners", write).await
+    }
+
+    async fn runner(&self, id: &str) -> Result<Option<Runner>> {
+        let id = id.to_owned();
+        let read = move |connection: &_| projects::runner(connection, &id);
+        self.readers.run("SELECT runners", read).await
+    }
+
     async fn runners(&self) -> Result<Vec<Runner>> {
         self.readers.run("SELECT runners", projects::runners).await
     }

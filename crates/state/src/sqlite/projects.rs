@@ -259,19 +259,41 @@ pub(super) fn upsert_runner(connection: &Connection, runner: &Runner) -> Result<
     Ok(())
 }
 
-pub(super) fn runners(connection: &Connection) -> rusqlite::Result<Vec<Runner>> {
+pub(super) fn forget_runners(connection: &Connection, seen_before: Timestamp) -> Result<usize> {
     connection
         .prepare_cached(
-            "SELECT id, broker_url, link, payload, last_seen_at FROM runners ORDER BY id",
-        )?
-        .query_map([], |row| {
-            Ok(Runner {
-                id: row.get(0)?,
-                broker_url: row.get(1)?,
-                link: name(row, 2, LinkState::named)?,
-                payload: row.get(3)?,
-                last_seen_at: time_there(row, 4)?,
-            })
-        })?
+            "DELETE FROM runners
+             WHERE last_seen_at < ? AND json_valid(payload) AND json_extract(payload, '$.oneBuild') = TRUE
+             AND NOT EXISTS (SELECT 1 FROM generation_sessions AS session
+                 JOIN commands AS command ON command.id = session.command_id
+                 WHERE session.status = 'active' AND command.runner_id = runners.id)",
+        )
+        .and_then(|mut statement| statement.execute([Millis(seen_before)]))
+        .map_err(during("DELETE runners"))
+}
+
+const RUNNER: &str = "SELECT id, broker_url, link, payload, last_seen_at FROM runners";
+
+fn runner_of(row: &Row<'_>) -> rusqlite::Result<Runner> {
+    Ok(Runner {
+        id: row.get(0)?,
+        broker_url: row.get(1)?,
+        link: name(row, 2, LinkState::named)?,
+        payload: row.get(3)?,
+        last_seen_at: time_there(row, 4)?,
+    })
+}
+
+pub(super) fn runner(connection: &Connection, id: &str) -> rusqlite::Result<Option<Runner>> {
+    connection
+        .prepare_cached(&format!("{RUNNER} WHERE id = ?"))?
+        .query_row([id], runner_of)
+        .optional()
+}
+
+pub(super) fn runners(connection: &Connection) -> rusqlite::Result<Vec<Runner>> {
+    connection
+        .prepare_cached(&format!("{RUNNER} ORDER BY id"))?
+        .query_map([], runner_of)?
         .collect()
 }

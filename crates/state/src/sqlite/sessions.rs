@@ -222,7 +222,8 @@ pub(super) fn quiet_builds(
                  (SELECT received_at FROM runner_events AS event
                   WHERE event.command_id = session.command_id ORDER BY seq DESC LIMIT 1),
                  session.created_at),
-                 runner.id IS NULL OR runner.link = 'down' OR runner.last_seen_at < ?, runner.payload
+                 runner.id IS NULL OR runner.link = 'down' OR runner.last_seen_at < ?1, runner.payload,
+                 COALESCE(runner.last_seen_at < ?1, FALSE)
              FROM generation_sessions AS session
              JOIN commands AS command ON command.id = session.command_id
              LEFT JOIN runners AS runner ON runner.id = command.runner_id
@@ -232,32 +233,45 @@ pub(super) fn quiet_builds(
             let heard_at = time_there(row, 2)?;
             let is_gone: bool = row.get(3)?;
             let payload: Option<String> = row.get(4)?;
-            let began = payload.as_deref().and_then(began_at);
+            let status = payload.as_deref().map(RunnerSays::read).unwrap_or_default();
+            let is_away: bool = row.get(5)?;
             let build = QuietBuild {
                 session_id: row.get::<_, Id>(0)?.0,
                 command_id: row.get(1)?,
                 heard_at,
-                runner_began: began.filter(|began| heard_at < *began && *began < runner_since),
+                runner_began: status
+                    .began_at
+                    .filter(|began| heard_at < *began && *began < runner_since),
+                runner_is_over: status.one_build && is_away && heard_at < runner_since,
             };
             Ok((build, is_gone))
         })?
         .collect::<rusqlite::Result<_>>()?;
     let quiet = |(build, is_gone): &(QuietBuild, bool)| {
-        build.runner_began.is_some() || (*is_gone && build.heard_at < quiet_since)
+        let may_come_back = build.runner_began.is_none() && !build.runner_is_over;
+        !may_come_back || (*is_gone && build.heard_at < quiet_since)
     };
     let quiet = running.into_iter().filter(quiet);
     Ok(quiet.map(|(build, _)| build).collect())
 }
 
-/// When a runner's process began, as far as its status tells.
-fn began_at(payload: &str) -> Option<Timestamp> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Status {
-        began_at: String,
+/// What a runner's status says of its process, as far as it can be read.
+#[derive(Default)]
+struct RunnerSays {
+    /// When it began.
+    began_at: Option<Timestamp>,
+    /// Whether it is there for one build.
+    one_build: bool,
+}
+
+impl RunnerSays {
+    fn read(payload: &str) -> Self {
+        let status: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+        Self {
+            began_at: status["beganAt"].as_str().and_then(|at| at.parse().ok()),
+            one_build: status["oneBuild"] == true,
+        }
     }
-    let status: Status = serde_json::from_str(payload).ok()?;
-    status.began_at.parse().ok()
 }
 
 pub(super) fn session(
