@@ -9,14 +9,12 @@
 mod support;
 
 use std::collections::HashSet;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::time::Duration;
 
 use serde_json::Value;
 use support::spans::Trace;
-use support::{
-    KilledOnDrop, Place, Running, Service, Signal, eventually, finish, is_alive, signal,
-};
+use support::{KilledOnDrop, Place, Running, eventually, finish, is_alive};
 
 #[test]
 fn a_command_that_ends_well_ends_the_run_well() {
@@ -286,23 +284,6 @@ fn a_trace_that_is_sampled_out_has_no_spans_and_the_build_runs_all_the_same() {
 }
 
 #[test]
-fn ctrl_c_cancels_the_build_and_leaves_no_child() {
-    let place = Place::new();
-    let mut command = place.hopline(&["run", "--", "sh", "-c", "echo $$ > pid; sleep 300"]);
-    command.env("HOPLINE_LOG", "error");
-    let run = Running::start(command);
-    let child = eventually("the command runs", || {
-        let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
-        text.trim().parse::<u32>().ok()
-    });
-    signal(run.pid(), Signal::INT);
-    let ended = run.finish();
-    assert_eq!(ended.code(), 130, "{ended}");
-    assert!(ended.stdout.contains("cancelled"), "{ended}");
-    eventually("the child has ended", || (!is_alive(child)).then_some(()));
-}
-
-#[test]
 fn a_run_that_is_killed_leaves_no_child() {
     let place = Place::new();
     let mut command = place.hopline(&[
@@ -434,60 +415,6 @@ fn nothing_to_run_is_a_mistake_of_the_caller() {
     place.run(&["no-such-command"]).expect(2);
     let ended = place.run(&["builds"]).expect(66);
     assert!(ended.stderr.contains("nothing to look at"), "{ended}");
-}
-
-#[test]
-fn a_second_ctrl_c_does_not_wait() {
-    let place = Place::new();
-    // A child that takes no notice of being asked to end: the runner would give it some seconds.
-    let script = "trap '' TERM; echo $$ > pid; while :; do sleep 1; done";
-    let mut command = place.hopline(&["run", "--", "sh", "-c", script]);
-    command.env("HOPLINE_LOG", "error");
-    let run = Service::start_until(command, "▶ sh");
-    let child = eventually("the command runs", || {
-        let text = std::fs::read_to_string(place.project().join("pid")).ok()?;
-        text.trim().parse::<u32>().ok()
-    });
-    signal(run.pid(), Signal::INT);
-    eventually("the build is being cancelled", || {
-        run.log().contains("cancelling the build").then_some(())
-    });
-    signal(run.pid(), Signal::INT);
-    let (status, log) = run.ended();
-    assert_eq!(status.code(), Some(130), "{log}");
-    assert!(
-        log.contains("interrupted") && !log.contains("✘ failed"),
-        "the build's end was not waited for: {log}"
-    );
-    eventually("the child has ended", || (!is_alive(child)).then_some(()));
-}
-
-#[test]
-fn ctrl_c_ends_a_run_that_has_no_build_yet() {
-    let place = Place::new();
-    place.run(&["run", "--", "true"]).expect(0);
-    // Someone holds the folder who never gets ready.
-    let lock = std::fs::File::options()
-        .write(true)
-        .open(place.data().join("lock"));
-    let mut lock = lock.unwrap();
-    lock.lock().unwrap();
-    write!(lock, r#"{{"pid":1,"version":"0.0.0"}}"#).unwrap();
-    for command in [&["run", "--", "true"][..], &["build", "shop", "--", "true"]] {
-        let run = Running::start(place.hopline(command));
-        eventually("it listens for Ctrl-C", || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).ok()?;
-            let caught = status
-                .lines()
-                .find_map(|line| line.strip_prefix("SigCgt:"))?;
-            let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
-            (caught & 2 != 0).then_some(())
-        });
-        signal(run.pid(), Signal::INT);
-        let ended = run.finish();
-        assert_eq!(ended.code(), 130, "{ended}");
-        assert!(ended.stderr.contains("interrupted"), "{ended}");
-    }
 }
 
 #[test]

@@ -4,19 +4,12 @@
 
 mod common;
 
-use common::{Build, World, at, incoming, naive, unnumbered};
+use common::{Build, World, at, delta, incoming, naive, unnumbered};
 use hopline_processor::Options;
+use hopline_state::Page;
 use hopline_state::rows::{CommandStatus, DecisionKind, Outcome, SessionStatus};
-use hopline_state::{Page, SessionKey};
 use hopline_wire::ingest::RejectCode;
 use serde_json::{Value, json};
-
-fn delta(build: &Build, seq: u64, text: &str) -> Value {
-    build.part(
-        seq,
-        &json!({"type": "text-delta", "id": "t", "delta": text}),
-    )
-}
 
 async fn text(world: &World, build: &Build) -> String {
     let notes = world.store.notes(build.session, None, Page::default());
@@ -393,105 +386,6 @@ async fn a_decision_holds_until_the_next_event_takes_it_back() {
     assert!(!decide(DecisionKind::Silence).await.unwrap());
     assert_eq!(world.session(&build).await.status, SessionStatus::Completed);
     assert_eq!(world.command_row(&build).await.status, CommandStatus::Ended);
-}
-
-#[tokio::test]
-async fn a_runner_that_was_heard_of_in_time_is_not_unreachable() {
-    let world = World::new().await;
-    let build = world.build().await;
-    world.submit(&[delta(&build, 1, "a")]).await;
-    let unreachable = DecisionKind::Unreachable;
-    let decided = world
-        .handle
-        .decide(&build.command, unreachable, "late".into());
-    assert!(!decided.await.unwrap());
-    assert_eq!(world.session(&build).await.status, SessionStatus::Active);
-}
-
-#[tokio::test]
-async fn a_build_whose_runner_is_gone_fails_by_silence() {
-    let options = Options {
-        silence: std::time::Duration::ZERO,
-        runner_gone_after: std::time::Duration::ZERO,
-        watch_every: std::time::Duration::from_millis(20),
-        ..common::quick_options()
-    };
-    let world = World::with(options).await;
-    let build = world.build().await;
-    let state = world
-        .raw_state(&build, |state| state["isActive"] == false)
-        .await;
-    assert!(state["endTime"].is_string());
-    let key = SessionKey::Command(build.command.clone());
-    let session = world.store.session(key).await.unwrap().unwrap();
-    assert!(session.error_message.unwrap().contains("nothing was heard"));
-}
-
-#[tokio::test]
-async fn silence_from_before_the_start_does_not_count() {
-    let silence = std::time::Duration::from_millis(400);
-    let options = Options {
-        silence,
-        runner_gone_after: std::time::Duration::ZERO,
-        watch_every: std::time::Duration::from_millis(10),
-        ..common::quick_options()
-    };
-    // By the tests' clock the build began long ago.
-    let world = World::with(options).await;
-    let build = world.build().await;
-    let world = world.restart().await;
-    let started = std::time::Instant::now();
-    let build_fails = world.raw_state(&build, |state| state["isActive"] == false);
-    build_fails.await;
-    // The processor may have begun to watch a little earlier.
-    assert!(started.elapsed() > silence / 2, "{:?}", started.elapsed());
-}
-
-#[tokio::test]
-async fn a_build_whose_runner_was_started_anew_fails_by_silence_until_it_is_heard_of() {
-    let options = Options {
-        runner_gone_after: std::time::Duration::ZERO,
-        watch_every: std::time::Duration::from_millis(20),
-        ..common::quick_options()
-    };
-    let world = World::with(options).await;
-    let build = world.build().await;
-    let status = |uptime: f64| json!({"type": "runner-status", "runnerId": "r", "payload": {"uptimeSeconds": uptime}});
-    world.submit(&[status(3600.0), delta(&build, 1, "a")]).await;
-    assert_eq!(world.session(&build).await.status, SessionStatus::Active);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while world.session(&build).await.status == SessionStatus::Active {
-        assert!(std::time::Instant::now() < deadline, "still running");
-        world.submit(&[status(0.0)]).await;
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    let session = world.session(&build).await;
-    assert!(!session.is_final && session.error_message.unwrap().contains("anew"));
-    world.submit(&[delta(&build, 2, "b")]).await;
-    assert_eq!(world.session(&build).await.status, SessionStatus::Active);
-}
-
-#[tokio::test]
-async fn a_build_whose_runner_was_there_for_it_alone_fails_soon_until_it_is_heard_of() {
-    let options = Options {
-        runner_gone_after: std::time::Duration::from_millis(50),
-        watch_every: std::time::Duration::from_millis(10),
-        ..common::quick_options()
-    };
-    let world = World::with(options).await;
-    let build = world.build().await;
-    let status = json!({"type": "runner-status", "runnerId": "r", "payload": {"oneBuild": true}});
-    world.submit(&[status, delta(&build, 1, "a")]).await;
-    let failed = world.raw_state(&build, |state| state["isActive"] == false);
-    failed.await;
-    let session = world.session(&build).await;
-    assert!(!session.is_final && session.error_message.unwrap().contains("alone"));
-    let reply = world.submit(&[delta(&build, 2, "b")]).await;
-    assert_eq!(reply.acked[&build.command], 2);
-    world
-        .submit(&[build.event("build-completed", 3, json!({}))])
-        .await;
-    assert!(world.session(&build).await.is_final);
 }
 
 #[tokio::test]

@@ -348,8 +348,9 @@ mod tests {
             };
             serde_json::json!({ "events": seqs.map(event).collect::<Vec<_>>() })
         };
-        let (base, asked) =
-            crate::api::testing::server(vec![page(6..=7), page(8..=12), page(13..=12)]).await;
+        let none = serde_json::json!({"events": []});
+        let pages = vec![page(6..=7), page(8..=12), none];
+        let (base, asked) = crate::api::testing::server(pages).await;
         let mut live = LiveBuild {
             api: ApiClient::new(&base, Secret::new("s")).unwrap(),
             last_seq: 5,

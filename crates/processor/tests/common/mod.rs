@@ -274,3 +274,11 @@ fn project_row(id: Uuid) -> Project {
         updated_at: at(0),
     }
 }
+
+/// An event of a build: a piece of the text `t`.
+pub fn delta(build: &Build, seq: u64, text: &str) -> Value {
+    build.part(
+        seq,
+        &json!({"type": "text-delta", "id": "t", "delta": text}),
+    )
+}
