@@ -359,7 +359,7 @@ impl Actor {
                     seq: state.position.last_seq,
                     updates,
                     urgent,
-                    traces: by_trace(contexts),
+                    traces: by_trace(contexts, &state),
                 });
             }
             // Nothing was built, since nobody followed. Whoever has begun meanwhile has missed it.
@@ -486,7 +486,7 @@ async fn find_project(
 }
 
 /// Persist spans by their trace.
-fn by_trace(contexts: Vec<TraceContext>) -> Vec<ChangeTrace> {
+fn by_trace(contexts: Vec<TraceContext>, state: &CommandState) -> Vec<ChangeTrace> {
     let mut traces: Vec<ChangeTrace> = Vec::new();
     for context in contexts {
         match traces
@@ -499,6 +499,7 @@ fn by_trace(contexts: Vec<TraceContext>) -> Vec<ChangeTrace> {
             None => traces.push(ChangeTrace {
                 context,
                 others: Vec::new(),
+                event: state.event_keys(),
             }),
         }
     }

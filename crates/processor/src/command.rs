@@ -6,6 +6,7 @@ use hopline_state::rows::UNKNOWN_COMMAND;
 use hopline_state::store::LoadedCommand;
 use hopline_wire::command::CommandType;
 use hopline_wire::event::EventType;
+use hopline_wire::span::{EventKeys, Text};
 use uuid::Uuid;
 
 use crate::fold::{Build, CommandFold};
@@ -88,6 +89,18 @@ impl CommandState {
     pub(crate) fn set_project(&mut self, id: Uuid) {
         self.project = Some(as_text(id));
         self.fold.project_id = Some(id);
+    }
+
+    /// What spans of several of its events say of them.
+    pub(crate) fn event_keys(&self) -> EventKeys {
+        let shared =
+            |text: Option<&Arc<str>>| text.map_or(Text::EMPTY, |text| Arc::clone(text).into());
+        EventKeys {
+            project_id: shared(self.project.as_ref()),
+            command_id: shared(Some(&self.id)),
+            session_id: shared(self.session.as_ref()),
+            ..EventKeys::default()
+        }
     }
 }
 

@@ -4,25 +4,36 @@
 //! answers each. When the database refuses a group for good, every command in it tries again alone
 //! ([`Commit::alone`]), so that one poisoned batch does not take its neighbours with it.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use hopline_state::group::{StatementTiming, Statements};
 use hopline_state::{BatchOutcome, CommandBatch, Committed, Group, StateError, Store};
-use hopline_telemetry::{Tracer, logs};
+use hopline_telemetry::pending::{UNFINISHED_AFTER, unfinished, while_open};
+use hopline_telemetry::{Tracer, logs, tracer};
 use hopline_wire::Timestamp;
 use hopline_wire::span::Span;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::{PartKind, ProcessorMetrics};
 use crate::options::Options;
-use crate::statements;
+use crate::statements::{self, Shares, Teller};
+
+/// How often it is looked whether a statement takes long.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How many batches wait. Each command has at most one.
 const QUEUE: usize = 1_024;
 
+/// The persist spans of a batch, open until whoever ends them takes them; whoever waits shows them meanwhile.
+type OpenSpans = Arc<Mutex<Vec<Span>>>;
+
 /// A batch on its way into the database.
 pub(crate) struct Commit {
     pub(crate) batch: CommandBatch,
-    pub(crate) spans: Vec<Span>,
+    pub(crate) spans: OpenSpans,
     pub(crate) taken_up: Vec<(PartKind, Timestamp)>,
     /// Whether it must be a group of its own.
     pub(crate) alone: bool,
@@ -46,6 +57,7 @@ pub(crate) enum Answer {
 #[derive(Clone)]
 pub(crate) struct Committer {
     queue: mpsc::Sender<Commit>,
+    tracer: Tracer,
 }
 
 impl Committer {
@@ -59,16 +71,16 @@ impl Committer {
         let (queue, commits) = mpsc::channel(QUEUE);
         let service = Service {
             store,
-            tracer,
+            tracer: tracer.clone(),
             metrics,
             group_events: options.group_events,
             group_bytes: options.group_bytes,
         };
         let task = tokio::spawn(service.run(commits));
-        (Self { queue }, task)
+        (Self { queue, tracer }, task)
     }
 
-    /// Commits a batch together with those of others, and tells its spans.
+    /// Commits a batch together with those of others, and tells its spans: unfinished ones too, if it takes long.
     pub(crate) async fn commit(
         &self,
         batch: CommandBatch,
@@ -76,27 +88,58 @@ impl Committer {
         taken_up: Vec<(PartKind, Timestamp)>,
         alone: bool,
     ) -> Answer {
+        let is_traced = !spans.is_empty();
+        let spans = Arc::new(Mutex::new(spans));
         let (answer, answered) = oneshot::channel();
         let commit = Commit {
             batch,
-            spans,
+            spans: Arc::clone(&spans),
             taken_up,
             alone,
             answer,
         };
-        let ended = || {
-            let source = "the processor has ended".into();
-            Answer::Failed(Arc::new(StateError::Unavailable {
-                operation: "commit a group",
-                code: None,
-                source,
-            }))
+        let committed = async {
+            match self.queue.send(commit).await {
+                Ok(()) => answered.await.unwrap_or_else(|_| ended()),
+                Err(_) => ended(),
+            }
         };
-        if self.queue.send(commit).await.is_err() {
-            return ended();
+        if !is_traced {
+            return committed.await;
         }
-        answered.await.unwrap_or_else(|_| ended())
+        let mut shown = false;
+        let answer = while_open(self.tracer.pipeline(), committed, || {
+            shown = true;
+            spans.lock().clone()
+        });
+        let answer = answer.await;
+        if shown {
+            self.end_what_nobody_ended(&spans);
+        }
+        answer
     }
+
+    /// Spans that were shown, and are not those that the events are told by in the end: of a command that was moved on
+    /// elsewhere, whose events are folded anew.
+    fn end_what_nobody_ended(&self, spans: &OpenSpans) {
+        let now = Timestamp::now();
+        let left = std::mem::take(&mut *spans.lock());
+        self.tracer.record_all(left.into_iter().map(|mut span| {
+            span.end = now;
+            let told = "the command was moved on elsewhere, or the server is ending";
+            tracer::fail(&mut span, "not_committed", told, now);
+            span
+        }));
+    }
+}
+
+fn ended() -> Answer {
+    let source = "the processor has ended".into();
+    Answer::Failed(Arc::new(StateError::Unavailable {
+        operation: "commit a group",
+        code: None,
+        source,
+    }))
 }
 
 struct Service {
@@ -109,7 +152,7 @@ struct Service {
 
 /// The parts of a commit that stay here while its batch is with the store.
 struct Waiter {
-    spans: Vec<Span>,
+    spans: OpenSpans,
     taken_up: Vec<(PartKind, Timestamp)>,
     touched: statements::Touched,
     answer: oneshot::Sender<Answer>,
@@ -157,28 +200,52 @@ impl Service {
         let events = group.iter().map(|commit| commit.batch.log.rows.len()).sum();
         let (batches, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(apart).unzip();
         let start = Timestamp::now();
-        match self.store.commit(Group { batches }).await {
+        let mut teller = Teller::new(&self.tracer, self.store.system());
+        let group = Group::new(batches);
+        let progress = group.progress.clone();
+        let mut committing = pin!(self.store.commit(group));
+        let committed = loop {
+            match tokio::time::timeout(LOOK_EVERY, committing.as_mut()).await {
+                Ok(committed) => break committed,
+                Err(_) => {
+                    let statement = progress.statements().under_way;
+                    if let Some(statement) = statement.filter(is_long) {
+                        let spans = teller.unfinished(&shares(&waiters), statement);
+                        self.tracer.record_all(spans.iter().map(unfinished));
+                    }
+                }
+            }
+        };
+        match committed {
             Ok(committed) => {
                 self.metrics.committed(events);
-                self.settle(waiters, &committed, start);
+                self.settle(waiters, &committed, start, teller);
             }
             Err(error) => {
                 self.metrics.failed();
                 let transient = error.is_transient();
-                let spans = waiters.iter().flat_map(|waiter| &waiter.spans);
+                let spans: Vec<_> = waiters.iter().map(|waiter| waiter.spans.lock()).collect();
+                let traces = spans.iter().flat_map(|spans| spans.iter());
                 tracing::warn!(
-                    trace_id = logs::trace_ids(spans.map(|span| span.trace_id)),
+                    trace_id = logs::trace_ids(traces.map(|span| span.trace_id)),
                     error = chain(&error),
                     transient,
                     "a group commit failed"
                 );
-                self.give_back(waiters, error, start);
+                drop(spans);
+                self.give_back(waiters, error, start, (teller, progress.statements()));
             }
         }
     }
 
     /// Answers every waiter first, then tells the spans.
-    fn settle(&self, waiters: Vec<Waiter>, committed: &Committed, start: Timestamp) {
+    fn settle(
+        &self,
+        waiters: Vec<Waiter>,
+        committed: &Committed,
+        start: Timestamp,
+        teller: Teller<'_>,
+    ) {
         let end = committed
             .statements
             .last()
@@ -187,43 +254,58 @@ impl Service {
         for (waiter, outcome) in waiters.into_iter().zip(&committed.outcomes) {
             let applied = *outcome == BatchOutcome::Applied;
             let answer = if applied {
+                told.push((waiter.take_spans(), waiter.touched));
+                self.metrics.persisted(&waiter.taken_up, end);
                 Answer::Committed
             } else {
                 Answer::Moved
             };
             // Whoever asked may have gone; the rows stand all the same.
             let _ = waiter.answer.send(answer);
-            if applied {
-                self.metrics.persisted(&waiter.taken_up, end);
-                told.push((waiter.spans, waiter.touched));
-            }
         }
-        let spans = statements::spans(
-            &self.tracer,
-            self.store.system(),
-            told,
-            committed,
-            [start, end],
-        );
+        let spans = teller.committed(told, committed, [start, end]);
         self.tracer.record_all(spans);
     }
 
-    fn give_back(&self, waiters: Vec<Waiter>, error: StateError, start: Timestamp) {
+    fn give_back(
+        &self,
+        waiters: Vec<Waiter>,
+        error: StateError,
+        start: Timestamp,
+        (teller, statements): (Teller<'_>, Statements),
+    ) {
         let error = Arc::new(error);
         let mut told = Vec::new();
         for waiter in waiters {
+            told.push((waiter.take_spans(), waiter.touched));
             let answer = if error.is_transient() {
                 Answer::Failed(Arc::clone(&error))
             } else {
                 Answer::Refused(Arc::clone(&error))
             };
             let _ = waiter.answer.send(answer);
-            told.push(waiter.spans);
         }
-        let spans =
-            statements::failed_spans(&self.tracer, self.store.system(), told, &error, start);
+        let spans = teller.failed(told, &statements, &error, start);
         self.tracer.record_all(spans);
     }
+}
+
+impl Waiter {
+    fn take_spans(&self) -> Vec<Span> {
+        std::mem::take(&mut *self.spans.lock())
+    }
+}
+
+fn is_long(statement: &StatementTiming) -> bool {
+    let nanos = Timestamp::now().nanos_since(statement.start);
+    Duration::from_nanos(nanos) > UNFINISHED_AFTER
+}
+
+/// The traces of a group that is being committed.
+fn shares(waiters: &[Waiter]) -> Shares {
+    let spans: Vec<_> = waiters.iter().map(|waiter| waiter.spans.lock()).collect();
+    let touched = waiters.iter().map(|waiter| waiter.touched);
+    Shares::of(spans.iter().map(|spans| &spans[..]).zip(touched))
 }
 
 fn apart(commit: Commit) -> (CommandBatch, Waiter) {

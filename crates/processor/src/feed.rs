@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use hopline_telemetry::TraceContext;
+use hopline_wire::span::EventKeys;
 use hopline_wire::{SpanId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
@@ -70,6 +71,8 @@ pub struct ChangeTrace {
     pub context: TraceContext,
     /// Its other persist spans in the change.
     pub others: Vec<SpanId>,
+    /// What all its events have in common: project, command and build.
+    pub event: EventKeys,
 }
 
 impl Change {

@@ -3,6 +3,7 @@
 use hopline_state::StateError;
 use hopline_state::rows::Session;
 use hopline_telemetry::contract::keys;
+use hopline_telemetry::pending::while_open;
 use hopline_telemetry::{Hop, TraceContext, tracer};
 use hopline_wire::Timestamp;
 use hopline_wire::span::{EventKeys, Span};
@@ -19,7 +20,13 @@ pub(crate) async fn write(
     cause: Option<&TraceContext>,
 ) -> Result<(), StateError> {
     let mut refresh = cause.map(|cause| span(shared, session, cause));
-    let written = assemble_and_write(shared, session.id, last_seq).await;
+    let writing = assemble_and_write(shared, session.id, last_seq);
+    let written = match &refresh {
+        Some(refresh) => {
+            while_open(shared.tracer.pipeline(), writing, || vec![refresh.clone()]).await
+        }
+        None => writing.await,
+    };
     if let (Some(mut span), Some(cause)) = (refresh.take(), cause) {
         span.end = Timestamp::now();
         let mut spans = Vec::with_capacity(2);
@@ -30,13 +37,14 @@ pub(crate) async fn write(
                     &shared.tracer,
                     shared.store.system(),
                     &parent,
+                    &span.event.clone().unwrap_or_default(),
                     committed,
                 );
                 spans.extend(own);
             }
             Err(error) => {
                 let (end, told) = (span.end, error.to_string());
-                tracer::fail(&mut span, "database_unavailable", told, end);
+                tracer::fail(&mut span, statements::error_type(error), told, end);
             }
         }
         spans.push(span);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Build, World, incoming};
-use hopline_processor::{Delivery, Interest, UpdateKind};
+use hopline_processor::{Delivery, Interest, Options, UpdateKind};
 use hopline_telemetry::{Head, Pipeline, Sampler, TraceContext, Tracer};
 use hopline_wire::span::{SinkError, Span, SpanSink, Value as Attribute};
 use hopline_wire::{SpanId, Timestamp};
@@ -34,13 +34,17 @@ struct Traced {
 
 impl Traced {
     async fn new() -> Self {
+        Self::with(common::quick_options()).await
+    }
+
+    async fn with(options: Options) -> Self {
         let kept = Arc::new(Kept::default());
         let sink: Arc<dyn SpanSink> = Arc::<Kept>::clone(&kept);
         let (pipeline, thread) = Pipeline::start(vec![sink], 1 << 20).unwrap();
         std::mem::forget(thread);
         let tracer = Tracer::new(pipeline.clone(), "hopline-server", "test");
         Self {
-            world: World::traced(tracer).await,
+            world: World::traced_with(options, tracer).await,
             pipeline,
             kept,
         }
@@ -149,6 +153,7 @@ async fn a_trace_shows_each_statement_of_a_group_once_linked_to_its_other_events
         "COMMIT",
     ];
     assert_eq!(names, expected.map(str::to_owned).into());
+    let text = |text: &str| Some(Attribute::from(text.to_owned()));
     assert_eq!(statements.len(), expected.len());
     for statement in statements {
         assert_eq!(statement.parent_id, Some(persisted[0]));
@@ -159,6 +164,13 @@ async fn a_trace_shows_each_statement_of_a_group_once_linked_to_its_other_events
             .collect();
         assert_eq!(linked, persisted[1..]);
         assert_eq!(number(statement, "hopline.shared_by"), 1);
+        // What its events have in common; their types and numbers they have not.
+        assert_eq!(statement.attribute("event.commandId"), text(&build.command));
+        let session = build.session.to_string();
+        assert_eq!(statement.attribute("event.sessionId"), text(&session));
+        let project = build.project.to_string();
+        assert_eq!(statement.attribute("event.projectId"), text(&project));
+        assert_eq!(statement.attribute("event.seq"), None);
         if statement.name.to_string() == "INSERT runner_events" {
             assert_eq!(number(statement, "db.operation.batch.size"), 5);
         }

@@ -59,9 +59,7 @@ async fn measure(
     let begun = Instant::now();
     for round in 0..groups {
         let batches = builds.iter().map(|build| batch(build, round, rows_too));
-        let group = Group {
-            batches: batches.collect(),
-        };
+        let group = Group::new(batches.collect());
         let at = Instant::now();
         store.commit(group).await?;
         times.push(at.elapsed());

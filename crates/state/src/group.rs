@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hopline_wire::part::TextKind;
 use hopline_wire::{Timestamp, TraceId};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::rows::{CommandStatus, Decision, Outcome, ProjectStatus, SessionStatus, Todo, ToolCall};
@@ -18,6 +19,62 @@ use crate::rows::{CommandStatus, Decision, Outcome, ProjectStatus, SessionStatus
 pub struct Group {
     /// One batch per command.
     pub batches: Vec<CommandBatch>,
+    /// Where the store tells what it is at.
+    pub progress: Progress,
+}
+
+impl Group {
+    /// A group of these batches.
+    #[must_use]
+    pub fn new(batches: Vec<CommandBatch>) -> Self {
+        Self {
+            batches,
+            progress: Progress::default(),
+        }
+    }
+}
+
+/// How far a commit has come: for whoever shows what it waits for, and for whoever tells of its failure. Clones are
+/// the same progress.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Mutex<Statements>>);
+
+/// The statements of a commit so far.
+#[derive(Debug, Clone, Default)]
+pub struct Statements {
+    /// Those that ran, in their order.
+    pub ran: Vec<StatementTiming>,
+    /// The one that runs, or that failed; its end is its start, and its rows are not known.
+    pub under_way: Option<StatementTiming>,
+}
+
+impl Progress {
+    /// What it is at.
+    #[must_use]
+    pub fn statements(&self) -> Statements {
+        self.0.lock().clone()
+    }
+
+    /// A statement begins. If it fails, nothing more is told.
+    pub fn begin(&self, operation: &'static str, table: &'static str) {
+        let start = Timestamp::now();
+        self.0.lock().under_way = Some(StatementTiming {
+            operation,
+            table,
+            rows: 0,
+            start,
+            end: start,
+        });
+    }
+
+    /// The statement that began last has run.
+    pub fn end(&self, rows: usize) {
+        let statements = &mut *self.0.lock();
+        if let Some(ran) = statements.under_way.take() {
+            let end = Timestamp::now();
+            statements.ran.push(StatementTiming { rows, end, ..ran });
+        }
+    }
 }
 
 /// What the events of one command, taken together, change.
@@ -255,7 +312,8 @@ impl ProjectChange {
 pub struct Committed {
     /// What became of each batch, in the group's order.
     pub outcomes: Vec<BatchOutcome>,
-    /// The statements that ran, in their order, `COMMIT` last.
+    /// The statements that ran, in their order: of a group, `BEGIN` first, which waits for the database to be free,
+    /// and `COMMIT` last.
     pub statements: Vec<StatementTiming>,
 }
 
@@ -274,9 +332,9 @@ pub enum BatchOutcome {
 /// One kind of statement in a group commit: all its runs together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatementTiming {
-    /// What the statement does: `INSERT`, `UPDATE`, `COMMIT`.
+    /// What the statement does: `BEGIN`, `INSERT`, `UPDATE`, `COMMIT`.
     pub operation: &'static str,
-    /// The table; empty for `COMMIT`.
+    /// The table; empty for `BEGIN` and `COMMIT`.
     pub table: &'static str,
     /// How many rows it wrote or read.
     pub rows: usize,

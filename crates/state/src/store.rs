@@ -26,7 +26,8 @@ pub trait Store: Send + Sync {
     /// The database's name in spans (`db.system.name`), such as `sqlite`.
     fn system(&self) -> &'static str;
 
-    /// Commits a group of folded events. No statement costs more as a build grows.
+    /// Commits a group of folded events. No statement costs more as a build grows. Tells the group's progress of each
+    /// statement as it begins and ends.
     ///
     /// # Errors
     /// [`StateError`]; then nothing of the group is written.

@@ -338,6 +338,30 @@ impl EventKeys {
             .map(|(key, text)| Attribute::new(key, text.clone()))
             .chain(seq)
     }
+
+    /// Those that all events of the command have: for a span that is shared by several.
+    #[must_use]
+    pub fn of_command(&self) -> Self {
+        Self {
+            event_type: Text::EMPTY,
+            seq: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Leaves out what `other` does not say as well, of what [`Self::of_command`] has.
+    pub fn keep_common(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.project_id, &other.project_id),
+            (&mut self.command_id, &other.command_id),
+            (&mut self.session_id, &other.session_id),
+        ];
+        for (own, other) in pairs {
+            if own != other {
+                *own = Text::EMPTY;
+            }
+        }
+    }
 }
 
 /// Another span that this one has to do with.

@@ -53,9 +53,9 @@ impl World {
         Self::start(options, folder, tracer()).await
     }
 
-    pub async fn traced(tracer: Tracer) -> Self {
+    pub async fn traced_with(options: Options, tracer: Tracer) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start(quick_options(), folder, tracer).await
+        Self::start(options, folder, tracer).await
     }
 
     async fn start(options: Options, folder: TempDir, tracer: Tracer) -> Self {

@@ -21,8 +21,8 @@ async fn hang_up(house: &House, path: &str, secret: &str, body: &Value) {
     let mut client = TcpStream::connect(house.server.address()).await.unwrap();
     client.write_all(head.as_bytes()).await.unwrap();
     client.write_all(body.as_bytes()).await.unwrap();
-    // The more of the request is under way, the more there is to lose; nothing is asked of how much it is.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Time for the request to come as far as the lock, which is where there is something to lose.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     drop(client);
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(database);

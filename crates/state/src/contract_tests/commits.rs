@@ -65,7 +65,7 @@ pub async fn a_group_writes_the_rows_of_all_its_batches(store: &dyn Store) {
         batch
     });
     let batches = batches.collect();
-    let committed = store.commit(Group { batches }).await.unwrap();
+    let committed = store.commit(Group::new(batches)).await.unwrap();
     assert_eq!(committed.outcomes, [BatchOutcome::Applied; 2]);
     for build in &builds {
         let loaded = store
@@ -127,7 +127,7 @@ pub async fn a_batch_folded_from_elsewhere_is_left_out_and_the_others_go_through
     let mut stale = moved.batch(4, 6);
     of(&mut stale).notes = vec![note("t", 0, "x", 4)];
     let batches = vec![stale, other.batch(1, 1)];
-    let committed = store.commit(Group { batches }).await.unwrap();
+    let committed = store.commit(Group::new(batches)).await.unwrap();
     let expected = [BatchOutcome::Moved { last_seq: 5 }, BatchOutcome::Applied];
     assert_eq!(committed.outcomes, expected);
     assert!(
@@ -148,7 +148,7 @@ pub async fn a_batch_folded_from_elsewhere_is_left_out_and_the_others_go_through
         .unwrap()
         .unwrap();
     let batches = vec![moved.batch(7, 7)];
-    let committed = store.commit(Group { batches }).await.unwrap();
+    let committed = store.commit(Group::new(batches)).await.unwrap();
     assert_eq!(committed.outcomes, [BatchOutcome::Moved { last_seq: 0 }]);
 }
 
@@ -159,8 +159,17 @@ pub async fn a_group_that_fails_leaves_nothing_behind(store: &dyn Store) {
     of(&mut broken).session_id = uuid::Uuid::new_v4();
     of(&mut broken).notes = vec![note("t", 0, "x", 1)];
     let batches = vec![good.batch(1, 3), broken];
-    let error = store.commit(Group { batches }).await.unwrap_err();
+    let group = Group::new(batches);
+    let progress = group.progress.clone();
+    let error = store.commit(group).await.unwrap_err();
     assert!(!error.is_transient(), "{error}");
+    // Whoever tells of it knows which statement failed, and what had run.
+    let statements = progress.statements();
+    let failed = statements.under_way.unwrap();
+    let name = format!("{} {}", failed.operation, failed.table);
+    assert_eq!(name.trim(), error.operation());
+    assert_eq!(statements.ran[0].operation, "BEGIN");
+    assert!(statements.ran.iter().all(|ran| ran.end <= failed.start));
     for build in [&good, &bad] {
         let loaded = store
             .load_command(&build.command.id)
@@ -287,14 +296,14 @@ pub async fn an_unknown_command_gets_its_row_with_its_first_events(store: &dyn S
         (UNKNOWN_COMMAND, 2)
     );
     let batches = vec![first()];
-    let committed = store.commit(Group { batches }).await.unwrap();
+    let committed = store.commit(Group::new(batches)).await.unwrap();
     assert_eq!(committed.outcomes, [BatchOutcome::Moved { last_seq: 2 }]);
 }
 
 pub async fn each_kind_of_statement_is_timed_once_with_its_rows(store: &dyn Store) {
     let builds = [build(store, "a").await, build(store, "b").await];
     let batches = builds.iter().map(|build| build.batch(1, 3)).collect();
-    let committed = store.commit(Group { batches }).await.unwrap();
+    let committed = store.commit(Group::new(batches)).await.unwrap();
     let told: Vec<_> = committed
         .statements
         .iter()
@@ -305,6 +314,7 @@ pub async fn each_kind_of_statement_is_timed_once_with_its_rows(store: &dyn Stor
         told.contains(&("UPDATE", "generation_sessions", 2)),
         "{told:?}"
     );
+    assert_eq!(told.first(), Some(&("BEGIN", "", 0)));
     assert_eq!(told.last(), Some(&("COMMIT", "", 0)));
     assert!(
         !told

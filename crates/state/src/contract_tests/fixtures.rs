@@ -166,7 +166,7 @@ pub fn of(batch: &mut CommandBatch) -> &mut SessionBatch {
 /// Commits one batch, which must go through.
 pub async fn commit(store: &dyn Store, batch: CommandBatch) {
     let batches = vec![batch];
-    let committed = store.commit(Group { batches }).await.unwrap();
+    let committed = store.commit(Group::new(batches)).await.unwrap();
     assert_eq!(committed.outcomes, [BatchOutcome::Applied]);
 }
 

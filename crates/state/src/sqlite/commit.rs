@@ -3,14 +3,12 @@
 //! Each statement finds its row by key, so its cost depends on what it writes and (as the logarithm) on the
 //! tables' size, never on how long a build has been running.
 
-use hopline_wire::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::convert::{Id, Millis, Trace, during, signed};
 use crate::error::StateError;
 use crate::group::{
-    BatchOutcome, CommandBatch, Committed, Group, ProjectChange, RawState, SessionBatch,
-    StatementTiming,
+    BatchOutcome, CommandBatch, Committed, Group, Progress, ProjectChange, RawState, SessionBatch,
 };
 use crate::row_id;
 use crate::rows::{CommandStatus, UNKNOWN_COMMAND};
@@ -19,12 +17,15 @@ type Result<T> = std::result::Result<T, StateError>;
 
 /// Commits the group.
 pub(super) fn commit(connection: &mut Connection, group: &Group) -> Result<Committed> {
+    let progress = &group.progress;
+    progress.begin("BEGIN", "");
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(during("BEGIN"))?;
+    progress.end(0);
     let mut run = Run {
         connection: &transaction,
-        statements: Vec::with_capacity(12),
+        progress,
     };
     let outcomes = positions(&mut run, &group.batches)?;
     let applied: Vec<&CommandBatch> = (group.batches.iter().zip(&outcomes))
@@ -43,26 +44,19 @@ pub(super) fn commit(connection: &mut Connection, group: &Group) -> Result<Commi
     update_commands(&mut run, &applied)?;
     let projects = applied.iter().filter_map(|batch| batch.project.as_ref());
     update_projects(&mut run, projects)?;
-    let mut statements = run.statements;
-    let start = Timestamp::now();
+    progress.begin("COMMIT", "");
     transaction.commit().map_err(during("COMMIT"))?;
-    statements.push(StatementTiming {
-        operation: "COMMIT",
-        table: "",
-        rows: 0,
-        start,
-        end: Timestamp::now(),
-    });
+    progress.end(0);
     Ok(Committed {
         outcomes,
-        statements,
+        statements: progress.statements().ran,
     })
 }
 
 /// The statements of one transaction, and how long each kind took.
 pub(super) struct Run<'c> {
     pub(super) connection: &'c Connection,
-    pub(super) statements: Vec<StatementTiming>,
+    pub(super) progress: &'c Progress,
 }
 
 impl Run<'_> {
@@ -78,20 +72,14 @@ impl Run<'_> {
         if items.peek().is_none() {
             return Ok(());
         }
-        let start = Timestamp::now();
+        self.progress.begin(operation, table);
         let mut prepared = self.connection.prepare_cached(sql).map_err(during(both))?;
         let mut rows = 0;
         for item in items {
             statement(&mut prepared, item).map_err(during(both))?;
             rows += 1;
         }
-        self.statements.push(StatementTiming {
-            operation,
-            table,
-            rows,
-            start,
-            end: Timestamp::now(),
-        });
+        self.progress.end(rows);
         Ok(())
     }
 }

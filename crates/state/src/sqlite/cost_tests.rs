@@ -101,7 +101,7 @@ fn measure(
     let mut pages = 0;
     for round in rounds {
         let batches = vec![batch(build, round)];
-        commit::commit(connection, &Group { batches }).unwrap();
+        commit::commit(connection, &Group::new(batches)).unwrap();
         pages += written_pages(connection);
     }
     [(total() - before) as f64 / count, pages as f64 / count]
@@ -125,13 +125,13 @@ fn a_commit_costs_the_same_at_the_beginning_and_at_the_end_of_a_long_build() {
     let steps = counted(&mut connection);
     for round in 0..20 {
         let batches = vec![batch(&build, round)];
-        commit::commit(&mut connection, &Group { batches }).unwrap();
+        commit::commit(&mut connection, &Group::new(batches)).unwrap();
     }
     written_pages(&connection);
     let early = measure(&mut connection, &steps, &build, 20..40);
     for round in 40..580 {
         let batches = vec![batch(&build, round)];
-        commit::commit(&mut connection, &Group { batches }).unwrap();
+        commit::commit(&mut connection, &Group::new(batches)).unwrap();
     }
     written_pages(&connection);
     let late = measure(&mut connection, &steps, &build, 580..600);

@@ -8,7 +8,7 @@ use super::commit::{Run, update_projects};
 use super::convert::{Id, Millis, Trace, during, name, number, signed, time, time_there};
 use super::sessions::refuse_running;
 use crate::error::{Conflict, StateError};
-use crate::group::ProjectChange;
+use crate::group::{Progress, ProjectChange};
 use crate::rows::{Command, CommandStatus, LinkState, Project, ProjectStatus, Runner};
 
 type Result<T> = std::result::Result<T, StateError>;
@@ -117,7 +117,7 @@ pub(super) fn update_project(
         .map_err(during(operation))?;
     let mut run = Run {
         connection: &transaction,
-        statements: Vec::new(),
+        progress: &Progress::default(),
     };
     update_projects(&mut run, std::iter::once(change))?;
     let touched = transaction
