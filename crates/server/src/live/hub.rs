@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::batch::Batch;
-use super::flush::Flush;
+use super::flush::{Flush, OpenFlushes};
 use super::queue::Queue;
 use super::recent::Recent;
 use crate::metrics::Counters;
@@ -126,6 +126,7 @@ impl Hub {
             clients: Vec::new(),
             gathered: Vec::new(),
             flush_at: None,
+            open: OpenFlushes::default(),
             recent: Recent::default(),
             looked_at: Instant::now(),
             is_empty: false,
@@ -142,6 +143,7 @@ struct Room {
     clients: Vec<std::sync::Weak<Queue>>,
     gathered: Vec<Arc<Change>>,
     flush_at: Option<Instant>,
+    open: OpenFlushes,
     recent: Recent,
     /// When it was last looked whether anybody is here, and whether nobody was.
     looked_at: Instant,
@@ -152,7 +154,8 @@ impl Room {
     async fn run(mut self, mut joins: mpsc::Receiver<Join>) {
         let stopping = self.shared.stopping.clone();
         loop {
-            let flush_at = self.flush_at.unwrap_or_else(|| self.looked_at + LINGER);
+            let next = self.flush_at.unwrap_or_else(|| self.looked_at + LINGER);
+            let next = self.open.due().map_or(next, |due| due.min(next));
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => break,
@@ -161,10 +164,15 @@ impl Room {
                     None => break,
                 },
                 delivery = self.subscription.next() => self.take(delivery),
-                () = sleep_until(flush_at) => {
-                    if self.flush_at.is_some() {
+                () = sleep_until(next) => {
+                    let now = Instant::now();
+                    self.open.show();
+                    if self.flush_at.is_some_and(|at| now >= at) {
                         self.flush();
-                    } else if self.is_deserted() {
+                    } else if self.flush_at.is_none()
+                        && now >= self.looked_at + LINGER
+                        && self.is_deserted()
+                    {
                         break;
                     }
                 }
@@ -234,7 +242,11 @@ impl Room {
             (None, Vec::new())
         } else {
             let (flush, contexts) = Flush::begin(&self.shared.tracer, &gathered, clients.len());
-            (Some(Arc::new(flush)), contexts)
+            let flush = Arc::new(flush);
+            // Looked at here too: see `take`.
+            self.open.show();
+            self.open.add(&flush);
+            (Some(flush), contexts)
         };
         for changes in by_session(gathered) {
             let context = changes

@@ -194,6 +194,50 @@ async fn a_client_gets_a_snapshot_and_then_every_update_in_order() {
             .starts_with("persistent-processor.persistEvent.")
     );
     assert!(spans.0.end >= spans.0.start && spans.0.attribute("hopline.live.clients").is_some());
+    let command = build.command["id"].as_str().unwrap();
+    for (key, id) in [
+        ("event.projectId", &*build.project),
+        ("event.commandId", command),
+        ("event.sessionId", &*build.session),
+    ] {
+        assert_eq!(spans.0.attribute(key), Some(id.to_owned().into()), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_that_a_client_does_not_take_is_shown_unfinished() {
+    let house = house_with(|options| {
+        options.live.client_bytes = 64 << 20;
+        options.live.flush_interval = Duration::from_millis(1);
+    })
+    .await;
+    let mut build = build_in(house).await;
+    let mut slow = browser(&build.house, &build.query()).await;
+    assert_eq!(slow.next().await["type"], "state-update");
+    // More than the sockets' buffers hold.
+    let delta = "x".repeat(512 << 10);
+    for _ in 0..30 {
+        build.text(&delta).await;
+    }
+    let trace = build.started["traceId"].as_str().unwrap();
+    let broadcasts = |pending: bool| {
+        let mut spans = build.house.spans(trace);
+        spans.retain(|span| {
+            span.name.to_string() == "websocket.broadcast" && span.pending == pending
+        });
+        spans
+    };
+    let shown = until(|| async { Some(broadcasts(true)).filter(|spans| !spans.is_empty()) }).await;
+    let mut seq = 0;
+    while seq < build.seq {
+        seq = slow.next().await["seq"].as_u64().unwrap();
+    }
+    until(|| async { broadcasts(true).is_empty().then_some(()) }).await;
+    let finished = broadcasts(false);
+    for span in shown {
+        let ended = finished.iter().find(|end| end.span_id == span.span_id);
+        assert!(ended.unwrap().end > span.start);
+    }
 }
 
 #[tokio::test]
