@@ -5,12 +5,14 @@
 //! half applied.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hopline_state::StateError;
 use hopline_state::rows::{Decision, DecisionKind, SessionStatus};
 use hopline_telemetry::TraceContext;
 use hopline_wire::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::command::CommandState;
@@ -24,6 +26,9 @@ use crate::service::{Shared, SubmitError};
 /// How many requests a round takes together, and about how many events.
 const ROUND_REQUESTS: usize = 64;
 const ROUND_EVENTS: usize = 2_000;
+
+/// How long what comes after a build's end may wait to be written in full.
+const LONGEST_REFRESH_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// What a command's task is asked to do.
 pub(crate) enum Work {
@@ -69,6 +74,10 @@ struct Actor {
     state: Option<CommandState>,
     /// When events last came.
     heard_at: Timestamp,
+    /// How long the full state, once it is due, may be changed further before it is written.
+    refresh_wait: Duration,
+    /// When it is to be written.
+    refresh_at: Option<Instant>,
     /// The persist span of the last traced event: what writing the full state is a consequence of.
     last_span: Option<TraceContext>,
 }
@@ -115,16 +124,13 @@ pub(crate) async fn run(
         committer,
         state: None,
         heard_at: Timestamp::default(),
+        refresh_wait: shared.options.refresh_after,
+        refresh_at: None,
         last_span: None,
     };
     loop {
         let refresh_due = actor.state.as_ref().is_some_and(|state| state.state_due);
-        let patience = if refresh_due {
-            shared.options.refresh_after
-        } else {
-            shared.options.idle_after
-        };
-        match tokio::time::timeout(patience, works.recv()).await {
+        match tokio::time::timeout_at(actor.wait_until(refresh_due), works.recv()).await {
             Ok(Some(first)) => actor.take(first, &mut works).await,
             Ok(None) => break,
             Err(_) if refresh_due => actor.refresh().await,
@@ -147,6 +153,18 @@ pub(crate) async fn run(
 }
 
 impl Actor {
+    /// Until when work is waited for.
+    fn wait_until(&mut self, refresh_due: bool) -> Instant {
+        let now = Instant::now();
+        let idle_at = now + self.shared.options.idle_after;
+        if !refresh_due {
+            self.refresh_at = None;
+            return idle_at;
+        }
+        let refresh_at = *self.refresh_at.get_or_insert(now + self.refresh_wait);
+        refresh_at.min(idle_at)
+    }
+
     /// Works off `first` and whatever else waits.
     async fn take(&mut self, first: Work, works: &mut mpsc::Receiver<Work>) {
         let mut requests = Vec::new();
@@ -196,6 +214,7 @@ impl Actor {
             return;
         }
         self.heard_at = Timestamp::now();
+        let was_final = self.is_final();
         let mut verdicts: Vec<Verdicts> = Vec::new();
         verdicts.resize_with(requests.len(), Verdicts::default);
         let settled = self.settle_events(&requests, &mut verdicts).await;
@@ -211,7 +230,9 @@ impl Actor {
             // Whoever asked may have gone; what is settled stays settled.
             let _ = request.answer.send(reply);
         }
-        self.refresh_if_final().await;
+        if !was_final {
+            self.refresh_if_final().await;
+        }
     }
 
     async fn settle_events(
@@ -432,9 +453,18 @@ impl Actor {
         Ok(false)
     }
 
+    fn is_final(&self) -> bool {
+        let build = self
+            .state
+            .as_ref()
+            .and_then(|state| state.fold.build.as_ref());
+        build.is_some_and(|build| build.session.is_final)
+    }
+
     /// A build that has ended for good has its full state written at once; one that may go on, when it is
     /// quiet.
     async fn refresh_if_final(&mut self) {
+        self.refresh_wait = self.shared.options.refresh_after;
         let state = self.state.as_ref().filter(|state| state.state_due);
         let build = state.and_then(|state| state.fold.build.as_ref());
         let just_ended = build.is_some_and(|build| {
@@ -445,7 +475,11 @@ impl Actor {
         }
     }
 
+    /// Writes the full state. That costs as much as the build is long, so what goes on after its end makes it wait
+    /// longer each time.
     async fn refresh(&mut self) {
+        self.refresh_at = None;
+        self.refresh_wait = (self.refresh_wait * 2).min(LONGEST_REFRESH_WAIT);
         let Some(state) = &mut self.state else {
             return;
         };

@@ -4,7 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Build, World, at};
+use hopline_processor::Options;
 use hopline_state::Page;
 use hopline_state::rows::{CommandStatus, DecisionKind, Outcome, SessionStatus};
 use hopline_wire::ingest::RejectCode;
@@ -121,4 +124,40 @@ async fn an_end_after_a_decision_that_was_taken_back_ends_the_command_too() {
         (command.status, command.ended_at),
         (CommandStatus::Ended, Some(at(3)))
     );
+}
+
+#[tokio::test]
+async fn what_goes_on_after_the_end_is_not_written_in_full_each_time_and_not_forgotten() {
+    let options = Options {
+        refresh_after: Duration::from_millis(1),
+        ..Options::default()
+    };
+    let world = World::with(options).await;
+    let build = world.build().await;
+    let database = rusqlite::Connection::open(world.folder().join("state.db")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE writes (state TEXT);
+             CREATE TRIGGER write AFTER UPDATE OF raw_state ON generation_sessions
+             WHEN NEW.raw_state IS NOT OLD.raw_state
+             BEGIN INSERT INTO writes VALUES (NEW.raw_state); END",
+        )
+        .unwrap();
+    world
+        .submit(&[build.event("build-completed", 1, json!({}))])
+        .await;
+    for seq in 2..200 {
+        world.submit(&[delta(&build, seq, "late ")]).await;
+        // Longer than the first wait.
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    world.submit(&[delta(&build, 200, "the last")]).await;
+    let world = world.restart().await;
+    let state = world.store.raw_state(build.session).await.unwrap().unwrap();
+    assert!(state.contains("the last"), "{state}");
+    let writes: u32 = database
+        .query_row("SELECT COUNT(*) FROM writes", [], |row| row.get(0))
+        .unwrap();
+    // The waits double, so even a minute of this is little more than a dozen writes.
+    assert!(writes < 40, "{writes} writes");
 }
