@@ -314,16 +314,23 @@ impl Actor {
     ) -> Result<(), Failure> {
         let from_memory = self.state.is_some();
         self.load().await?;
-        let Some(mut state) = self.state.take() else {
+        let Some(state) = self.state.take() else {
             return Err(Failure::Moved);
         };
         let shared = Arc::clone(&self.shared);
-        if state.project.is_none() {
-            find_project(&shared, &mut state, events).await?;
-        }
         let mut round = Round::begin(state, &shared.tracer, shared.options.max_event_bytes);
+        // The last project that was looked for: events of a command that has none name the same one again and again.
+        let mut looked_for = None;
         for (request, event) in events {
             let refuse = care == Care::Refusing;
+            if let Some(named) = round.needs_project(event)
+                && looked_for.as_ref() != Some(named)
+            {
+                if let Some(id) = find_project(&shared, named).await? {
+                    round.set_project(id);
+                }
+                looked_for = Some(Arc::clone(named));
+            }
             while let Err((kind, id)) = round.take(event, refuse, &mut verdicts[*request]) {
                 let Some(build) = &round.state().fold.build else {
                     break;
@@ -503,20 +510,13 @@ impl Actor {
     }
 }
 
-/// Looks for the project that events of an unknown command name.
-async fn find_project(
-    shared: &Shared,
-    state: &mut CommandState,
-    events: &[(usize, &Incoming)],
-) -> Result<(), StateError> {
-    let named = events.iter().find_map(|(_, event)| event.project_id());
-    let Some(id) = named.and_then(|text| Uuid::parse_str(text).ok()) else {
-        return Ok(());
+/// Looks for a project by its name in events.
+async fn find_project(shared: &Shared, named: &str) -> Result<Option<Uuid>, StateError> {
+    let Ok(id) = Uuid::parse_str(named) else {
+        return Ok(None);
     };
-    if shared.store.project(id).await?.is_some() {
-        state.set_project(id);
-    }
-    Ok(())
+    let found = shared.store.project(id).await?;
+    Ok(found.map(|project| project.id))
 }
 
 /// Persist spans by their trace.

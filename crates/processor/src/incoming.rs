@@ -50,6 +50,8 @@ pub struct Incoming {
     /// Where its trace stands, the server's own span being the next hop's parent; as it came if the trace is
     /// not recorded. None if the event takes no part in one.
     pub trace: Option<TraceContext>,
+    /// Its place in its request.
+    pub(crate) place: usize,
     bytes: Bytes,
     kind: Text,
     event_type: Option<EventType>,
@@ -126,6 +128,7 @@ impl Reader {
         Incoming {
             received,
             trace: None,
+            place: 0,
             bytes: Bytes::new(),
             kind: event_type_text(hopline_wire::text::prefix(kind, 128)),
             event_type: EventType::named(kind),

@@ -32,4 +32,4 @@ mod watch;
 pub use feed::{Change, ChangeTrace, Delivery, Feed, Interest, Subscription, Update, UpdateKind};
 pub use incoming::{Incoming, Reader};
 pub use options::Options;
-pub use service::{Handle, Processor, SubmitError};
+pub use service::{Handle, Processor, Settled, SubmitError};

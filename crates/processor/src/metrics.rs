@@ -54,6 +54,14 @@ impl EventOutcome {
     }
 }
 
+/// How so many events of a type ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) kind: PartKind,
+    pub(crate) outcome: EventOutcome,
+    pub(crate) count: u64,
+}
+
 /// A label set: names and values.
 type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
 
@@ -115,7 +123,7 @@ part_kinds! {
 #[derive(Clone)]
 pub(crate) struct ProcessorMetrics {
     outcomes: Family<Labels<2>, Counter>,
-    processed: Counter,
+    processed: Vec<Counter>,
     durations: Vec<Histogram>,
     groups: Counter,
     group_events: Counter,
@@ -141,13 +149,19 @@ impl ProcessorMetrics {
                 Histogram::new(LATENCY_BUCKETS)
             }),
         );
+        let processed = metrics.register(
+            "events_processed",
+            "Events whose fate was settled, by the type of the part in them; of those settled before, by their own",
+            Family::<Labels<1>, Counter>::default(),
+        );
         // One look-up each here, instead of one for every event.
-        let duration =
-            |kind: &PartKind| durations.get_or_create_owned(&[("part_type", kind.as_str())]);
+        let part_type = |kind: &PartKind| [("part_type", kind.as_str())];
+        let duration = |kind| durations.get_or_create_owned(&part_type(kind));
+        let count = |kind| processed.get_or_create_owned(&part_type(kind));
         let counter = |name, help| metrics.register(name, help, Counter::default());
         Self {
             outcomes,
-            processed: counter("events_processed", "Events whose fate was settled"),
+            processed: PartKind::ALL.iter().map(count).collect(),
             durations: PartKind::ALL.iter().map(duration).collect(),
             groups: counter("hopline_commit_groups", "Group commits"),
             group_events: counter("hopline_commit_group_events", "Events in group commits"),
@@ -161,27 +175,24 @@ impl ProcessorMetrics {
     }
 
     /// Counts events' ends.
-    pub(crate) fn settled(&self, outcomes: &[(EventOutcome, u64)]) {
+    pub(crate) fn settled(&self, ended: &[Ended]) {
         // Nearly all are committed; those are counted at one go.
-        let committed = outcomes
-            .iter()
-            .filter(|(outcome, _)| *outcome == EventOutcome::Committed);
-        let committed = committed.map(|(_, count)| count).sum();
+        let mut committed = 0;
+        for each in ended {
+            self.processed[each.kind as usize].inc_by(each.count);
+            if each.outcome == EventOutcome::Committed {
+                committed += each.count;
+                continue;
+            }
+            self.outcomes
+                .get_or_create(&labels(each.outcome))
+                .inc_by(each.count);
+        }
         if committed > 0 {
             self.outcomes
                 .get_or_create(&labels(EventOutcome::Committed))
                 .inc_by(committed);
         }
-        let mut all = committed;
-        for (outcome, count) in outcomes {
-            if *outcome != EventOutcome::Committed {
-                self.outcomes
-                    .get_or_create(&labels(*outcome))
-                    .inc_by(*count);
-                all += count;
-            }
-        }
-        self.processed.inc_by(all);
     }
 
     /// Notes how long events took until `end`.

@@ -16,20 +16,23 @@ use hopline_wire::event::EventType;
 use hopline_wire::ingest::{RejectCode, Rejection};
 use hopline_wire::part::{Part, TextKind};
 use hopline_wire::span::{EventKeys, Span, Text};
+use uuid::Uuid;
 
 use crate::command::{CommandState, Place};
 use crate::feed::Update;
 use crate::fold::{Changes, Folded, Moment, Refusal, Stop};
 use crate::generation;
 use crate::incoming::Incoming;
-use crate::metrics::{EventOutcome, PartKind};
+use crate::metrics::{Ended, EventOutcome, PartKind};
 use crate::updates;
 
 /// What a round makes of one request's events.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts {
-    /// The events refused for good.
-    pub(crate) rejected: Vec<Rejection>,
+    /// The events refused for good, each with its place in the request.
+    pub(crate) rejected: Vec<(usize, Rejection)>,
+    /// The numbers of events that came without one, each with the event's place in the request.
+    pub(crate) numbered: Vec<(usize, u64)>,
     /// Whether events were left out because others before them are missing.
     pub(crate) gap: bool,
     /// Whether any event was settled.
@@ -47,7 +50,7 @@ pub(crate) struct Round<'a> {
     spans: Vec<Span>,
     contexts: Vec<TraceContext>,
     taken_up: Vec<(PartKind, Timestamp)>,
-    outcomes: Vec<(EventOutcome, u64)>,
+    outcomes: Vec<Ended>,
     create: Option<UnknownCommand>,
     met_gap: bool,
     was_ended: bool,
@@ -66,7 +69,7 @@ pub(crate) struct Folding {
     /// When each event was taken up.
     pub(crate) taken_up: Vec<(PartKind, Timestamp)>,
     /// How the events ended.
-    pub(crate) outcomes: Vec<(EventOutcome, u64)>,
+    pub(crate) outcomes: Vec<Ended>,
     /// What to tell those who follow the build, if any do: the updates, and whether they are urgent.
     pub(crate) updates: Option<(Vec<Update>, bool)>,
 }
@@ -104,8 +107,9 @@ impl<'a> Round<'a> {
         verdicts: &mut Verdicts,
     ) -> Result<(), (TextKind, Arc<str>)> {
         if let Some(refusal) = self.takes_no_place(event) {
-            self.outcomes.push((refusal.code.into(), 1));
-            verdicts.rejected.push(rejection(event, None, refusal));
+            self.ended(event.kind(), refusal.code.into(), 1);
+            let rejection = rejection(event, None, refusal);
+            verdicts.rejected.push((event.place, rejection));
             verdicts.settled = true;
             return Ok(());
         }
@@ -115,7 +119,7 @@ impl<'a> Round<'a> {
         }
         match self.state.position.place(event) {
             Place::Settled => {
-                self.outcomes.push((EventOutcome::Duplicate, 1));
+                self.ended(event.kind(), EventOutcome::Duplicate, 1);
                 verdicts.settled = true;
                 Ok(())
             }
@@ -126,11 +130,36 @@ impl<'a> Round<'a> {
             }
             Place::Next(seq) => {
                 let rejected = self.fold(event, seq, poisoned)?;
+                let rejected = rejected.map(|rejection| (event.place, rejection));
                 verdicts.rejected.extend(rejected);
+                if event.seq().is_none() {
+                    verdicts.numbered.push((event.place, seq));
+                }
                 verdicts.settled = true;
                 Ok(())
             }
         }
+    }
+
+    fn ended(&mut self, kind: &str, outcome: EventOutcome, count: u64) {
+        self.outcomes.push(Ended {
+            kind: PartKind::of(kind),
+            outcome,
+            count,
+        });
+    }
+
+    /// The project that must be looked for, and told with [`Round::set_project`] if it is there, before the event is
+    /// taken: the command has none yet, and the event, whose turn it is, names one.
+    pub(crate) fn needs_project<'e>(&self, event: &'e Incoming) -> Option<&'e Arc<str>> {
+        let is_next = || matches!(self.state.position.place(event), Place::Next(_));
+        let needed = self.state.project.is_none() && !self.met_gap && is_next();
+        event.project_id().filter(|_| needed)
+    }
+
+    /// Tells an unknown command the project that its events name.
+    pub(crate) fn set_project(&mut self, id: Uuid) {
+        self.state.set_project(id);
     }
 
     /// Tells where a text ends, as its row says it.
@@ -213,12 +242,12 @@ impl<'a> Round<'a> {
         self.note_unknown(event);
         self.note_span(event, &kind, &folded, refusal.as_ref(), taken_up, seq);
         self.taken_up.push((PartKind::of(&kind), taken_up));
-        let outcome = match (&refusal, folded.outcome) {
+        let (outcome, count) = match (&refusal, folded.outcome) {
             (Some(refusal), _) => (refusal.code.into(), 1),
             (None, Outcome::Expired) => (EventOutcome::Expired, seq - previous),
             (None, _) => (EventOutcome::Committed, 1),
         };
-        self.outcomes.push(outcome);
+        self.ended(&kind, outcome, count);
         self.append_to_log(event, seq, folded);
         self.state.position.advance(event, seq);
         Ok(refusal.map(|refusal| rejection(event, Some(seq), refusal)))

@@ -22,7 +22,7 @@ use crate::actor::{self, CommandReply, Work};
 use crate::committer::{Committer, chain};
 use crate::feed::Feed;
 use crate::incoming::Incoming;
-use crate::metrics::ProcessorMetrics;
+use crate::metrics::{Ended, PartKind, ProcessorMetrics};
 use crate::options::Options;
 use crate::status::runner_of;
 use crate::watch;
@@ -39,6 +39,36 @@ pub enum SubmitError {
     /// The processor is being stopped.
     #[error("submit events: the processor is being stopped")]
     Stopping,
+}
+
+/// What became of a request's events.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The answer to their sender.
+    pub reply: IngestReply,
+    /// The reply's rejections by their event's place in the request.
+    rejected: HashMap<usize, usize>,
+    numbered: HashMap<usize, u64>,
+}
+
+impl Settled {
+    /// The rejection of the event at this place in the request, if it was refused.
+    #[must_use]
+    pub fn rejection(&self, place: usize) -> Option<&Rejection> {
+        let at = self.rejected.get(&place)?;
+        self.reply.rejected.get(*at)
+    }
+
+    /// The number that the event at this place in the request was given, if it came without one and is settled now.
+    #[must_use]
+    pub fn number(&self, place: usize) -> Option<u64> {
+        self.numbered.get(&place).copied()
+    }
+
+    fn reject(&mut self, (place, rejection): (usize, Rejection)) {
+        self.rejected.insert(place, self.reply.rejected.len());
+        self.reply.rejected.push(rejection);
+    }
 }
 
 /// Counts under-way bytes in units of this size, so that the count fits a semaphore's.
@@ -124,8 +154,9 @@ impl Processor {
     pub async fn stop(self) {
         let shared = &self.handle.shared;
         shared.stopping.cancel();
-        shared.commands.lock().clear();
+        // In this order: no command's task is made any more once the register is empty.
         shared.committer.lock().take();
+        shared.commands.lock().clear();
         // The committer ends when the last command's task has let go of it. A task that panicked is done too.
         let _ = self.watch.await;
         let _ = self.committer.await;
@@ -139,19 +170,22 @@ impl Handle {
     /// # Errors
     /// [`SubmitError`] if some command's events could not be settled; those of others may have been, which
     /// sending all of them again does not change.
-    pub async fn submit(&self, events: Vec<Incoming>) -> Result<IngestReply, SubmitError> {
+    pub async fn submit(&self, events: Vec<Incoming>) -> Result<Settled, SubmitError> {
         if self.shared.stopping.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
         let bytes = events.iter().map(Incoming::size).sum();
         let room = Arc::new(self.shared.make_room(bytes).await?);
-        let mut reply = IngestReply::default();
+        let mut settled = Settled::default();
         let mut by_command: Vec<(Arc<str>, Vec<Incoming>)> = Vec::new();
         let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-        for event in events {
+        for (place, mut event) in events.into_iter().enumerate() {
+            event.place = place;
             self.note_runner(&event).await?;
             let Some(command_id) = event.command_id() else {
-                reply.rejected.extend(self.unaddressed(&event));
+                if let Some(rejection) = self.unaddressed(&event) {
+                    settled.reject((place, rejection));
+                }
                 continue;
             };
             let place = match by_command.last() {
@@ -178,10 +212,10 @@ impl Handle {
         let mut applied = waiting.is_empty();
         for (command_id, answered) in waiting {
             let answer = answered.await.map_err(|_| SubmitError::Stopping)?;
-            applied |= add(&mut reply, &command_id, answer?);
+            applied |= add(&mut settled, &command_id, answer?);
         }
-        reply.ok = applied;
-        Ok(reply)
+        settled.reply.ok = applied;
+        Ok(settled)
     }
 
     /// Records a decision of the server about a command's build, at its place among the events; says whether it
@@ -239,7 +273,11 @@ impl Handle {
     fn unaddressed(&self, event: &Incoming) -> Option<Rejection> {
         let error = event.problem()?.to_owned();
         let code = RejectCode::BadEvent;
-        self.shared.metrics.settled(&[(code.into(), 1)]);
+        self.shared.metrics.settled(&[Ended {
+            kind: PartKind::of(event.kind()),
+            outcome: code.into(),
+            count: 1,
+        }]);
         Some(Rejection {
             command_id: None,
             seq: event.seq(),
@@ -249,8 +287,9 @@ impl Handle {
     }
 }
 
-/// Adds a command's verdict to the reply; says whether any of its events was settled.
-fn add(reply: &mut IngestReply, command_id: &Arc<str>, answer: CommandReply) -> bool {
+/// Adds a command's verdict to the answer; says whether any of its events was settled.
+fn add(settled: &mut Settled, command_id: &Arc<str>, answer: CommandReply) -> bool {
+    let reply = &mut settled.reply;
     if answer.last_seq > 0 {
         reply.acked.insert(command_id.to_string(), answer.last_seq);
     }
@@ -258,7 +297,10 @@ fn add(reply: &mut IngestReply, command_id: &Arc<str>, answer: CommandReply) -> 
         let expected = answer.last_seq + 1;
         reply.gaps.insert(command_id.to_string(), expected);
     }
-    reply.rejected.extend(answer.verdicts.rejected);
+    settled.numbered.extend(answer.verdicts.numbered);
+    for rejected in answer.verdicts.rejected {
+        settled.reject(rejected);
+    }
     answer.verdicts.settled
 }
 

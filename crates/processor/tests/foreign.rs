@@ -43,7 +43,7 @@ async fn what_another_runner_sends_is_refused_and_uses_up_none_of_the_commands_n
         hopline_processor::Reader::default().read(twice.into(), hopline_wire::Timestamp::now());
     events.push(read);
     let count = events.len();
-    let reply = world.handle.submit(events).await.unwrap();
+    let reply = world.handle.submit(events).await.unwrap().reply;
     assert!(
         reply.rejected.len() == count && reply.gaps.is_empty(),
         "{reply:?}"

@@ -129,7 +129,8 @@ impl World {
     }
 
     pub async fn try_submit(&self, events: &[Value]) -> Result<IngestReply, SubmitError> {
-        self.handle.submit(incoming(events)).await
+        let settled = self.handle.submit(incoming(events)).await?;
+        Ok(settled.reply)
     }
 
     pub async fn session(&self, build: &Build) -> Session {

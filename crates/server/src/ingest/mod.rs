@@ -123,11 +123,11 @@ async fn settle(
     observe(&app.counters.handing_over, begun);
     let trace_id = settled.is_err().then(|| spans.trace_ids()).flatten();
     spans.finish(app, settled.as_ref());
-    let reply = settled.map_err(|error| refused(&error, trace_id))?;
+    let settled = settled.map_err(|error| refused(&error, trace_id))?;
     for event in awaited {
-        event.give(app, &reply);
+        event.give(app, &settled);
     }
-    Ok(reply)
+    Ok(settled.reply)
 }
 
 /// Reserves as many bytes as the body may have.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hopline_processor::{Incoming, Reader};
+use hopline_processor::{Incoming, Reader, Settled};
 use hopline_wire::Timestamp;
-use hopline_wire::ingest::IngestReply;
 use hopline_wire::limits::MAX_INGEST_EVENTS;
 use hopline_wire::span::Text;
 use hopline_wire::splice;
@@ -46,6 +45,8 @@ pub(super) struct Awaited {
     command_id: Arc<str>,
     kind: Text,
     seq: Option<u64>,
+    /// Its place in the request.
+    place: usize,
     json: Bytes,
 }
 
@@ -54,28 +55,30 @@ pub(super) fn awaited(app: &App, events: &[Incoming], body: &Bytes) -> Vec<Await
     if app.answers.is_idle() {
         return Vec::new();
     }
-    let awaited = |event: &Incoming| {
+    let awaited = |(place, event): (usize, &Incoming)| {
         let command_id = event.command_id()?;
         app.answers.wants(command_id).then(|| Awaited {
             command_id: Arc::clone(command_id),
             kind: event.kind().clone(),
             seq: event.seq(),
+            place,
             json: body.slice_ref(event.json().as_bytes()),
         })
     };
-    events.iter().filter_map(awaited).collect()
+    events.iter().enumerate().filter_map(awaited).collect()
 }
 
 impl Awaited {
     /// Hands the event on if it was committed.
-    pub(super) fn give(&self, app: &App, reply: &IngestReply) {
-        let acked = reply.acked.get(&*self.command_id).copied().unwrap_or(0);
+    pub(super) fn give(&self, app: &App, settled: &Settled) {
+        let acked = settled
+            .reply
+            .acked
+            .get(&*self.command_id)
+            .copied()
+            .unwrap_or(0);
         let is_settled = self.seq.is_none_or(|seq| seq <= acked);
-        let is_rejected = reply.rejected.iter().any(|rejection| {
-            rejection.command_id.as_deref() == Some(&*self.command_id)
-                && (self.seq.is_none() || rejection.seq == self.seq)
-        });
-        if is_settled && !is_rejected {
+        if is_settled && settled.rejection(self.place).is_none() {
             app.answers
                 .give(&self.command_id, &self.kind, self.seq, &self.json);
         }

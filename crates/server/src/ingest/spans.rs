@@ -1,14 +1,11 @@
 //! The spans of a request's events: `api.runner.events.<type>`, received to committed.
 
-use std::collections::HashMap;
-
 use axum::http::HeaderMap;
-use hopline_processor::{Incoming, SubmitError};
+use hopline_processor::{Incoming, Settled, SubmitError};
 use hopline_telemetry::context::BaggageCache;
 use hopline_telemetry::{Hop, TraceContext, logs, tracer};
 use hopline_wire::Timestamp;
 use hopline_wire::event::Tracing;
-use hopline_wire::ingest::{IngestReply, RejectCode};
 use hopline_wire::span::{EventKeys, Span, Text};
 
 use crate::app::App;
@@ -17,6 +14,8 @@ use crate::requests::caller_of;
 /// The spans of one request, without their end.
 pub(super) struct EventSpans {
     spans: Vec<Span>,
+    /// The place of each one's event in the request.
+    places: Vec<usize>,
 }
 
 impl EventSpans {
@@ -34,7 +33,8 @@ impl EventSpans {
         };
         let mut cache = BaggageCache::default();
         let mut spans = Vec::with_capacity(events.len());
-        for event in events {
+        let mut places = Vec::with_capacity(events.len());
+        for (place, event) in events.iter_mut().enumerate() {
             if app.options.traced_events.of(event.kind()) != Tracing::Traced {
                 // Nothing goes on from it here, but a malformed carrier is counted on whatever it comes.
                 let _ = carried(app, event, &mut cache);
@@ -71,8 +71,9 @@ impl EventSpans {
                 }
             };
             spans.push(span);
+            places.push(place);
         }
-        Self { spans }
+        Self { spans, places }
     }
 
     /// Notes that the request waited for room.
@@ -96,17 +97,13 @@ impl EventSpans {
     }
 
     /// Ends the spans with what became of their events.
-    pub(super) fn finish(mut self, app: &App, settled: Result<&IngestReply, &SubmitError>) {
+    pub(super) fn finish(mut self, app: &App, settled: Result<&Settled, &SubmitError>) {
         if self.spans.is_empty() {
             return;
         }
         let end = Timestamp::now();
         match settled {
-            Ok(reply) => {
-                if !reply.rejected.is_empty() || !reply.gaps.is_empty() {
-                    self.tell_refused(reply, end);
-                }
-            }
+            Ok(settled) => self.tell(settled, end),
             Err(error) => {
                 let error_type = match error {
                     SubmitError::Overloaded => "overloaded",
@@ -122,26 +119,18 @@ impl EventSpans {
             .record_all(self.spans.into_iter().map(|span| Span { end, ..span }));
     }
 
-    fn tell_refused(&mut self, reply: &IngestReply, end: Timestamp) {
-        let refused: HashMap<(&str, Option<u64>), (RejectCode, &str)> = reply
-            .rejected
-            .iter()
-            .map(|rejection| {
-                let place = (
-                    rejection.command_id.as_deref().unwrap_or_default(),
-                    rejection.seq,
-                );
-                (place, (rejection.code, rejection.error.as_str()))
-            })
-            .collect();
-        for span in &mut self.spans {
-            let Some(keys) = &span.event else { continue };
-            let seq = Some(keys.seq).filter(|seq| *seq > 0);
-            if let Some((code, error)) = refused.get(&(&*keys.command_id, seq)) {
-                tracer::fail(span, code.as_str(), (*error).to_owned(), end);
+    /// Tells the spans what became of their events, and the numbers of those that came without one.
+    fn tell(&mut self, settled: &Settled, end: Timestamp) {
+        for (span, place) in self.spans.iter_mut().zip(&self.places) {
+            if let Some((keys, seq)) = span.event.as_mut().zip(settled.number(*place)) {
+                keys.seq = seq;
+            }
+            if let Some(rejection) = settled.rejection(*place) {
+                tracer::fail(span, rejection.code.as_str(), rejection.error.clone(), end);
                 continue;
             }
-            let expected = reply.gaps.get(&*keys.command_id);
+            let Some(keys) = &span.event else { continue };
+            let expected = settled.reply.gaps.get(&*keys.command_id);
             if expected.is_some_and(|expected| keys.seq >= *expected) {
                 tracer::fail(span, "gap", "events before this one are missing", end);
             }

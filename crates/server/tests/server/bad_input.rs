@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use hopline_state::Page;
+use hopline_wire::span::SpanStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -168,7 +169,11 @@ async fn a_bad_event_is_refused_alone_and_uses_up_its_place() {
         "{rejected:?}"
     );
     let (_, text) = metrics(&house).await;
-    assert!(text.contains("events_processed_total 8"), "{text}");
+    let processed = text
+        .lines()
+        .filter(|line| line.starts_with("events_processed_total{part_type="));
+    let counts = processed.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+    assert_eq!(counts.sum::<u64>(), 8, "{text}");
     assert!(text.contains("persistence_duration_seconds"));
 }
 
@@ -336,6 +341,43 @@ async fn the_headers_win_over_the_carrier_of_a_single_event_alone() {
     event["seq"] = 2.into();
     post(json!([event])).await;
     assert!(!house.spans(&carrier[..32]).is_empty());
+}
+
+#[tokio::test]
+async fn the_span_of_an_event_without_a_number_has_the_one_it_was_given_and_fails_if_it_was_refused()
+ {
+    let house = house().await;
+    let command = command(&house, "c").await;
+    let trace = "44444444444444444444444444444444-4444444444444444-1";
+    let events: Vec<_> = [
+        json!({"type": "finish"}),
+        json!({"type": 5}),
+        json!({"type": "finish"}),
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|(of_part, place)| {
+        let mut event = part(&command, place, of_part);
+        event.as_object_mut().unwrap().remove("seq");
+        event["link"] = "l".into();
+        event["linkSeq"] = place.into();
+        event["_sentry"] = json!({"trace": trace});
+        event
+    })
+    .collect();
+    let (_, reply) = house.ingest(json!(events).to_string()).await;
+    assert_eq!(reply["rejected"][0]["seq"], 2, "{reply}");
+    let spans = house.spans(&trace[..32]).into_iter();
+    let mut told: Vec<_> = spans
+        .filter(|span| span.name.to_string().starts_with("api.runner.events."))
+        .map(|span| (span.event.unwrap().seq, span.status))
+        .collect();
+    told.sort_by_key(|(seq, _)| *seq);
+    let told: Vec<_> = told
+        .into_iter()
+        .map(|(seq, status)| (seq, matches!(status, SpanStatus::Error(_))))
+        .collect();
+    assert_eq!(told, [(1, false), (2, true), (3, false)]);
 }
 
 #[tokio::test]
