@@ -45,7 +45,7 @@ impl Default for Limits {
             span_bytes: 1 << 20,
             spans: 100_000,
             parts: 1_000_000,
-            memory: 224 << 20,
+            memory: 200 << 20,
         }
     }
 }

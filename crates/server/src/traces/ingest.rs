@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -62,10 +62,8 @@ pub(crate) async fn take_spans(
             }
         }
         let limit = Limits::default().compressed_bytes;
-        let announced = body
-            .size_hint()
-            .upper()
-            .and_then(|bytes| usize::try_from(bytes).ok());
+        let announced = headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let room = app.span_room.enter(announced.unwrap_or(limit).min(limit));
         let overloaded = || ApiError::overloaded("others send many spans just now: try again");
         let room = room.ok_or_else(overloaded)?;

@@ -195,6 +195,25 @@ async fn a_small_body_cannot_ask_for_more_spans_than_are_taken() {
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
+#[tokio::test]
+async fn large_requests_that_come_together_are_all_taken() {
+    let house = house().await;
+    let one = span(TRACE, 1);
+    let bodies = (0..4_u64).map(|request| {
+        let numbered = |number: u64| Span {
+            span_id: SpanId::from_bytes((request << 32 | number).to_be_bytes()).unwrap(),
+            ..one.clone()
+        };
+        let spans: Vec<_> = (1..=12_000).map(numbered).collect();
+        encode(&to_request(&spans))
+    });
+    let sent = bodies.map(|body| send(&house, INGEST, "application/x-protobuf", body));
+    for (status, answer) in futures_util::future::join_all(sent).await {
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    assert_eq!(house.spans(TRACE).len(), 4 * 12_000);
+}
+
 /// How many spans an answer in protobuf says were refused.
 fn opentelemetry_response(bytes: &[u8]) -> i64 {
     // partial_success is field 1 of the response.
