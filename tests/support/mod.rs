@@ -345,6 +345,10 @@ impl Service {
         let status =
             wait(&mut self.child).unwrap_or_else(|| panic!("it did not end:\n{}", self.log()));
         self.ended = true;
+        // Its readers let go of the lines when they have read to the end.
+        eventually("all that it said is read", || {
+            (Arc::strong_count(&self.lines) == 1).then_some(())
+        });
         (status, self.log())
     }
 
