@@ -7,14 +7,16 @@ use axum::extract::State;
 use hopline_state::group::ProjectChange;
 use hopline_state::rows::{LinkState, Project, Runner};
 use hopline_wire::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Admin;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
+use crate::extract::Params;
+use crate::openapi::Problem;
 
 /// A runner that a command can be given to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +48,8 @@ impl App {
             };
             return self.linked_runner(wanted).await?.ok_or_else(missing);
         }
-        let runners = self.store.runners().await?;
-        let linked: Vec<_> = runners
-            .iter()
-            .filter(|runner| self.is_linked(runner))
-            .collect();
-        match linked[..] {
+        let linked = self.linked_runners().await?;
+        match &linked[..] {
             [] => Err(ApiError::unavailable(
                 "runner_unavailable",
                 "no runner is connected",
@@ -97,10 +95,18 @@ impl App {
         }
     }
 
-    /// A link of which nothing was heard for long is none: its broker is gone.
+    async fn linked_runners(&self) -> ApiResult<Vec<Runner>> {
+        Ok(self.store.linked_runners(self.heard_since()).await?)
+    }
+
     fn is_linked(&self, runner: &Runner) -> bool {
-        let silent = Timestamp::now().nanos_since(runner.last_seen_at);
-        runner.link == LinkState::Up && u128::from(silent) < self.options.runner_timeout.as_nanos()
+        runner.link == LinkState::Up && runner.last_seen_at >= self.heard_since()
+    }
+
+    /// A link of which nothing was heard since then is none: its broker is gone.
+    fn heard_since(&self) -> Timestamp {
+        let timeout = u64::try_from(self.options.runner_timeout.as_millis()).unwrap_or(u64::MAX);
+        Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(timeout))
     }
 
     fn target(&self, runner: &Runner) -> ApiResult<Target> {
@@ -157,20 +163,44 @@ pub(crate) struct RunnerList {
     runners: Vec<RunnerView>,
 }
 
+/// Which runners to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RunnerFilter {
+    /// Only the one of this id.
+    id: Option<String>,
+    /// `up`: only those that are linked; `down`: only the others.
+    link: Option<String>,
+}
+
 /// The runners, and which of them are linked.
-#[utoipa::path(get, path = "/api/runners", tag = "runners", responses((status = 200, body = RunnerList)))]
+#[utoipa::path(get, path = "/api/runners", tag = "runners", params(RunnerFilter),
+    responses((status = 200, body = RunnerList),
+              (status = 400, description = "`link` is neither `up` nor `down`", body = Problem)))]
 pub(crate) async fn list_runners(
     _: Admin,
     State(app): State<Arc<App>>,
+    Params(filter): Params<RunnerFilter>,
 ) -> ApiResult<Json<RunnerList>> {
-    let runners = app.store.runners().await?;
+    let wanted = match filter.link.as_deref() {
+        None => None,
+        Some(link) => Some(LinkState::named(link).ok_or_else(|| {
+            ApiError::bad_request("bad_request", "expected link to be up or down")
+        })?),
+    };
+    let runners = match (&filter.id, wanted) {
+        (Some(id), _) => app.store.runner(id).await?.into_iter().collect(),
+        (None, Some(LinkState::Up)) => app.linked_runners().await?,
+        (None, _) => app.store.runners().await?,
+    };
     let view = |runner: Runner| {
         let link = if app.is_linked(&runner) {
             LinkState::Up
         } else {
             LinkState::Down
         };
-        RunnerView {
+        let is_wanted = wanted.is_none_or(|wanted| wanted == link);
+        is_wanted.then(|| RunnerView {
             link: link.as_str(),
             id: runner.id,
             broker_url: runner.broker_url,
@@ -178,10 +208,10 @@ pub(crate) async fn list_runners(
                 .payload
                 .and_then(|payload| RawValue::from_string(payload).ok()),
             last_seen_at: runner.last_seen_at,
-        }
+        })
     };
     Ok(Json(RunnerList {
-        runners: runners.into_iter().map(view).collect(),
+        runners: runners.into_iter().filter_map(view).collect(),
     }))
 }
 

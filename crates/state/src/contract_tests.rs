@@ -42,6 +42,7 @@ macro_rules! contract_tests {
             a_build_that_its_runners_new_process_says_nothing_of_is_silent,
             a_build_whose_runner_was_there_for_it_alone_is_silent_soon_after_it,
             a_runner_of_one_build_is_forgotten_after_it,
+            linked_runners_are_those_of_brokers_that_are_heard_of,
             what_is_known_of_a_runner_stays_until_something_newer_is_said,
         );
     };

@@ -238,6 +238,12 @@ pub trait Store: Send + Sync {
     /// [`StateError`] if the database cannot be read.
     async fn runner(&self, id: &str) -> Result<Option<Runner>>;
 
+    /// The runners whose broker has said that they are linked, and was heard of since then, by id.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn linked_runners(&self, seen_since: Timestamp) -> Result<Vec<Runner>>;
+
     /// All runners heard of and not forgotten, by id.
     ///
     /// # Errors

@@ -213,12 +213,31 @@ impl ApiClient {
         Ok(list.projects)
     }
 
-    /// The runners that the server has heard of.
+    /// The runners that are linked.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub(crate) async fn runners(&self) -> Result<Vec<Runner>, ApiError> {
-        let list: RunnerList = self.get("list the runners", "/api/runners").await?;
+    pub(crate) async fn linked_runners(&self) -> Result<Vec<Runner>, ApiError> {
+        let mut runners = self.runners(("link", "up")).await?;
+        // A server of an older version gives all it has.
+        runners.retain(|runner| runner.link == "up");
+        Ok(runners)
+    }
+
+    /// Whether the server knows this runner as linked.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn is_linked(&self, runner_id: &str) -> Result<bool, ApiError> {
+        let runners = self.runners(("id", runner_id)).await?;
+        Ok(runners
+            .iter()
+            .any(|runner| runner.id == runner_id && runner.link == "up"))
+    }
+
+    async fn runners(&self, which: (&str, &str)) -> Result<Vec<Runner>, ApiError> {
+        let request = self.request(Method::GET, "/api/runners").query(&[which]);
+        let list: RunnerList = self.answer("list the runners", request).await?;
         Ok(list.runners)
     }
 

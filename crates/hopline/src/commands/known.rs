@@ -30,14 +30,10 @@ pub(crate) async fn known_to_server(
     runner: &Handle,
     broker: &str,
 ) -> anyhow::Result<()> {
-    linked(api, runner, broker).await?;
+    linked(api, runner_id, runner, broker).await?;
     let known = async {
         loop {
-            let runners = api.runners().await?;
-            if runners
-                .iter()
-                .any(|known| known.id == runner_id && known.link == "up")
-            {
+            if api.is_linked(runner_id).await? {
                 return Ok::<_, ApiError>(());
             }
             tokio::time::sleep(ASK).await;
@@ -58,7 +54,12 @@ pub(crate) async fn known_to_server(
 }
 
 /// Waits until the runner is linked.
-async fn linked(api: &ApiClient, runner: &Handle, broker: &str) -> anyhow::Result<()> {
+async fn linked(
+    api: &ApiClient,
+    runner_id: &str,
+    runner: &Handle,
+    broker: &str,
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + LINKED;
     let mut link = runner.link();
     loop {
@@ -75,7 +76,7 @@ async fn linked(api: &ApiClient, runner: &Handle, broker: &str) -> anyhow::Resul
             }
             LinkState::Down { .. } => {
                 // A server that ends takes the broker in its process along: whoever waits had better know.
-                api.runners().await?;
+                api.is_linked(runner_id).await?;
             }
             LinkState::Connecting if Instant::now() >= deadline => {
                 let told = format!(

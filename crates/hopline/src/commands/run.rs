@@ -372,9 +372,8 @@ async fn broker_of(context: &Context, target: &Target) -> anyhow::Result<String>
     if let Some(broker) = target.broker {
         return Ok(format!("http://{broker}"));
     }
-    let runners = target.api.runners().await?;
-    let mut linked = runners.into_iter().filter(|runner| runner.link == "up");
-    if let Some(broker) = linked.find_map(|runner| runner.broker_url) {
+    let linked = target.api.linked_runners().await?;
+    if let Some(broker) = linked.into_iter().find_map(|runner| runner.broker_url) {
         return Ok(broker.trim_end_matches('/').to_owned());
     }
     let base = target.api.base();

@@ -259,6 +259,20 @@ async fn the_runner_is_the_one_named_or_the_projects_or_the_only_one() {
     assert_eq!(broker.next().await["runnerId"], "r1");
     let (_, runners) = house.get("/api/runners").await;
     assert_eq!(runners["runners"][1]["link"], "down");
+    for (which, ids) in [
+        ("link=up", &["r1"][..]),
+        ("link=down", &["r2"]),
+        ("id=r2", &["r2"]),
+        ("id=r2&link=up", &[]),
+        ("id=nobody", &[]),
+    ] {
+        let (_, listed) = house.get(&format!("/api/runners?{which}")).await;
+        let listed = listed["runners"].as_array().unwrap();
+        let listed: Vec<_> = listed.iter().map(|runner| &runner["id"]).collect();
+        assert_eq!(listed, ids, "{which}");
+    }
+    let (status, _) = house.get("/api/runners?link=odd").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

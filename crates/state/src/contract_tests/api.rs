@@ -411,6 +411,23 @@ pub async fn a_runner_of_one_build_is_forgotten_after_it(store: &dyn Store) {
     assert_eq!(here, Some(seen("here", true, 20)));
 }
 
+pub async fn linked_runners_are_those_of_brokers_that_are_heard_of(store: &dyn Store) {
+    let down = Runner {
+        link: LinkState::Down,
+        ..seen("down", false, 20)
+    };
+    for runner in [
+        seen("silent", false, 19),
+        seen("up", false, 20),
+        down,
+        seen("also", true, 30),
+    ] {
+        store.upsert_runner(runner).await.unwrap();
+    }
+    let linked = store.linked_runners(at(20)).await.unwrap();
+    assert_eq!(linked, [seen("also", true, 30), seen("up", false, 20)]);
+}
+
 pub async fn what_is_known_of_a_runner_stays_until_something_newer_is_said(store: &dyn Store) {
     let runner = Runner {
         id: "r".into(),

@@ -264,6 +264,11 @@ impl Store for SqliteStore {
         self.readers.run("SELECT runners", read).await
     }
 
+    async fn linked_runners(&self, seen_since: Timestamp) -> Result<Vec<Runner>> {
+        let read = move |connection: &_| projects::linked_runners(connection, seen_since);
+        self.readers.run("SELECT runners", read).await
+    }
+
     async fn runners(&self) -> Result<Vec<Runner>> {
         self.readers.run("SELECT runners", projects::runners).await
     }

@@ -291,6 +291,18 @@ pub(super) fn runner(connection: &Connection, id: &str) -> rusqlite::Result<Opti
         .optional()
 }
 
+pub(super) fn linked_runners(
+    connection: &Connection,
+    seen_since: Timestamp,
+) -> rusqlite::Result<Vec<Runner>> {
+    connection
+        .prepare_cached(&format!(
+            "{RUNNER} WHERE link = 'up' AND last_seen_at >= ? ORDER BY id"
+        ))?
+        .query_map([Millis(seen_since)], runner_of)?
+        .collect()
+}
+
 pub(super) fn runners(connection: &Connection) -> rusqlite::Result<Vec<Runner>> {
     connection
         .prepare_cached(&format!("{RUNNER} ORDER BY id"))?
