@@ -78,6 +78,9 @@ struct Actor {
     refresh_wait: Duration,
     /// When it is to be written.
     refresh_at: Option<Instant>,
+    /// How long this task stays without work: longer once it has written a state late, since what it knows of how
+    /// often that was goes with it.
+    idle_after: Duration,
     /// The persist span of the last traced event: what writing the full state is a consequence of.
     last_span: Option<TraceContext>,
 }
@@ -126,6 +129,7 @@ pub(crate) async fn run(
         heard_at: Timestamp::default(),
         refresh_wait: shared.options.refresh_after,
         refresh_at: None,
+        idle_after: shared.options.idle_after,
         last_span: None,
     };
     loop {
@@ -133,7 +137,7 @@ pub(crate) async fn run(
         match tokio::time::timeout_at(actor.wait_until(refresh_due), works.recv()).await {
             Ok(Some(first)) => actor.take(first, &mut works).await,
             Ok(None) => break,
-            Err(_) if refresh_due => actor.refresh().await,
+            Err(_) if refresh_due => actor.refresh_late().await,
             Err(_) => {
                 if shared.retire(&command_id, &own_inbox, &works) {
                     // Whoever held the inbox while it was taken out of the register may still use it.
@@ -156,13 +160,11 @@ impl Actor {
     /// Until when work is waited for.
     fn wait_until(&mut self, refresh_due: bool) -> Instant {
         let now = Instant::now();
-        let idle_at = now + self.shared.options.idle_after;
-        if !refresh_due {
-            self.refresh_at = None;
-            return idle_at;
+        if refresh_due {
+            return *self.refresh_at.get_or_insert(now + self.refresh_wait);
         }
-        let refresh_at = *self.refresh_at.get_or_insert(now + self.refresh_wait);
-        refresh_at.min(idle_at)
+        self.refresh_at = None;
+        now + self.idle_after
     }
 
     /// Works off `first` and whatever else waits.
@@ -199,8 +201,10 @@ impl Actor {
                     let _ = answer.send(decided);
                 }
                 Work::Refresh => {
-                    if self.load().await.is_ok_and(|state| state.state_due) {
-                        self.refresh().await;
+                    // Whoever asks cannot know that this task has it in hand, and waits.
+                    let waits = self.refresh_at.is_some();
+                    if !waits && self.load().await.is_ok_and(|state| state.state_due) {
+                        self.refresh_late().await;
                     }
                 }
             }
@@ -480,6 +484,12 @@ impl Actor {
         if just_ended {
             self.refresh().await;
         }
+    }
+
+    /// Writes the full state of a build that had ended before.
+    async fn refresh_late(&mut self) {
+        self.idle_after = self.idle_after.max(LONGEST_REFRESH_WAIT);
+        self.refresh().await;
     }
 
     /// Writes the full state. That costs as much as the build is long, so what goes on after its end makes it wait

@@ -130,6 +130,9 @@ async fn an_end_after_a_decision_that_was_taken_back_ends_the_command_too() {
 async fn what_goes_on_after_the_end_is_not_written_in_full_each_time_and_not_forgotten() {
     let options = Options {
         refresh_after: Duration::from_millis(1),
+        // Neither whoever looks for states that were left nor a pause between two events makes it forget to wait.
+        watch_every: Duration::from_millis(1),
+        idle_after: Duration::from_millis(1),
         ..Options::default()
     };
     let world = World::with(options).await;
