@@ -254,6 +254,11 @@ impl Store for SqliteStore {
     }
 
     async fn forget_runners(&self, seen_before: Timestamp) -> Result<usize> {
+        // There is rarely one, and a deletion that finds nothing takes the write lock all the same.
+        let look = move |connection: &_| projects::has_past_runners(connection, seen_before);
+        if !self.readers.run("SELECT runners", look).await? {
+            return Ok(0);
+        }
         let write = move |connection: &mut _| projects::forget_runners(connection, seen_before);
         self.writer.run("DELETE runners", write).await
     }

@@ -259,15 +259,25 @@ pub(super) fn upsert_runner(connection: &Connection, runner: &Runner) -> Result<
     Ok(())
 }
 
+/// Runners of one build that were last heard of before then and have none that runs.
+const PAST_RUNNERS: &str = "FROM runners
+    WHERE last_seen_at < ? AND json_valid(payload) AND json_extract(payload, '$.oneBuild') = TRUE
+    AND NOT EXISTS (SELECT 1 FROM generation_sessions AS session
+        JOIN commands AS command ON command.id = session.command_id
+        WHERE session.status = 'active' AND command.runner_id = runners.id)";
+
+pub(super) fn has_past_runners(
+    connection: &Connection,
+    seen_before: Timestamp,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!("SELECT 1 {PAST_RUNNERS} LIMIT 1"))?
+        .exists([Millis(seen_before)])
+}
+
 pub(super) fn forget_runners(connection: &Connection, seen_before: Timestamp) -> Result<usize> {
     connection
-        .prepare_cached(
-            "DELETE FROM runners
-             WHERE last_seen_at < ? AND json_valid(payload) AND json_extract(payload, '$.oneBuild') = TRUE
-             AND NOT EXISTS (SELECT 1 FROM generation_sessions AS session
-                 JOIN commands AS command ON command.id = session.command_id
-                 WHERE session.status = 'active' AND command.runner_id = runners.id)",
-        )
+        .prepare_cached(&format!("DELETE {PAST_RUNNERS}"))
         .and_then(|mut statement| statement.execute([Millis(seen_before)]))
         .map_err(during("DELETE runners"))
 }
