@@ -67,11 +67,11 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// So many bytes on disk, and two windows of a link in memory.
+    /// So many bytes on disk, and in memory a window of a link and what is about to fill it.
     pub(crate) const fn on_disk(disk: usize) -> Self {
         Self {
             disk,
-            memory: 32 << 20,
+            memory: 20 << 20,
         }
     }
 }
