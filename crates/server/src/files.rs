@@ -233,7 +233,8 @@ pub(crate) async fn ask<T: Serialize>(
     let target = app.choose_runner(None, project).await?;
     // A mere look leaves nothing there that would have to be found again.
     if matches!(kind, CommandType::WriteFile | CommandType::StartDevServer) {
-        app.keep_runner(project, &target).await;
+        app.keep_runner(project, &target, trace.context.trace_id)
+            .await;
     }
     let outgoing = Outgoing::new(kind, payload, project.id, target, trace)?;
     app.ask(outgoing, project.id, wanted).await

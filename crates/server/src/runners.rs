@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use hopline_state::group::ProjectChange;
 use hopline_state::rows::{LinkState, Project, Runner};
-use hopline_wire::Timestamp;
+use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -75,8 +75,9 @@ impl App {
         found.map(|runner| self.target(&runner)).transpose()
     }
 
-    /// Notes that the project's files are at this runner from now on, unless they are at one already.
-    pub(crate) async fn keep_runner(&self, project: &Project, target: &Target) {
+    /// Notes that the project's files are at this runner from now on, unless they are at one already. `trace_id`
+    /// names the command's trace in the log.
+    pub(crate) async fn keep_runner(&self, project: &Project, target: &Target, trace_id: TraceId) {
         if project.runner_id.is_some() {
             return;
         }
@@ -91,7 +92,7 @@ impl App {
             .await;
         if let Err(error) = kept {
             // The command is given all the same; the next one chooses again.
-            tracing::warn!(error = %Chain(&error), "a project's runner was not noted");
+            tracing::warn!(%trace_id, error = %Chain(&error), "a project's runner was not noted");
         }
     }
 

@@ -174,7 +174,8 @@ impl Handle {
     }
 
     /// Ends the server: takes no more connections, lets requests that are under way finish, and says
-    /// farewell to live clients. A connection without a whole request gets a second more. False if `deadline` passed first; then what is left is cut off.
+    /// farewell to live clients. A connection without a whole request gets a second more. False if `deadline`
+    /// passed first; then what is left is cut off.
     pub async fn shutdown(self, deadline: Instant) -> bool {
         self.app.stopping.cancel();
         self.app.tasks.close();

@@ -161,7 +161,7 @@ async fn begin(
         trace_id,
     };
     app.store.create_build(command, session).await?;
-    app.keep_runner(&project, &outgoing.target).await;
+    app.keep_runner(&project, &outgoing.target, trace_id).await;
     app.send(outgoing);
     Ok(started)
 }
