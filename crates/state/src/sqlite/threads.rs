@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::convert::during;
@@ -21,6 +21,8 @@ use crate::error::StateError;
 const WAITING_WRITES: usize = 64;
 /// How many reads may run at once.
 const READERS: usize = 4;
+/// How long somebody else's lock is waited for.
+const BUSY: Duration = Duration::from_secs(5);
 /// The pages that a connection keeps in memory, in KiB.
 const WRITER_CACHE_KIB: u32 = 8 << 10;
 const READER_CACHE_KIB: u32 = 1 << 10;
@@ -136,6 +138,23 @@ fn checkpoint(connection: &Connection) {
     }
 }
 
+/// Has the database keep a write-ahead log. Of several programs that make one file at once SQLite tells some that it is
+/// busy without waiting as it does elsewhere.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        // The journal mode is answered with a row, other settings are not.
+        let set = connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()));
+        let busy = set
+            .as_ref()
+            .is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
+        if !busy || begun.elapsed() >= BUSY {
+            return set;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 pub(super) fn open_for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
@@ -143,9 +162,8 @@ pub(super) fn open_for_writing(path: &Path) -> rusqlite::Result<Connection> {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    // The journal mode is answered with a row, the others are not.
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.busy_timeout(BUSY)?;
+    write_ahead(&connection)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
