@@ -278,6 +278,32 @@ async fn more_than_fits_in_memory_is_sent_in_order_from_disk() {
     assert_eq!(rig.outbox.shared.state.lock().in_memory, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn while_events_are_settled_nobody_runs_ahead_of_memory_and_without_that_everybody_may() {
+    let bounds = Bounds {
+        disk: 64 << 20,
+        memory: 32 << 10,
+    };
+    let rig = Rig::on(&Power::default(), bounds).unwrap();
+    let a = rig.emitter("a");
+    emit(&a, 400).await;
+    rig.write(&Window::OPEN);
+    rig.outbox.acked("a", 1);
+    let ahead = emit(&a, 400);
+    tokio::pin!(ahead);
+    // Held for as long as events are settled, at most a second after the last.
+    for seq in 2..10 {
+        let pause = tokio::time::timeout(Duration::from_millis(900), &mut ahead);
+        assert!(pause.await.is_err());
+        rig.outbox.acked("a", seq);
+    }
+    ahead.await;
+    assert_eq!(rig.outbox.waiting(), 800 - 9);
+    rig.write_events(800 - 400).await;
+    rig.outbox.acked("a", 800);
+    emit(&a, 1).await;
+}
+
 #[tokio::test]
 async fn settlements_reach_what_is_on_disk_only() {
     let power = Power::default();

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
 
 use super::entry::Entry;
 use super::journal::{Group, Known, Record, Room, Run};
 use super::queue::Queue;
-use super::{Outbox, PIECE_BYTES, RESERVE_BYTES, UNWRITTEN_BYTES, to_gauge};
+use super::{Outbox, PACE, PIECE_BYTES, RESERVE_BYTES, UNWRITTEN_BYTES, to_gauge};
 use crate::events::Stream;
 
 impl Outbox {
@@ -42,6 +43,9 @@ impl Outbox {
                 count += 1;
                 bytes += entry.weight();
             }
+            if !reserved {
+                self.keep_pace(command).await;
+            }
             let (charged, room) = self.charge(bytes, reserved).await;
             let unwritten = bytes.min(UNWRITTEN_BYTES);
             // The semaphores are never closed.
@@ -72,6 +76,28 @@ impl Outbox {
             let opened = opened.map(|head| Record::Opened(group.number, head));
             let records = opened.into_iter().chain([Record::Events(group)]);
             self.shared.journal.write(records);
+        }
+    }
+
+    /// Waits while events are being settled, and memory is full or has the command's last ones no more.
+    async fn keep_pace(&self, command: &str) {
+        loop {
+            let moved = self.shared.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let settled_at = {
+                let state = self.shared.state.lock();
+                let behind = state.queues.get(command).is_some_and(Queue::is_behind);
+                let full = state.in_memory >= self.shared.memory;
+                state.settled_at.filter(|_| full || behind)
+            };
+            let Some(settled_at) = settled_at else { return };
+            let until = settled_at + PACE;
+            if Instant::now() >= until {
+                return;
+            }
+            // Whether that is up is asked above.
+            let _ = tokio::time::timeout_at(until, moved).await;
         }
     }
 

@@ -11,7 +11,8 @@
 //!
 //! **Bounds.** The outbox is bounded by the bytes on disk. When it is full, or the disk takes nothing, [`Outbox::push`]
 //! waits, first come first served; a small reserve lets acknowledgements of commands and the events that end them in even
-//! when it is full. In memory are as many events as fit [`Bounds::memory`], and the oldest of each command; the others are
+//! when it is full. While events are being settled, whoever makes them faster is held before that, at what memory holds:
+//! on disk alone they would be written and read back for nothing. In memory are as many events as fit [`Bounds::memory`], and the oldest of each command; the others are
 //! loaded when it is their turn.
 //!
 //! The sender pulls [`Frame`]s: many events, the commands taking turns, within the window of the link.
@@ -26,6 +27,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hopline_files::FileSystem;
@@ -35,6 +37,7 @@ use hopline_wire::link::{Resume, Welcome};
 use hopline_wire::span::Span;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
 
 pub(crate) use entry::{Entry, Frame, Taken};
 pub(crate) use journal::{CommandHead, Known, Recovered};
@@ -75,6 +78,9 @@ impl Bounds {
         }
     }
 }
+
+/// Events count as being settled for so long after the last was.
+const PACE: Duration = Duration::from_secs(1);
 
 /// How many bytes may wait for the journal to write them.
 const UNWRITTEN_BYTES: usize = 4 << 20;
@@ -146,6 +152,8 @@ struct State {
     last_number: u64,
     /// How many bytes of events are in memory.
     in_memory: u64,
+    /// When the last event was settled.
+    settled_at: Option<Instant>,
     /// The commands that have something to send, in the order of their turns.
     turns: VecDeque<Arc<str>>,
     /// Commands all of whose events are settled, oldest first.
@@ -347,6 +355,7 @@ impl Outbox {
             queues,
             sent,
             in_memory,
+            settled_at,
             ..
         } = &mut *state;
         let Some(queue) = queues.get_mut(command) else {
@@ -355,6 +364,9 @@ impl Outbox {
         let id = Arc::clone(&queue.stream.command_id);
         let settled = queue.settle(seq, sent);
         *in_memory -= settled.bytes;
+        if settled.events > 0 {
+            *settled_at = Some(Instant::now());
+        }
         let (number, seq, load) = (queue.number, queue.settled_seq(), queue.wants_load());
         state.forget_settled(&id);
         drop(state);

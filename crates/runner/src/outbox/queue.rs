@@ -224,6 +224,11 @@ impl Queue {
         self.loading.is_none() && self.back.is_empty()
     }
 
+    /// Whether its last durable events are on disk only.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.takes_in_front()
+    }
+
     /// Events are durable, in `run`: puts them in front, or only notes where they stand. Gives the bytes that are in
     /// memory for it.
     pub(super) fn durable(&mut self, entries: Vec<Entry>, run: Run, in_front: bool) -> u64 {
