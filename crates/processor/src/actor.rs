@@ -272,14 +272,9 @@ impl Actor {
                 }
             }
         }
-        let source = "the command keeps moving on elsewhere".into();
-        Err(SubmitError::Unavailable(Arc::new(
-            StateError::Unavailable {
-                operation: "commit a group",
-                code: None,
-                source,
-            },
-        )))
+        let told = "the command keeps moving on elsewhere";
+        let error = StateError::unavailable("commit a group", told);
+        Err(SubmitError::Unavailable(Arc::new(error)))
     }
 
     /// The database refuses a round for good: the event that it refuses is found and rejected, so that it

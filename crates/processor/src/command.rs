@@ -31,6 +31,8 @@ pub(crate) struct CommandState {
     pub(crate) session: Option<Arc<str>>,
     /// What its events are folded into.
     pub(crate) fold: CommandFold,
+    /// How many decisions on its build are in that.
+    pub(crate) decisions: u64,
     /// Whether the full state of its ended build is still to be written.
     pub(crate) state_due: bool,
 }
@@ -61,6 +63,7 @@ impl CommandState {
                 has_ended: row.ended_at.is_some(),
                 build,
             },
+            decisions: loaded.decisions,
             state_due: loaded.raw_state_due,
         }
     }
@@ -81,6 +84,7 @@ impl CommandState {
                 has_ended: false,
                 build: None,
             },
+            decisions: 0,
             state_due: false,
         }
     }

@@ -134,12 +134,8 @@ impl Committer {
 }
 
 fn ended() -> Answer {
-    let source = "the processor has ended".into();
-    Answer::Failed(Arc::new(StateError::Unavailable {
-        operation: "commit a group",
-        code: None,
-        source,
-    }))
+    let error = StateError::unavailable("commit a group", "the processor has ended");
+    Answer::Failed(Arc::new(error))
 }
 
 struct Service {

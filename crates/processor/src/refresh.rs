@@ -44,7 +44,7 @@ pub(crate) async fn write(
             }
             Err(error) => {
                 let (end, told) = (span.end, error.to_string());
-                tracer::fail(&mut span, statements::error_type(error), told, end);
+                tracer::fail(&mut span, error.error_type(), told, end);
             }
         }
         spans.push(span);

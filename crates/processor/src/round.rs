@@ -413,8 +413,11 @@ impl<'a> Round<'a> {
             RawState::Keep => {}
         }
         let changes = &mut self.changes;
+        let expected_decisions = state.decisions;
+        state.decisions += changes.decisions.len() as u64;
         let session = state.fold.build.as_mut().map(|build| SessionBatch {
             session_id: build.id(),
+            expected_decisions,
             todos_removed_from: changes.todos_removed_from,
             row: build.close_run(changes, raw_state),
             todos: std::mem::take(&mut changes.todos),

@@ -170,7 +170,7 @@ impl<'t> Teller<'t> {
         start: Timestamp,
     ) -> Vec<Span> {
         let now = Timestamp::now();
-        let error_type = error_type(error);
+        let error_type = error.error_type();
         let shares = Shares::of(told.iter().map(|(spans, touched)| (&spans[..], *touched)));
         let mut all = Vec::new();
         for mut span in told.into_iter().flat_map(|(spans, _)| spans) {
@@ -189,7 +189,7 @@ impl<'t> Teller<'t> {
         for span in &mut all[ran..] {
             span.end = now;
             if let Some(code) = error.code() {
-                tracer::set(span, keys::DB_STATUS_CODE, code.to_string());
+                tracer::set(span, keys::DB_STATUS_CODE, code.to_owned());
             }
             tracer::fail(span, error_type, error.to_string(), now);
         }
@@ -262,14 +262,6 @@ pub(crate) fn of_one_trace(
         span
     };
     committed.statements.iter().map(span).collect()
-}
-
-/// What spans call a failure of the database.
-pub(crate) const fn error_type(error: &StateError) -> &'static str {
-    match error.is_transient() {
-        true => "database_unavailable",
-        false => "database_refused",
-    }
 }
 
 fn note(

@@ -190,11 +190,7 @@ mod tests {
 
     #[test]
     fn a_database_that_is_busy_is_told_from_a_broken_one() {
-        let busy = StateError::Unavailable {
-            operation: "read the project",
-            code: None,
-            source: "locked".into(),
-        };
+        let busy = StateError::unavailable("read the project", "locked");
         let broken = StateError::Broken {
             operation: "read the project",
             code: None,

@@ -123,6 +123,7 @@ fn batch((command_id, session): &(Arc<str>, Uuid), round: usize, rows_too: bool)
         created_at: at,
     };
     let session = SessionBatch {
+        expected_decisions: 0,
         session_id: *session,
         todos_removed_from: None,
         todos: Vec::new(),

@@ -193,6 +193,9 @@ pub struct UnknownCommand {
 pub struct SessionBatch {
     /// The build.
     pub session_id: Uuid,
+    /// How many decisions on it the batch was folded from: a decision of another server changes the build without moving
+    /// its command's `last_seq`.
+    pub expected_decisions: u64,
     /// The plan has shrunk to this many todos; those beyond go, before any todo is written.
     pub todos_removed_from: Option<i32>,
     /// The todos as they now are.

@@ -12,6 +12,8 @@
 
 pub mod error;
 pub mod group;
+mod migrations;
+mod reading;
 pub mod row_id;
 pub mod rows;
 pub mod sqlite;
@@ -20,6 +22,6 @@ pub mod store;
 #[cfg(any(test, feature = "contract-tests"))]
 pub mod contract_tests;
 
-pub use error::{Conflict, StateError};
+pub use error::{Conflict, Reason, StateError};
 pub use group::{BatchOutcome, CommandBatch, Committed, Group};
 pub use store::{Page, SessionFilter, SessionKey, Store};

@@ -269,6 +269,8 @@ pub struct LoadedCommand {
     pub project_name: Option<String>,
     /// Its build, if it has one, with the state of the fold as JSON (none before the first event).
     pub session: Option<(Session, Option<String>)>,
+    /// How many decisions there are on its build.
+    pub decisions: u64,
     /// Whether the build has ended and its full state is still to be written.
     pub raw_state_due: bool,
 }

@@ -333,7 +333,7 @@ pub async fn the_full_state_is_written_only_while_the_build_stands_as_it_was_rea
     let build = build(store, "a").await;
     let id = build.session.id;
     let write = |last_seq, state: &str| store.write_raw_state(id, last_seq, state.into());
-    assert!(!write(0, "running").await.unwrap().0, "it still runs");
+    assert!(!write(0, "[\"running\"]").await.unwrap().0, "it still runs");
     let mut batch = build.batch(1, 1);
     of(&mut batch).row.status = SessionStatus::Failed;
     of(&mut batch).row.raw_state = RawState::Due;
@@ -346,7 +346,7 @@ pub async fn the_full_state_is_written_only_while_the_build_stands_as_it_was_rea
         .unwrap()
         .unwrap();
     assert!(loaded.raw_state_due);
-    assert!(!write(0, "stale").await.unwrap().0);
+    assert!(!write(0, "[\"stale\"]").await.unwrap().0);
     assert!(write(1, "{}").await.unwrap().0);
     assert!(unwritten().await.unwrap().is_empty());
     assert_eq!(store.raw_state(id).await.unwrap().as_deref(), Some("{}"));

@@ -130,6 +130,7 @@ impl Build {
             command: CommandChange::default(),
             session: Some(SessionBatch {
                 session_id: self.session.id,
+                expected_decisions: 0,
                 todos_removed_from: None,
                 todos: Vec::new(),
                 tool_calls: Vec::new(),

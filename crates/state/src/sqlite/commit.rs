@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::convert::{Id, Millis, Trace, during, signed};
+use super::convert::{Id, Millis, Trace, during, number, signed};
 use crate::error::StateError;
 use crate::group::{
     BatchOutcome, CommandBatch, Committed, Group, Progress, ProjectChange, RawState, SessionBatch,
@@ -89,15 +89,23 @@ fn positions(run: &mut Run<'_>, batches: &[CommandBatch]) -> Result<Vec<BatchOut
     let mut outcomes = Vec::with_capacity(batches.len());
     run.each(
         ["SELECT", "commands", "SELECT commands"],
-        "SELECT last_seq FROM commands WHERE id = ?",
+        "SELECT last_seq, (SELECT count(*) FROM session_decisions WHERE session_id = ?)
+         FROM commands WHERE id = ?",
         batches.iter(),
         |statement, batch| {
-            let there: Option<i64> = statement
-                .query_row([&*batch.command_id], |row| row.get(0))
+            let session = batch.session.as_ref();
+            let values = params![
+                session.map(|session| Id(session.session_id)),
+                &*batch.command_id
+            ];
+            let there: Option<(u64, u64)> = statement
+                .query_row(values, |row| Ok((number(row, 0)?, number(row, 1)?)))
                 .optional()?;
             let is_new = batch.command.create.is_some();
-            let last_seq = there.map_or(0, |seq| u64::try_from(seq).unwrap_or(0));
-            let in_place = there.is_none() == is_new && last_seq == batch.expected_last_seq;
+            let (last_seq, decisions) = there.unwrap_or_default();
+            let expected = session.map_or(0, |session| session.expected_decisions);
+            let in_place = there.is_none() == is_new
+                && (last_seq, decisions) == (batch.expected_last_seq, expected);
             outcomes.push(if in_place {
                 BatchOutcome::Applied
             } else {

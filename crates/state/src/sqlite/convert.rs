@@ -5,16 +5,16 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{ErrorCode, Row, ToSql};
 use uuid::Uuid;
 
-use crate::error::{Conflict, StateError};
+use crate::error::{Conflict, Reason, StateError};
 
 /// Tells an error of SQLite as one of the store, during `operation`.
 pub(super) fn during(operation: &'static str) -> impl Fn(rusqlite::Error) -> StateError {
     move |error| {
         let failure = error.sqlite_error().copied();
-        let code = failure.map(|failure| failure.extended_code);
+        let code = failure.map(|failure| failure.extended_code.to_string());
         match failure.map(|failure| failure.code) {
             Some(
-                ErrorCode::DatabaseBusy
+                failure @ (ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
                 | ErrorCode::DiskFull
                 | ErrorCode::SystemIoFailure
@@ -23,9 +23,10 @@ pub(super) fn during(operation: &'static str) -> impl Fn(rusqlite::Error) -> Sta
                 | ErrorCode::OutOfMemory
                 | ErrorCode::PermissionDenied
                 | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::OperationInterrupted,
+                | ErrorCode::OperationInterrupted),
             ) => StateError::Unavailable {
                 operation,
+                reason: reason(failure),
                 code,
                 source: error.into(),
             },
@@ -39,6 +40,15 @@ pub(super) fn during(operation: &'static str) -> impl Fn(rusqlite::Error) -> Sta
                 source: error.into(),
             },
         }
+    }
+}
+
+fn reason(failure: ErrorCode) -> Reason {
+    match failure {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Reason::Locked,
+        ErrorCode::DiskFull | ErrorCode::OutOfMemory => Reason::NoRoom,
+        ErrorCode::ReadOnly => Reason::ReadOnly,
+        _ => Reason::Other,
     }
 }
 

@@ -6,16 +6,10 @@
 
 use hopline_wire::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
 
 use super::convert::{during, signed};
 use crate::error::StateError;
-
-struct Migration {
-    version: u32,
-    name: &'static str,
-    sql: &'static str,
-}
+use crate::migrations::{Migration, OPERATION, missing};
 
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -23,22 +17,20 @@ const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../../migrations/sqlite/0001_rows_and_log.sql"),
 }];
 
-const OPERATION: &str = "migrate the database";
-
 /// Applies the migrations that are missing.
 ///
 /// # Errors
 /// [`StateError::NewerSchema`] if the database is ahead of this program, [`StateError::ChangedMigration`] if its
 /// history is another one, or what SQLite said; then the schema is as it was.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
-    if applied(connection)? == MIGRATIONS.len() {
+    if missing(MIGRATIONS, &applied(connection)?)?.is_empty() {
         return Ok(());
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(during(OPERATION))?;
     // Another program may have come first while this one waited for the lock.
-    let there = applied(&transaction)?;
+    let missing = missing(MIGRATIONS, &applied(&transaction)?)?;
     transaction
         .execute_batch(
             "CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -49,7 +41,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
              ) STRICT",
         )
         .map_err(during(OPERATION))?;
-    for migration in &MIGRATIONS[there..] {
+    for migration in missing {
         transaction
             .execute_batch(migration.sql)
             .and_then(|()| {
@@ -58,7 +50,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
                     params![
                         migration.version,
                         migration.name,
-                        checksum(migration.sql),
+                        migration.checksum(),
                         signed(Timestamp::now().as_millis()),
                     ],
                 )
@@ -68,8 +60,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
     transaction.commit().map_err(during(OPERATION))
 }
 
-/// How many migrations the database has had, all of them this program's own.
-fn applied(connection: &Connection) -> Result<usize, StateError> {
+/// The migrations that the database has had: versions and checksums.
+fn applied(connection: &Connection) -> Result<Vec<(u32, String)>, StateError> {
     let exists = connection
         .query_row(
             "SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'",
@@ -79,29 +71,13 @@ fn applied(connection: &Connection) -> Result<usize, StateError> {
         .optional()
         .map_err(during(OPERATION))?;
     if exists.is_none() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let mut statement = connection
         .prepare("SELECT version, checksum FROM schema_migrations ORDER BY version")
         .map_err(during(OPERATION))?;
-    let rows: Vec<(u32, String)> = statement
+    statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .and_then(Iterator::collect)
-        .map_err(during(OPERATION))?;
-    for (position, (version, found)) in rows.iter().enumerate() {
-        let Some(own) = MIGRATIONS.get(position) else {
-            let found = rows.last().map_or(0, |(version, _)| *version);
-            let known = MIGRATIONS.last().map_or(0, |own| own.version);
-            return Err(StateError::NewerSchema { found, known });
-        };
-        if own.version != *version || checksum(own.sql) != *found {
-            return Err(StateError::ChangedMigration { version: *version });
-        }
-    }
-    Ok(rows.len())
-}
-
-fn checksum(sql: &str) -> String {
-    let digest = Sha256::digest(sql.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        .map_err(during(OPERATION))
 }

@@ -1,13 +1,14 @@
 //! Builds and what belongs to them in SQLite.
 
 use hopline_wire::Timestamp;
-use hopline_wire::part::{TextKind, TodoStatus};
+use hopline_wire::part::TextKind;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::convert::{Id, Millis, Trace, during, name, number, signed, time, time_there};
 use super::projects::{COMMAND, command_of, insert_command};
 use crate::error::{Conflict, StateError};
+use crate::reading::{Contents, Running, Taken, text_kind, todo_status};
 use crate::rows::{
     Command, Decision, DecisionKind, LoggedEvent, Note, Outcome, Session, SessionStatus, Todo,
     ToolCall, ToolState,
@@ -137,24 +138,27 @@ pub(super) fn load_command(
     };
     let session = snapshot
         .prepare_cached(&format!(
-            "{SESSION}, fold, raw_state IS NULL FROM generation_sessions WHERE command_id = ?"
+            "{SESSION}, fold, raw_state IS NULL,
+                 (SELECT count(*) FROM session_decisions WHERE session_id = generation_sessions.id)
+             FROM generation_sessions WHERE command_id = ?"
         ))?
         .query_row([command_id], |row| {
             let unwritten: bool = row.get(19)?;
-            Ok((session_of(row)?, row.get(18)?, unwritten))
+            Ok((session_of(row)?, row.get(18)?, unwritten, number(row, 20)?))
         })
         .optional()?;
     let project_name = snapshot
         .prepare_cached("SELECT name FROM projects WHERE id = ?")?
         .query_row([command.project_id.map(Id)], |row| row.get(0))
         .optional()?;
-    let raw_state_due = session.as_ref().is_some_and(|(session, _, unwritten)| {
+    let raw_state_due = session.as_ref().is_some_and(|(session, _, unwritten, _)| {
         *unwritten && session.status != SessionStatus::Active
     });
     Ok(Some(LoadedCommand {
         command,
         project_name,
-        session: session.map(|(session, fold, _)| (session, fold)),
+        decisions: session.as_ref().map_or(0, |(.., decisions)| *decisions),
+        session: session.map(|(session, fold, ..)| (session, fold)),
         raw_state_due,
     }))
 }
@@ -216,62 +220,33 @@ pub(super) fn quiet_builds(
     runner_since: Timestamp,
 ) -> rusqlite::Result<Vec<QuietBuild>> {
     // Running builds are few; each costs one look at the end of its log.
-    let running: Vec<(QuietBuild, bool)> = connection
+    let running: Vec<Running> = connection
         .prepare_cached(
             "SELECT session.id, session.command_id, COALESCE(
                  (SELECT received_at FROM runner_events AS event
                   WHERE event.command_id = session.command_id ORDER BY seq DESC LIMIT 1),
                  session.created_at),
-                 runner.id IS NULL OR runner.link = 'down' OR runner.last_seen_at < ?1, runner.payload,
-                 COALESCE(runner.last_seen_at < ?1, FALSE)
+                 runner.id IS NULL OR runner.link = 'down' OR runner.last_seen_at < ?1,
+                 COALESCE(runner.last_seen_at < ?1, FALSE), runner.payload
              FROM generation_sessions AS session
              JOIN commands AS command ON command.id = session.command_id
              LEFT JOIN runners AS runner ON runner.id = command.runner_id
              WHERE session.status = 'active'",
         )?
         .query_map([Millis(runner_since)], |row| {
-            let heard_at = time_there(row, 2)?;
-            let is_gone: bool = row.get(3)?;
-            let payload: Option<String> = row.get(4)?;
-            let status = payload.as_deref().map(RunnerSays::read).unwrap_or_default();
-            let is_away: bool = row.get(5)?;
-            let build = QuietBuild {
+            Ok(Running {
                 session_id: row.get::<_, Id>(0)?.0,
                 command_id: row.get(1)?,
-                heard_at,
-                runner_began: status
-                    .began_at
-                    .filter(|began| heard_at < *began && *began < runner_since),
-                runner_is_over: status.one_build && is_away && heard_at < runner_since,
-            };
-            Ok((build, is_gone))
+                heard_at: time_there(row, 2)?,
+                runner_is_gone: row.get(3)?,
+                runner_is_away: row.get(4)?,
+                payload: row.get(5)?,
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let quiet = |(build, is_gone): &(QuietBuild, bool)| {
-        let may_come_back = build.runner_began.is_none() && !build.runner_is_over;
-        !may_come_back || (*is_gone && build.heard_at < quiet_since)
-    };
-    let quiet = running.into_iter().filter(quiet);
-    Ok(quiet.map(|(build, _)| build).collect())
-}
-
-/// What a runner's status says of its process, as far as it can be read.
-#[derive(Default)]
-struct RunnerSays {
-    /// When it began.
-    began_at: Option<Timestamp>,
-    /// Whether it is there for one build.
-    one_build: bool,
-}
-
-impl RunnerSays {
-    fn read(payload: &str) -> Self {
-        let status: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
-        Self {
-            began_at: status["beganAt"].as_str().and_then(|at| at.parse().ok()),
-            one_build: status["oneBuild"] == true,
-        }
-    }
+    let quiet = running.into_iter();
+    let quiet = quiet.filter_map(|running| running.if_quiet(quiet_since, runner_since));
+    Ok(quiet.collect())
 }
 
 pub(super) fn session(
@@ -382,10 +357,7 @@ pub(super) fn tool_calls(
     ))?;
     let values = params![Id(session_id), signed(after), page.rows];
     let rows = statement.query_map(values, tool_call_of)?;
-    let size = |call: &ToolCall| {
-        call.input.as_ref().map_or(0, String::len) + call.output.as_ref().map_or(0, String::len)
-    };
-    within(page, rows, size)
+    within(page, rows)
 }
 
 pub(super) const NOTE: &str =
@@ -416,7 +388,7 @@ pub(super) fn notes(
     ))?;
     let values = params![Id(session_id), seq, part, page.rows];
     let rows = statement.query_map(values, note_of)?;
-    within(page, rows, |note| note.content.len())
+    within(page, rows)
 }
 
 pub(super) fn events(
@@ -439,9 +411,7 @@ pub(super) fn events(
             received_at: time_there(row, 5)?,
         })
     })?;
-    within(page, rows, |event| {
-        event.body.as_ref().map_or(0, String::len)
-    })
+    within(page, rows)
 }
 
 pub(super) fn decisions(
@@ -465,36 +435,15 @@ pub(super) fn decisions(
 }
 
 /// Takes rows until they have more bytes than the page allows; the first one in any case.
-fn within<T>(
+fn within<T: Contents>(
     page: Page,
     rows: impl Iterator<Item = rusqlite::Result<T>>,
-    size: impl Fn(&T) -> usize,
 ) -> rusqlite::Result<Vec<T>> {
-    let mut taken = Vec::new();
-    let mut bytes = 0;
+    let mut taken = Taken::new(page);
     for row in rows {
-        let row = row?;
-        bytes += size(&row);
-        if !taken.is_empty() && bytes > page.bytes {
+        if !taken.take(row?) {
             break;
         }
-        taken.push(row);
     }
-    Ok(taken)
-}
-
-fn todo_status(text: &str) -> Option<TodoStatus> {
-    [
-        TodoStatus::Pending,
-        TodoStatus::InProgress,
-        TodoStatus::Completed,
-    ]
-    .into_iter()
-    .find(|status| status.as_str() == text)
-}
-
-fn text_kind(text: &str) -> Option<TextKind> {
-    [TextKind::Text, TextKind::Reasoning]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
+    Ok(taken.rows())
 }

@@ -54,7 +54,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || write(connection, &jobs))
-            .map_err(|error| unavailable("start the writing thread", error))?;
+            .map_err(|error| StateError::unavailable("start the writing thread", error))?;
         Ok(Self {
             room: Arc::new(Semaphore::new(WAITING_WRITES)),
             queue: Mutex::new(Some(queue)),
@@ -68,7 +68,7 @@ impl Writer {
         operation: &'static str,
         job: impl FnOnce(&mut Connection) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
-        let closed = || unavailable(operation, "the database is closed");
+        let closed = || StateError::unavailable(operation, "the database is closed");
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|_| closed())?;
         let (answer, answered) = oneshot::channel();
@@ -199,7 +199,8 @@ impl Readers {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StateError> {
         let room = Arc::clone(&self.room).acquire_owned().await;
-        let room = room.map_err(|_| unavailable(operation, "the database is closed"))?;
+        let room =
+            room.map_err(|_| StateError::unavailable(operation, "the database is closed"))?;
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
         let reading = tokio::task::spawn_blocking(move || {
             let _room = room;
@@ -216,7 +217,7 @@ impl Readers {
         });
         reading
             .await
-            .unwrap_or_else(|error| Err(unavailable(operation, error)))
+            .unwrap_or_else(|error| Err(StateError::unavailable(operation, error)))
     }
 
     pub(super) fn close(&self) {
@@ -236,15 +237,4 @@ fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     ))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
-}
-
-fn unavailable(
-    operation: &'static str,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StateError {
-    StateError::Unavailable {
-        operation,
-        code: None,
-        source: source.into(),
-    }
 }
