@@ -11,6 +11,7 @@
 pub mod api;
 pub mod commits;
 pub mod fixtures;
+pub mod postgres;
 
 /// Makes a test of each function of the suite. `$store` is an expression that gives something that dereferences to a
 /// [`Store`](crate::Store) and lives as long as the test.

@@ -5,14 +5,16 @@
 //! the events of many commands, idempotent by `(command_id, seq)`. Everything else serves the server's
 //! API. The crate folds nothing and decides nothing: what a row says is the processor's business.
 //!
-//! [`sqlite::SqliteStore`] is the embedded database. The tables are described in `docs/wire.md`, and every backend
-//! has its migrations under `migrations/`. One suite of tests (`contract_tests`) is run by all.
+//! [`sqlite::SqliteStore`] is the embedded database, [`postgres::PostgresStore`] that of teams. The tables are described
+//! in `docs/wire.md`, and every backend has its migrations under `migrations/`. One suite of tests (`contract_tests`) is
+//! run by all.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod error;
 pub mod group;
 mod migrations;
+pub mod postgres;
 mod reading;
 pub mod row_id;
 pub mod rows;
