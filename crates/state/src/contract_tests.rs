@@ -12,6 +12,7 @@ pub mod api;
 pub mod commits;
 pub mod fixtures;
 pub mod postgres;
+pub mod upkeep;
 
 /// Makes a test of each function of the suite. `$store` is an expression that gives something that dereferences to a
 /// [`Store`](crate::Store) and lives as long as the test.
@@ -45,6 +46,13 @@ macro_rules! contract_tests {
             a_runner_of_one_build_is_forgotten_after_it,
             linked_runners_are_those_of_brokers_that_are_heard_of,
             what_is_known_of_a_runner_stays_until_something_newer_is_said,
+        );
+        $crate::contract_tests!($store, upkeep:
+            a_repair_writes_what_it_names_and_nothing_else,
+            a_repair_that_the_log_has_overtaken_changes_nothing,
+            a_log_is_old_once_nothing_was_received_or_decided_for_long,
+            a_log_goes_page_by_page_and_leaves_all_else,
+            a_log_that_is_not_old_any_more_stays,
         );
     };
     ($store:expr, $module:ident: $($test:ident,)+) => {

@@ -16,6 +16,7 @@ pub mod group;
 mod migrations;
 pub mod postgres;
 mod reading;
+pub mod repair;
 pub mod row_id;
 pub mod rows;
 pub mod sqlite;
@@ -26,4 +27,5 @@ pub mod contract_tests;
 
 pub use error::{Conflict, Reason, StateError};
 pub use group::{BatchOutcome, CommandBatch, Committed, Group};
+pub use repair::Repair;
 pub use store::{Page, SessionFilter, SessionKey, Store};

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange};
+use crate::repair::Repair;
 use crate::rows::{
     Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, SessionStatus,
     Todo, ToolCall,
@@ -258,6 +259,27 @@ pub trait Store: Send + Sync {
 
     /// Finishes what is under way and closes the database. Later calls fail as unavailable.
     async fn close(&self);
+
+    /// Puts rows of a build right in one transaction, unless its log or the decisions about it are no more what the
+    /// repair was made from. Says whether it was written.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn repair(&self, repair: Repair) -> Result<bool>;
+
+    /// Commands that have a log, of which nothing was received since `before`, and whose build, if they have one, does
+    /// not run and had nothing decided about it since then. All times are by the server's clock.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn old_logs(&self, before: Timestamp, limit: u32) -> Result<Vec<String>>;
+
+    /// Removes the first events of a command's log in one transaction, as many as `page` allows and at least one, if it
+    /// is one of [`Store::old_logs`]. Says how many. What else is known of the command stays, its `last_seq` above all.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is removed.
+    async fn remove_log(&self, command_id: &str, before: Timestamp, page: Page) -> Result<usize>;
 }
 
 /// A command as the processor takes it up.

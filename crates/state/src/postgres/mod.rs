@@ -22,6 +22,8 @@ mod pipeline;
 mod pool;
 mod projects;
 mod query;
+mod rebuild;
+mod retention;
 mod sessions;
 mod statements;
 mod tls;
@@ -37,6 +39,7 @@ pub use self::address::Address;
 use self::convert::{Columns, no_connection};
 use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
+use crate::repair::Repair;
 use crate::rows::{
     Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, Todo, ToolCall,
 };
@@ -288,6 +291,21 @@ impl Store for PostgresStore {
     async fn runners(&self) -> Result<Vec<Runner>> {
         let client = self.client("SELECT runners").await?;
         projects::runners(&client).await
+    }
+
+    async fn repair(&self, repair: Repair) -> Result<bool> {
+        let mut client = self.client("BEGIN").await?;
+        rebuild::repair(&mut client, &repair).await
+    }
+
+    async fn old_logs(&self, before: Timestamp, limit: u32) -> Result<Vec<String>> {
+        let client = self.client("SELECT commands").await?;
+        retention::old_logs(&client, before, limit).await
+    }
+
+    async fn remove_log(&self, command_id: &str, before: Timestamp, page: Page) -> Result<usize> {
+        let mut client = self.client("DELETE runner_events").await?;
+        retention::remove_log(&mut client, command_id, before, page).await
     }
 
     async fn check(&self) -> Result<()> {

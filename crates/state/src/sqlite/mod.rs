@@ -17,6 +17,8 @@ mod convert;
 mod cost_tests;
 mod migrate;
 mod projects;
+mod rebuild;
+mod retention;
 mod sessions;
 mod threads;
 mod whole;
@@ -31,6 +33,7 @@ use uuid::Uuid;
 use self::threads::{Readers, Writer};
 use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
+use crate::repair::Repair;
 use crate::rows::{
     Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, Todo, ToolCall,
 };
@@ -288,5 +291,21 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close();
         self.writer.close().await;
+    }
+
+    async fn repair(&self, repair: Repair) -> Result<bool> {
+        let write = move |connection: &mut _| rebuild::repair(connection, &repair);
+        self.writer.run("repair a build", write).await
+    }
+
+    async fn old_logs(&self, before: Timestamp, limit: u32) -> Result<Vec<String>> {
+        let read = move |connection: &_| retention::old_logs(connection, before, limit);
+        self.readers.run("SELECT runner_events", read).await
+    }
+
+    async fn remove_log(&self, command_id: &str, before: Timestamp, page: Page) -> Result<usize> {
+        let id = command_id.to_owned();
+        let write = move |connection: &mut _| retention::remove_log(connection, &id, before, page);
+        self.writer.run("DELETE runner_events", write).await
     }
 }
