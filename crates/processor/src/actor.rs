@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hopline_state::StateError;
 use hopline_state::rows::{Decision, DecisionKind, SessionStatus};
+use hopline_state::{Repair, StateError};
 use hopline_telemetry::TraceContext;
 use hopline_wire::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -49,6 +49,11 @@ pub(crate) enum Work {
     },
     /// Write the full state if it is due.
     Refresh,
+    /// Put the build's rows right.
+    Repair {
+        repair: Box<Repair>,
+        answer: oneshot::Sender<Result<bool, StateError>>,
+    },
 }
 
 /// What became of one request's events of a command.
@@ -200,6 +205,11 @@ impl Actor {
                     // Whoever asked may have gone; the decision stands.
                     let _ = answer.send(decided);
                 }
+                Work::Repair { repair, answer } => {
+                    self.settle(std::mem::take(&mut requests)).await;
+                    // Whoever asked may have gone; what is written stands.
+                    let _ = answer.send(self.repair(*repair).await);
+                }
                 Work::Refresh => {
                     // Whoever asks cannot know that this task has it in hand, and waits.
                     let waits = self.refresh_at.is_some();
@@ -317,7 +327,7 @@ impl Actor {
             return Err(Failure::Moved);
         };
         let shared = Arc::clone(&self.shared);
-        let mut round = Round::begin(state, &shared.tracer, shared.options.max_event_bytes);
+        let mut round = Round::begin(state, Some(&shared.tracer), shared.options.max_event_bytes);
         // The last project that was looked for: events of a command that has none name the same one again and again.
         let mut looked_for = None;
         for (request, event) in events {
@@ -446,7 +456,8 @@ impl Actor {
                 continue;
             };
             let shared = Arc::clone(&self.shared);
-            let mut round = Round::begin(state, &shared.tracer, shared.options.max_event_bytes);
+            let mut round =
+                Round::begin(state, Some(&shared.tracer), shared.options.max_event_bytes);
             let changed = round.decide(decision);
             match self.finish(round, Care::Normal).await {
                 Ok(()) => return Ok(changed),
@@ -457,6 +468,18 @@ impl Actor {
             }
         }
         Ok(false)
+    }
+
+    /// Puts rows of the build right. What is known of it here may be as wrong as they were.
+    async fn repair(&mut self, repair: Repair) -> Result<bool, StateError> {
+        let written = self.shared.store.repair(repair).await?;
+        self.state = None;
+        let state = self.load().await?;
+        if let Some(build) = &state.fold.build {
+            let ids = (build.session.project_id, build.id());
+            self.shared.feed.left_out(ids.0, ids.1);
+        }
+        Ok(written)
     }
 
     fn is_final(&self) -> bool {

@@ -21,6 +21,7 @@ pub mod generation;
 mod incoming;
 mod metrics;
 mod options;
+pub mod rebuild;
 mod refresh;
 mod round;
 mod service;

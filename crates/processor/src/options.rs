@@ -1,5 +1,6 @@
 //! The processor's settings.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hopline_wire::limits;
@@ -27,6 +28,8 @@ pub struct Options {
     pub runner_gone_after: Duration,
     /// How often silent builds are looked for.
     pub watch_every: Duration,
+    /// The folder to fold logs again in; where there is none, they cannot be.
+    pub scratch: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             silence: Duration::from_secs(30 * 60),
             runner_gone_after: Duration::from_secs(60),
             watch_every: Duration::from_secs(30),
+            scratch: None,
         }
     }
 }

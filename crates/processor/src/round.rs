@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hopline_state::group::{
     CommandBatch, CommandChange, Log, RawState, SessionBatch, UnknownCommand,
 };
-use hopline_state::rows::{Decision, Outcome, SessionStatus, Todo};
+use hopline_state::rows::{Decision, LoggedEvent, Outcome, SessionStatus, Todo};
 use hopline_telemetry::contract::keys;
 use hopline_telemetry::{Hop, TraceContext, Tracer, tracer};
 use hopline_wire::Timestamp;
@@ -39,9 +39,13 @@ pub(crate) struct Verdicts {
     pub(crate) settled: bool,
 }
 
+/// Why an event is refused that the database never takes.
+const POISONED: &str = "the database does not take it";
+
 /// A round in the making.
 pub(crate) struct Round<'a> {
-    tracer: &'a Tracer,
+    /// Makes the spans; none where nobody is told anything.
+    tracer: Option<&'a Tracer>,
     state: CommandState,
     max_event_bytes: usize,
     expected_last_seq: u64,
@@ -76,7 +80,11 @@ pub(crate) struct Folding {
 
 impl<'a> Round<'a> {
     /// Begins a round from where the command stands.
-    pub(crate) fn begin(state: CommandState, tracer: &'a Tracer, max_event_bytes: usize) -> Self {
+    pub(crate) fn begin(
+        state: CommandState,
+        tracer: Option<&'a Tracer>,
+        max_event_bytes: usize,
+    ) -> Self {
         let build = state.fold.build.as_ref();
         Self {
             tracer,
@@ -139,6 +147,37 @@ impl<'a> Round<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Folds an event again that the log holds at `seq` with this outcome and reason; says how it ends now.
+    ///
+    /// # Errors
+    /// As for [`Round::take`].
+    pub(crate) fn take_again(
+        &mut self,
+        event: &Incoming,
+        logged: &LoggedEvent,
+    ) -> Result<Outcome, (TextKind, Arc<str>)> {
+        let poison = |reason: &str| reason.ends_with(POISONED);
+        let poisoned = logged.reason.as_deref().is_some_and(poison);
+        let poisoned = poisoned && logged.outcome == Outcome::Rejected;
+        self.fold(event, logged.seq, poisoned)?;
+        let row = self.log.rows.last();
+        Ok(row.map_or(logged.outcome, |row| row.outcome))
+    }
+
+    /// Passes over an event again whose body the log does not keep: it was too large, or of a type that changes nothing
+    /// but when the build was last heard of.
+    pub(crate) fn pass_again(&mut self, logged: &LoggedEvent) {
+        let moment = Moment {
+            seq: logged.seq,
+            previous: self.state.position.last_seq,
+            at: logged.received_at,
+            received: logged.received_at,
+            legacy: false,
+        };
+        self.state.fold.touch(&moment, &mut self.changes);
+        self.state.position.last_seq = logged.seq;
     }
 
     fn ended(&mut self, kind: &str, outcome: EventOutcome, count: u64) {
@@ -273,7 +312,7 @@ impl<'a> Round<'a> {
             return bad(problem);
         }
         if poisoned {
-            return bad("the database does not take it");
+            return bad(POISONED);
         }
         match (event.project_id(), &self.state.project) {
             (None, _) => {
@@ -324,7 +363,7 @@ impl<'a> Round<'a> {
         taken_up: Timestamp,
         seq: u64,
     ) {
-        let Some(parent) = &event.trace else {
+        let (Some(parent), Some(tracer)) = (&event.trace, self.tracer) else {
             return;
         };
         if !parent.is_recorded() {
@@ -344,9 +383,7 @@ impl<'a> Round<'a> {
             Some(status) => (Hop::FinalizeSession, Text::Static(status.as_str())),
             None => (Hop::PersistEvent, kind.clone()),
         };
-        let mut span = self
-            .tracer
-            .begin_event(hop, rest, parent, taken_up, event_keys);
+        let mut span = tracer.begin_event(hop, rest, parent, taken_up, event_keys);
         if let Some(status) = folded.finalized {
             tracer::set(&mut span, keys::SESSION_STATUS, status.as_str());
         }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::actor::{self, CommandReply, Work};
 use crate::committer::{Committer, chain};
@@ -24,6 +25,7 @@ use crate::feed::Feed;
 use crate::incoming::Incoming;
 use crate::metrics::{Ended, PartKind, ProcessorMetrics};
 use crate::options::Options;
+use crate::rebuild::{self, RebuildError, Rebuilt, Report};
 use crate::status::runner_of;
 use crate::watch;
 
@@ -100,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     /// One permit: full states are made one after the other, to bound what they take in memory.
     pub(crate) refreshing: Semaphore,
+    /// One permit: logs are folded again one after the other.
+    rebuilding: Semaphore,
     committer: Mutex<Option<Committer>>,
     commands: Mutex<HashMap<Arc<str>, mpsc::Sender<Work>>>,
     room: Arc<Semaphore>,
@@ -131,6 +135,7 @@ impl Processor {
             feed: Feed::default(),
             stopping: CancellationToken::new(),
             refreshing: Semaphore::new(1),
+            rebuilding: Semaphore::new(1),
             committer: Mutex::new(Some(committer)),
             commands: Mutex::default(),
             room: Arc::new(room),
@@ -238,6 +243,37 @@ impl Handle {
         };
         self.shared.send(&command_id.into(), work).await?;
         answered.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// Folds the log of a build again and compares; with `write` puts its rows right. None if there is no such build.
+    ///
+    /// # Errors
+    /// [`RebuildError`]; then nothing is changed.
+    pub async fn rebuild(
+        &self,
+        session_id: Uuid,
+        write: bool,
+    ) -> Result<Option<Report>, RebuildError> {
+        let shared = &self.shared;
+        let scratch = shared.options.scratch.as_deref();
+        let scratch = scratch.ok_or(RebuildError::NoScratch)?;
+        let turn = shared.rebuilding.acquire().await;
+        let _turn = turn.map_err(|_| RebuildError::Stopping)?;
+        let looked = rebuild::look(&*shared.store, session_id, scratch).await?;
+        let Some(Rebuilt { mut report, repair }) = looked else {
+            return Ok(None);
+        };
+        let Some(repair) = repair.filter(|_| write) else {
+            return Ok(Some(report));
+        };
+        let (answer, answered) = oneshot::channel();
+        let command_id = report.command_id.as_str().into();
+        let repair = Box::new(repair);
+        let sent = shared.send(&command_id, Work::Repair { repair, answer });
+        sent.await.map_err(|_| RebuildError::Stopping)?;
+        let written = answered.await.map_err(|_| RebuildError::Stopping)?;
+        report.repaired(written?);
+        Ok(Some(report))
     }
 
     /// The change feed.

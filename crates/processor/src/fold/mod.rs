@@ -18,6 +18,7 @@ use hopline_state::group::{ProjectChange, RawState, SessionChange};
 use hopline_state::rows::{
     Decision, DecisionKind, ProjectStatus, Session, SessionStatus, ToolState,
 };
+use hopline_state::store::LastPart;
 use hopline_wire::Timestamp;
 use hopline_wire::ingest::RejectCode;
 use hopline_wire::part::{PLAN_TOOL, Part, Plan, TextKind, TodoStatus};
@@ -110,6 +111,27 @@ impl Default for Fold {
     }
 }
 
+impl Fold {
+    /// A stored state; none if it cannot be read.
+    pub(crate) fn read(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// Whether both say the same of everything but where texts end. Which of many texts are remembered, and in which
+    /// order, may differ.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        self.todo_count == other.todo_count
+            && self.active_index == other.active_index
+            && self.decided == other.decided
+            && self.texts.as_many_as(&other.texts)
+    }
+
+    /// Where the texts that it remembers end.
+    pub(crate) fn text_ends(&self) -> impl Iterator<Item = (TextKind, &Arc<str>, LastPart)> + '_ {
+        self.texts.ends()
+    }
+}
+
 /// A build as folded so far.
 #[derive(Debug, Clone)]
 pub(crate) struct Build {
@@ -151,13 +173,8 @@ impl Build {
     }
 
     /// Tells where a text ends, as its row says it (none: it has no row).
-    pub(crate) fn remember_text(
-        &mut self,
-        kind: TextKind,
-        id: &Arc<str>,
-        end: Option<hopline_state::store::LastPart>,
-    ) {
-        let new = hopline_state::store::LastPart { part: 0, bytes: 0 };
+    pub(crate) fn remember_text(&mut self, kind: TextKind, id: &Arc<str>, end: Option<LastPart>) {
+        let new = LastPart { part: 0, bytes: 0 };
         self.fold.texts.put(kind, id, end.unwrap_or(new));
     }
 
@@ -367,11 +384,16 @@ impl Build {
             exit_code: session.exit_code,
             ended_at: session.ended_at,
             summary: session.summary.clone(),
-            // Numbers, texts and lists serialise without fail.
-            fold: serde_json::to_string(&self.fold).unwrap_or_default(),
+            fold: self.stored_fold(),
             raw_state,
             updated_at: session.updated_at,
         }
+    }
+
+    /// What the fold needs to go on, as its row keeps it.
+    pub(crate) fn stored_fold(&self) -> String {
+        // Numbers, texts and lists serialise without fail.
+        serde_json::to_string(&self.fold).unwrap_or_default()
     }
 
     /// The build.

@@ -56,6 +56,23 @@ impl Texts {
         }
     }
 
+    /// Where the texts that are remembered end.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (TextKind, &Arc<str>, LastPart)> + '_ {
+        self.ends.iter().map(|end| {
+            let kind = match end.is_reasoning {
+                true => TextKind::Reasoning,
+                false => TextKind::Text,
+            };
+            let (part, bytes) = (end.part, end.bytes);
+            (kind, &end.id, LastPart { part, bytes })
+        })
+    }
+
+    /// Whether both remember as many texts, and forgot others or did not.
+    pub(super) fn as_many_as(&self, other: &Self) -> bool {
+        self.ends.len() == other.ends.len() && self.forgot == other.forgot
+    }
+
     /// Remembers where a text ends; forgets the one that was longest untouched if there is no room.
     pub(super) fn put(&mut self, kind: TextKind, id: &Arc<str>, end: LastPart) {
         if let Some(place) = self.ends.iter().position(|there| there.is(kind, id)) {

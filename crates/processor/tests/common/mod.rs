@@ -7,6 +7,7 @@
 )]
 
 pub mod naive;
+pub mod said;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +63,9 @@ impl World {
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let metrics = Metrics::default();
-        let processor = Processor::start(options.clone(), Arc::clone(&store), tracer, &metrics);
+        let mut with_scratch = options.clone();
+        with_scratch.scratch = Some(folder.path().to_owned());
+        let processor = Processor::start(with_scratch, Arc::clone(&store), tracer, &metrics);
         Self {
             handle: processor.handle(),
             store,
