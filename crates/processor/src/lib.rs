@@ -23,6 +23,7 @@ mod metrics;
 mod options;
 pub mod rebuild;
 mod refresh;
+mod retention;
 mod round;
 mod service;
 mod statements;

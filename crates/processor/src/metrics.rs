@@ -128,6 +128,7 @@ pub(crate) struct ProcessorMetrics {
     groups: Counter,
     group_events: Counter,
     failed_groups: Counter,
+    forgotten: Counter,
     /// Commands that are being worked on.
     pub(crate) active_commands: Gauge,
 }
@@ -166,6 +167,10 @@ impl ProcessorMetrics {
             groups: counter("hopline_commit_groups", "Group commits"),
             group_events: counter("hopline_commit_group_events", "Events in group commits"),
             failed_groups: counter("hopline_commit_groups_failed", "Group commits that failed"),
+            forgotten: counter(
+                "hopline_log_events_removed",
+                "Events removed from the log because they were old",
+            ),
             active_commands: metrics.register(
                 "hopline_active_commands",
                 "Commands with events under way",
@@ -208,6 +213,11 @@ impl ProcessorMetrics {
     pub(crate) fn committed(&self, events: usize) {
         self.groups.inc();
         self.group_events.inc_by(events as u64);
+    }
+
+    /// Notes that so many events were removed from the log.
+    pub(crate) fn forgot(&self, events: usize) {
+        self.forgotten.inc_by(events as u64);
     }
 
     /// Notes a group commit that failed.

@@ -28,6 +28,10 @@ pub struct Options {
     pub runner_gone_after: Duration,
     /// How often silent builds are looked for.
     pub watch_every: Duration,
+    /// How long the log of a build or command is kept after the last that was heard of it; none: for ever.
+    pub log_retention: Option<Duration>,
+    /// How often logs that are older are looked for.
+    pub retain_every: Duration,
     /// The folder to fold logs again in; where there is none, they cannot be.
     pub scratch: Option<PathBuf>,
 }
@@ -45,6 +49,8 @@ impl Default for Options {
             silence: Duration::from_secs(30 * 60),
             runner_gone_after: Duration::from_secs(60),
             watch_every: Duration::from_secs(30),
+            log_retention: Some(Duration::from_secs(7 * 24 * 3600)),
+            retain_every: Duration::from_secs(10 * 60),
             scratch: None,
         }
     }

@@ -27,7 +27,7 @@ use crate::metrics::{Ended, PartKind, ProcessorMetrics};
 use crate::options::Options;
 use crate::rebuild::{self, RebuildError, Rebuilt, Report};
 use crate::status::runner_of;
-use crate::watch;
+use crate::{retention, watch};
 
 /// Why events were handed back. The sender keeps them and tries again.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,6 +84,7 @@ pub struct Processor {
     handle: Handle,
     committer: JoinHandle<()>,
     watch: JoinHandle<()>,
+    retention: JoinHandle<()>,
 }
 
 /// The way to the processor; cheap to clone.
@@ -142,10 +143,12 @@ impl Processor {
         });
         let handle = Handle { shared };
         let watch = tokio::spawn(watch::run(handle.clone()));
+        let retention = tokio::spawn(retention::run(handle.clone()));
         Self {
             handle,
             committer: committing,
             watch,
+            retention,
         }
     }
 
@@ -164,6 +167,7 @@ impl Processor {
         shared.commands.lock().clear();
         // The committer ends when the last command's task has let go of it. A task that panicked is done too.
         let _ = self.watch.await;
+        let _ = self.retention.await;
         let _ = self.committer.await;
     }
 }

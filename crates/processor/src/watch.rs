@@ -135,7 +135,8 @@ async fn look(handle: &Handle, watching: &Watching) -> Result<(), StateError> {
     Ok(())
 }
 
-fn before(now: Timestamp, duration: Duration) -> Timestamp {
+/// The time so long before `now`.
+pub(crate) fn before(now: Timestamp, duration: Duration) -> Timestamp {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Timestamp::from_nanos(now.as_nanos().saturating_sub(nanos))
 }

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::exit;
-use crate::settings::{BaseUrl, LogStyle};
+use crate::settings::{BaseUrl, LogStyle, Period, Retention};
 
 const SETTINGS_HELP: &str = "\
 Every option that is a setting can also be given as HOPLINE_<NAME> in the environment or in hopline.toml, \
@@ -96,6 +96,30 @@ pub(crate) struct DatabaseFlag {
     #[arg(long, value_name = "DATABASE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
+}
+
+/// How builds are looked after.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct UpkeepFlags {
+    /// How long nothing must be heard of a build whose runner is gone until it counts as failed [default: 30m]
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Builds",
+        hide_short_help = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silence_after: Option<Period>,
+    /// How long the log of a build is kept after its end, so that its rows can be folded again; `never` removes none
+    /// [default: 7d]
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Builds",
+        hide_short_help = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_retention: Option<Retention>,
 }
 
 /// What is traced, and where spans go.
@@ -276,6 +300,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseFlag,
     #[command(flatten)]
+    pub(crate) upkeep: UpkeepFlags,
+    #[command(flatten)]
     pub(crate) tracing: TracingFlags,
 }
 
@@ -311,6 +337,8 @@ pub(crate) struct ServerArgs {
     pub(crate) broker: BrokerFlag,
     #[command(flatten)]
     pub(crate) database: DatabaseFlag,
+    #[command(flatten)]
+    pub(crate) upkeep: UpkeepFlags,
     #[command(flatten)]
     pub(crate) tracing: TracingFlags,
 }

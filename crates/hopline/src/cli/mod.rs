@@ -117,11 +117,13 @@ fn flags(cli: &Cli) -> Flags {
         Command::Up(args) => flags
             .with(&args.listen)
             .with(&args.database)
+            .with(&args.upkeep)
             .with(&args.tracing),
         Command::Server(args) => flags
             .with(&args.listen)
             .with(&args.broker)
             .with(&args.database)
+            .with(&args.upkeep)
             .with(&args.tracing),
         Command::Broker(args) => flags
             .with(&args.listen)

@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub(crate) use error::SettingsError;
 pub(crate) use sources::{Flags, load};
 pub(crate) use values::{
-    BaseUrl, Database, Dsn, EventTracing, LogStyle, Rate, SecretText, TraceHead,
+    BaseUrl, Database, Dsn, EventTracing, LogStyle, Period, Rate, Retention, SecretText, TraceHead,
 };
 
 /// Where a server listens unless told otherwise.
@@ -58,6 +58,10 @@ pub(crate) struct Settings {
     pub(crate) projects: Option<PathBuf>,
     /// How many bytes of events that are not settled the runner keeps on disk before its builds wait.
     pub(crate) outbox_bytes: usize,
+    /// How long nothing must be heard of a build whose runner is gone until it counts as failed.
+    pub(crate) silence_after: Period,
+    /// How long the log of a build is kept after its end.
+    pub(crate) log_retention: Retention,
     /// Of runners and brokers.
     pub(crate) runner_secret: Option<SecretText>,
     /// Of people and their tools.
@@ -108,6 +112,8 @@ impl Default for Settings {
             runner_id: None,
             projects: None,
             outbox_bytes: 1 << 30,
+            silence_after: Period::minutes(30),
+            log_retention: Retention(Some(Period::days(7))),
             runner_secret: None,
             admin_secret: None,
             ingest_key: None,
@@ -156,6 +162,11 @@ impl Settings {
     pub(crate) fn projects_path(&self) -> PathBuf {
         let projects = self.projects.clone();
         projects.unwrap_or_else(|| self.data_folder().join("projects"))
+    }
+
+    /// The folder for what is thrown away once it was used. Whoever holds the data folder may empty it at its start.
+    pub(crate) fn scratch_path(&self) -> PathBuf {
+        self.data_folder().join("scratch")
     }
 
     /// The folder of the runners' outboxes.

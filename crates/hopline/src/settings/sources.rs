@@ -54,6 +54,8 @@ const KEYS: &[(&str, Form)] = &[
     ("log", Form::Text),
     ("log_format", Form::Text),
     ("outbox_bytes", Form::Number),
+    ("silence_after", Form::Text),
+    ("log_retention", Form::Text),
     ("threads", Form::Number),
 ];
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use hopline_wire::event::Tracing;
 use hopline_wire::secret::Secret;
@@ -121,6 +122,103 @@ impl<'de> Deserialize<'de> for BaseUrl {
 impl Serialize for BaseUrl {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// How long something takes, as a whole number and its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Period(pub(crate) Duration);
+
+/// The units of a [`Period`], the largest first, and their seconds.
+const UNITS: [(&str, u64); 4] = [("d", 24 * 3600), ("h", 3600), ("m", 60), ("s", 1)];
+
+impl Period {
+    /// So many of the days that have 24 hours.
+    pub(crate) const fn days(count: u64) -> Self {
+        Self(Duration::from_secs(count * UNITS[0].1))
+    }
+
+    /// So many minutes.
+    pub(crate) const fn minutes(count: u64) -> Self {
+        Self(Duration::from_secs(count * 60))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let unit = UNITS.iter().find(|(_, unit)| seconds % unit == 0);
+        let (name, unit) = unit.unwrap_or(&("s", 1));
+        write!(f, "{}{name}", seconds / unit)
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected a time such as 30m, 12h or 7d".to_owned();
+        let unit = UNITS
+            .iter()
+            .find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
+        let (number, unit) = unit.ok_or_else(expected)?;
+        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u64 = number.parse().map_err(|_| expected())?;
+        match number.checked_mul(*unit) {
+            // So many years are as good as any more.
+            Some(seconds) if is_plain && (1..=100 * 366 * UNITS[0].1).contains(&seconds) => {
+                Ok(Self(Duration::from_secs(seconds)))
+            }
+            _ => Err(expected()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How long something is kept; none: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retention(pub(crate) Option<Period>);
+
+/// What asks for something to be kept for ever.
+const NEVER: &str = "never";
+
+impl FromStr for Retention {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            NEVER | "0" => Ok(Self(None)),
+            text => match text.parse() {
+                Ok(period) => Ok(Self(Some(period))),
+                Err(expected) => Err(format!("{expected}, or {NEVER}")),
+            },
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Retention {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl Serialize for Retention {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(period) => serializer.collect_str(period),
+            None => serializer.serialize_str(NEVER),
+        }
     }
 }
 
@@ -255,6 +353,44 @@ mod tests {
         ] {
             assert!(wrong.parse::<BaseUrl>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_time_is_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1800),
+            ("36h", 129_600),
+            ("7d", 604_800),
+        ] {
+            let period: Period = text.parse().unwrap();
+            assert_eq!(
+                (period.0.as_secs(), period.to_string()),
+                (seconds, text.to_owned())
+            );
+        }
+        assert_eq!("120m".parse::<Period>().unwrap().to_string(), "2h");
+        for wrong in [
+            "",
+            "7",
+            "d",
+            "0d",
+            "-1d",
+            "+1d",
+            "1.5h",
+            "7 d",
+            "1w",
+            "99999999999999999d",
+        ] {
+            let problem = wrong.parse::<Period>().unwrap_err();
+            assert!(problem.contains("30m"), "{wrong}");
+        }
+        for never in ["never", "0"] {
+            assert_eq!(never.parse(), Ok(Retention(None)));
+        }
+        assert_eq!("7d".parse(), Ok(Retention(Some(Period::days(7)))));
+        let problem = "soon".parse::<Retention>().unwrap_err();
+        assert!(problem.contains("never"), "{problem}");
     }
 
     #[test]
