@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use crate::follow::{EndedBy, Ending};
 
+/// What was looked for was found: rows that are not what the log makes them.
+pub(crate) const DIFFERS: u8 = 1;
 /// A mistake in what was typed or set: the command line, a setting, a file of steps.
 pub(crate) const USAGE: u8 = 2;
 /// What was asked for is not there (`EX_NOINPUT`).
@@ -34,6 +36,7 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0       all is well
   1..255  of `run` and `build`: the command's own; 128 + N if signal N ended it
+  1       of `rebuild`: rows are not what the log makes them
   2       a mistake in the command line, a setting or a file of steps
   66      no such build, trace or project
   69      a server, broker or runner is out of reach

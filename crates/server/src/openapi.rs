@@ -53,6 +53,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(builds::get_build))
         .routes(routes!(builds::build_events))
         .routes(routes!(builds::cancel_build))
+        .routes(routes!(builds::rebuild_build))
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
         .routes(routes!(runners::list_runners))

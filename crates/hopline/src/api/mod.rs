@@ -11,6 +11,7 @@ pub(crate) mod types;
 use std::io::Write;
 use std::time::Duration;
 
+use hopline_processor::rebuild::Report;
 use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 use hopline_wire::otlp;
@@ -33,6 +34,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a whole trace may take to come: whatever its size, at the pace of whoever reads what is written.
 const WHOLE_TRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long folding a build's log again may take: as long as the build is.
+const REBUILD: Duration = Duration::from_secs(3600);
 
 /// What a look at a trace is called in errors.
 const TRACE: &str = "look at a trace";
@@ -193,6 +197,16 @@ impl ApiClient {
             Err(error) if error.code() == Some("already_ended") => Ok(()),
             answered => answered.map(|_| ()),
         }
+    }
+
+    /// Has the log of a build folded again and compared; with `write` its rows are put right.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn rebuild(&self, id: &str, write: bool) -> Result<Report, ApiError> {
+        let path = format!("/api/builds/{id}/rebuild?write={write}");
+        let request = self.request(Method::POST, &path).timeout(REBUILD);
+        self.answer("fold a build's log again", request).await
     }
 
     /// A page of builds, the newest first.

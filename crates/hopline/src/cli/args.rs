@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Builds(BuildsArgs),
     Trace(TraceArgs),
+    Rebuild(RebuildArgs),
     Up(UpArgs),
     Server(ServerArgs),
     Broker(BrokerArgs),
@@ -278,6 +279,34 @@ pub(crate) struct TraceArgs {
     #[arg(long)]
     pub(crate) full: bool,
     /// The spans as OTLP in JSON (`resourceSpans`)
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerFlag,
+}
+
+/// Fold the log of a build again and tell every row that differs
+///
+/// Asks the running Hopline if there is one, else works on the data folder. Logs are kept for as long as `log_retention`
+/// says; rows of a build without its log cannot be checked, and are left alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hopline rebuild a3308b59-f34d-47bd-9202-fcfad2beb547
+  hopline rebuild --all
+  hopline rebuild --all --write       puts right what differs
+Ends with 1 if rows differ and were not put right.")]
+pub(crate) struct RebuildArgs {
+    /// A build's `sessionId`, `buildId` or `commandId`
+    #[arg(value_name = "SESSION", required_unless_present = "all")]
+    pub(crate) session: Option<String>,
+    /// Every build there is
+    #[arg(long, conflicts_with = "session")]
+    pub(crate) all: bool,
+    /// Put rows that differ right, each build's in one transaction
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// One line of JSON for each build
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

@@ -95,6 +95,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Build(args) => Box::pin(commands::build::build(args, context)).await,
         Command::Builds(args) => Box::pin(commands::builds::builds(args, context)).await,
         Command::Trace(args) => Box::pin(commands::trace::trace(args, context)).await,
+        Command::Rebuild(args) => Box::pin(commands::rebuild::rebuild(args, context)).await,
         Command::Up(args) => Box::pin(commands::up::up(args.ready, context)).await,
         Command::Server(args) => Box::pin(commands::apart::server(args.ready, context)).await,
         Command::Broker(args) => Box::pin(commands::apart::broker(args.ready, context)).await,
@@ -114,6 +115,7 @@ fn flags(cli: &Cli) -> Flags {
         Command::Build(args) => flags.with(&args.server),
         Command::Builds(args) => flags.with(&args.server),
         Command::Trace(args) => flags.with(&args.server),
+        Command::Rebuild(args) => flags.with(&args.server),
         Command::Up(args) => flags
             .with(&args.listen)
             .with(&args.database)

@@ -1,13 +1,16 @@
-//! Where `builds` and `trace` look: a running server, or the data folder that nobody holds.
+//! Where `builds`, `trace` and `rebuild` look: a running server, or the data folder that nobody holds.
 //!
 //! Others wait for whoever looks: for the folder, or for the end of a server that would end otherwise. So what is
 //! looked at is read first, and shown once it is closed, however slowly that is read.
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hopline_processor::rebuild::{self, Report};
 use hopline_state::rows::{Session, SessionStatus};
-use hopline_state::{SessionFilter, SessionKey, Store as _};
+use hopline_state::{SessionFilter, SessionKey, Store};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 
@@ -151,6 +154,67 @@ impl Look {
                     }
                 }
                 Ok(None)
+            }
+        }
+    }
+
+    /// The sessions of all builds, the newest first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) async fn all_builds(&self) -> anyhow::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        match self {
+            Self::Server(api, _) => {
+                let mut query = BuildQuery {
+                    limit: PAGE,
+                    ..BuildQuery::default()
+                };
+                loop {
+                    let page = api.builds(&query).await?;
+                    ids.extend(page.builds.into_iter().map(|build| build.session_id));
+                    query.cursor = page.next_cursor;
+                    if query.cursor.is_none() {
+                        return Ok(ids);
+                    }
+                }
+            }
+            Self::Folder(stores, ..) => {
+                let mut filter = SessionFilter {
+                    limit: PAGE,
+                    ..SessionFilter::default()
+                };
+                loop {
+                    let page = stores.rows.sessions(filter.clone()).await?;
+                    ids.extend(page.iter().map(|session| session.id.to_string()));
+                    match page.last() {
+                        Some(last) => filter.before = Some((last.created_at, last.id)),
+                        None => return Ok(ids),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Folds the log of a build again and compares; with `write` puts its rows right. None if there is no such build.
+    ///
+    /// # Errors
+    /// If that cannot be done; then nothing is changed.
+    pub(crate) async fn rebuild(
+        &self,
+        session_id: &str,
+        scratch: &Path,
+        write: bool,
+    ) -> anyhow::Result<Option<Report>> {
+        match self {
+            Self::Server(api, _) => match api.rebuild(session_id, write).await {
+                Err(error) if error.is_not_found() => Ok(None),
+                report => Ok(Some(report?)),
+            },
+            Self::Folder(stores, ..) => {
+                let rows: Arc<dyn Store> = Arc::clone(&stores.rows) as _;
+                let session_id = session_id.parse()?;
+                Ok(rebuild::rebuild(&rows, session_id, scratch, write).await?)
             }
         }
     }

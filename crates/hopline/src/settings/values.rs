@@ -147,7 +147,7 @@ impl Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
-        let unit = UNITS.iter().find(|(_, unit)| seconds % unit == 0);
+        let unit = UNITS.iter().find(|(_, unit)| seconds.is_multiple_of(*unit));
         let (name, unit) = unit.unwrap_or(&("s", 1));
         write!(f, "{}{name}", seconds / unit)
     }

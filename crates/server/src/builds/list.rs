@@ -184,7 +184,7 @@ pub(crate) async fn get_build(
 }
 
 /// The build of this session's, build's or command's id.
-async fn session_named(app: &App, id: &str) -> ApiResult<Option<Session>> {
+pub(super) async fn session_named(app: &App, id: &str) -> ApiResult<Option<Session>> {
     let keys = [
         id.parse().ok().map(SessionKey::Id),
         Some(SessionKey::Build(id.to_owned())),

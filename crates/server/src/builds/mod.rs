@@ -1,6 +1,7 @@
 //! Builds: starting one, looking at it, ending it.
 
 mod list;
+mod rebuild;
 mod start;
 pub(crate) mod state;
 
@@ -8,6 +9,7 @@ pub(crate) use list::{
     __path_build_events, __path_get_build, __path_list_builds, __path_project_messages,
     BuildFilter, build_events, get_build, list_builds, page_of_builds, project_messages,
 };
+pub(crate) use rebuild::{__path_rebuild_build, rebuild_build};
 pub(crate) use start::{__path_cancel_build, __path_start_build, cancel_build, start_build};
 
 use hopline_state::SessionKey;
