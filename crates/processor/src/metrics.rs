@@ -9,6 +9,8 @@ use hopline_telemetry::metrics::{LATENCY_BUCKETS, Metrics};
 use hopline_wire::Timestamp;
 use hopline_wire::ingest::RejectCode;
 
+use crate::outcomes::Outcomes;
+
 /// How an event ended. Each ends once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum EventOutcome {
@@ -198,6 +200,18 @@ impl ProcessorMetrics {
                 .get_or_create(&labels(EventOutcome::Committed))
                 .inc_by(committed);
         }
+    }
+
+    /// The events' ends so far.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        for outcome in EventOutcome::all() {
+            let count = self.outcomes.get_or_create(&labels(outcome)).get();
+            if count > 0 {
+                outcomes.count(outcome, count);
+            }
+        }
+        outcomes
     }
 
     /// Notes how long events took until `end`.

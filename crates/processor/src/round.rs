@@ -127,7 +127,7 @@ impl<'a> Round<'a> {
         }
         match self.state.position.place(event) {
             Place::Settled => {
-                self.ended(event.kind(), EventOutcome::Duplicate, 1);
+                self.settled(event.kind(), EventOutcome::Duplicate, 1);
                 verdicts.settled = true;
                 Ok(())
             }
@@ -177,7 +177,30 @@ impl<'a> Round<'a> {
             legacy: false,
         };
         self.state.fold.touch(&moment, &mut self.changes);
+        let outcome = match logged.outcome {
+            Outcome::Committed => EventOutcome::Committed,
+            Outcome::Expired => EventOutcome::Expired,
+            Outcome::Rejected => EventOutcome::Rejected(Refusal::code_in(logged.reason.as_deref())),
+        };
+        self.settled(&logged.kind, outcome, 1);
+        self.stood_for(&logged.kind, moment.seq - moment.previous - 1);
         self.state.position.last_seq = logged.seq;
+    }
+
+    /// Counts events of the command that have ended, for their build too.
+    fn settled(&mut self, kind: &str, outcome: EventOutcome, count: u64) {
+        self.ended(kind, outcome, count);
+        let build = self.state.fold.build.as_mut();
+        if let Some(outcomes) = build.and_then(|build| build.fold.outcomes.as_mut()) {
+            outcomes.count(outcome, count);
+        }
+    }
+
+    /// Counts the events before one that it stands for, since they will not come.
+    fn stood_for(&mut self, kind: &str, count: u64) {
+        if count > 0 {
+            self.settled(kind, EventOutcome::Expired, count);
+        }
     }
 
     fn ended(&mut self, kind: &str, outcome: EventOutcome, count: u64) {
@@ -279,14 +302,15 @@ impl<'a> Round<'a> {
         };
         let refusal = folded.refusal.take();
         self.note_unknown(event);
+        let outcome = match (&refusal, folded.outcome) {
+            (Some(refusal), _) => refusal.code.into(),
+            (None, Outcome::Expired) => EventOutcome::Expired,
+            (None, _) => EventOutcome::Committed,
+        };
+        self.settled(&kind, outcome, 1);
+        self.stood_for(&kind, seq - previous - 1);
         self.note_span(event, &kind, &folded, refusal.as_ref(), taken_up, seq);
         self.taken_up.push((PartKind::of(&kind), taken_up));
-        let (outcome, count) = match (&refusal, folded.outcome) {
-            (Some(refusal), _) => (refusal.code.into(), 1),
-            (None, Outcome::Expired) => (EventOutcome::Expired, seq - previous),
-            (None, _) => (EventOutcome::Committed, 1),
-        };
-        self.ended(&kind, outcome, count);
         self.append_to_log(event, seq, folded);
         self.state.position.advance(event, seq);
         Ok(refusal.map(|refusal| rejection(event, Some(seq), refusal)))
@@ -386,6 +410,7 @@ impl<'a> Round<'a> {
         let mut span = tracer.begin_event(hop, rest, parent, taken_up, event_keys);
         if let Some(status) = folded.finalized {
             tracer::set(&mut span, keys::SESSION_STATUS, status.as_str());
+            self.set_outcomes(&mut span);
         }
         if let Some(refusal) = refusal {
             let message = refusal.error.clone();
@@ -393,6 +418,22 @@ impl<'a> Round<'a> {
         }
         self.contexts.push(parent.child(span.span_id));
         self.spans.push(span);
+    }
+
+    /// Says on the span of a build's end how its events have ended.
+    fn set_outcomes(&self, span: &mut Span) {
+        let build = self.state.fold.build.as_ref();
+        let Some(outcomes) = build.and_then(|build| build.fold.outcomes.as_ref()) else {
+            return;
+        };
+        for (key, count) in [
+            (keys::EVENTS_COMMITTED, outcomes.committed),
+            (keys::EVENTS_REJECTED, outcomes.rejections()),
+            (keys::EVENTS_EXPIRED, outcomes.expired),
+            (keys::EVENTS_DUPLICATE, outcomes.duplicate),
+        ] {
+            tracer::set(span, key, i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     fn append_to_log(&mut self, event: &Incoming, seq: u64, folded: Folded) {

@@ -25,6 +25,7 @@ use crate::feed::Feed;
 use crate::incoming::Incoming;
 use crate::metrics::{Ended, PartKind, ProcessorMetrics};
 use crate::options::Options;
+use crate::outcomes::Outcomes;
 use crate::rebuild::{self, RebuildError, Rebuilt, Report};
 use crate::status::runner_of;
 use crate::{retention, watch};
@@ -278,6 +279,12 @@ impl Handle {
         let written = answered.await.map_err(|_| RebuildError::Stopping)?;
         report.repaired(written?);
         Ok(Some(report))
+    }
+
+    /// How events have ended since the processor was started, those of all commands together.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        self.shared.metrics.outcomes()
     }
 
     /// The change feed.

@@ -123,6 +123,28 @@ async fn an_events_span_is_the_child_of_the_apis_and_ends_with_the_commit() {
 }
 
 #[tokio::test]
+async fn the_span_of_a_builds_end_tells_how_its_events_have_ended() {
+    let traced = Traced::new().await;
+    let build = traced.world.build().await;
+    let trace = trace();
+    let mut events = vec![
+        delta(&build, 1),
+        build.event("build-stream", 2, json!({"data": 5})),
+        build.event("events-lost", 4, json!({"from": 3})),
+    ];
+    traced.submit(&trace, &events).await;
+    events.push(build.event("build-completed", 5, json!({"exitCode": 0})));
+    traced.submit(&trace, &events).await;
+    let name = "persistent-processor.finalizeSession.completed";
+    let spans = traced.spans(name).await;
+    let is_end = |span: &&Span| span.name.to_string() == name;
+    let end = spans.iter().find(is_end).unwrap();
+    let counted = ["committed", "rejected", "expired", "duplicate"];
+    let counted = counted.map(|outcome| number(end, &format!("hopline.events.{outcome}")));
+    assert_eq!(counted, [2, 1, 2, 3]);
+}
+
+#[tokio::test]
 async fn a_trace_shows_each_statement_of_a_group_once_linked_to_its_other_events() {
     let traced = Traced::new().await;
     let build = traced.world.build().await;

@@ -6,6 +6,7 @@ use hopline_state::Store;
 use hopline_telemetry::Tracer;
 use hopline_telemetry::metrics::Metrics;
 use hopline_traces::TraceStore;
+use hopline_wire::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +24,8 @@ use crate::traces::SpanRoom;
 /// The server's parts, shared by all handlers.
 pub(crate) struct App {
     pub(crate) options: Options,
+    /// When the server was started.
+    pub(crate) started_at: Timestamp,
     pub(crate) hosts: Hosts,
     pub(crate) access: Access,
     pub(crate) store: Arc<dyn Store>,

@@ -8,6 +8,7 @@
 //!   runners through their brokers;
 //! - `live` carries committed changes to browsers;
 //! - `traces` takes spans in and gives traces out;
+//! - `status` says how the server is doing;
 //! - `openapi` holds the routes and their description, `metrics` what is counted, `errors` what a
 //!   request gets that cannot be served.
 //!
@@ -35,6 +36,7 @@ mod requests;
 mod requests_under_way;
 mod runners;
 mod server;
+mod status;
 mod traces;
 
 pub use options::{LiveOptions, Options, Parts, Secrets, TraceMode};

@@ -16,7 +16,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
-use crate::{access, builds, devserver, files, ingest, live, metrics, projects, runners, traces};
+use crate::{
+    access, builds, devserver, files, ingest, live, metrics, projects, runners, status, traces,
+};
 
 /// What went wrong.
 #[derive(Serialize, ToSchema)]
@@ -62,6 +64,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(access::sign_in_once, access::sign_in))
         .routes(routes!(access::sign_out))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(status::status))
         .routes(routes!(health))
         .routes(routes!(describe))
         .routes(routes!(front_page))

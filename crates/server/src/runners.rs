@@ -96,7 +96,8 @@ impl App {
         }
     }
 
-    async fn linked_runners(&self) -> ApiResult<Vec<Runner>> {
+    /// The runners that are linked, by id.
+    pub(crate) async fn linked_runners(&self) -> ApiResult<Vec<Runner>> {
         Ok(self.store.linked_runners(self.heard_since()).await?)
     }
 

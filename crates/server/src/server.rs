@@ -8,6 +8,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::serve::ListenerExt;
 use hopline_state::StateError;
+use hopline_wire::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -130,6 +131,7 @@ fn app(
         .as_deref()
         .is_some_and(|url| url.starts_with("https://"));
     Ok(Arc::new(App {
+        started_at: Timestamp::now(),
         hosts: Hosts::new(&options, address),
         access: Access::new(options.secrets.clone(), address.port(), secure),
         store: parts.store,

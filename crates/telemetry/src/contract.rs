@@ -140,6 +140,16 @@ pub mod keys {
     pub const ERROR_TYPE: &str = "error.type";
     /// How a session ended.
     pub const SESSION_STATUS: &str = "session.status";
+    /// How many events of a build were committed when it ended.
+    pub const EVENTS_COMMITTED: &str = "hopline.events.committed";
+    /// How many of them were rejected.
+    pub const EVENTS_REJECTED: &str = "hopline.events.rejected";
+    /// How many the runner had given up.
+    pub const EVENTS_EXPIRED: &str = "hopline.events.expired";
+    /// How many came again after they were settled.
+    pub const EVENTS_DUPLICATE: &str = "hopline.events.duplicate";
+    /// How many events the runner has sent of a command, each counted once.
+    pub const EVENTS_SENT: &str = "hopline.events.sent";
     /// The name of a span event that tells of another attempt.
     pub const RETRY: &str = "retry";
     /// The number of an attempt, from 1.

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use error::ApiError;
 use types::{
     Build, BuildList, BuildRequest, Event, EventList, NewProject, Project, ProjectList, Runner,
-    RunnerList, Started,
+    RunnerList, Started, Status,
 };
 
 /// How long a request may take. Requests for commands wait for no runner, so this is plenty.
@@ -225,6 +225,14 @@ impl ApiClient {
     pub(crate) async fn projects(&self) -> Result<Vec<Project>, ApiError> {
         let list: ProjectList = self.get("list the projects", "/api/projects").await?;
         Ok(list.projects)
+    }
+
+    /// How the server is doing.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn status(&self) -> Result<Status, ApiError> {
+        self.get("ask how it is doing", "/api/status").await
     }
 
     /// The runners that are linked.

@@ -1,6 +1,7 @@
 //! What the API says and is told, as far as the commands need it. Members that are not named here are
 //! passed over, so that a newer server is understood.
 
+use hopline_processor::Outcomes;
 use hopline_wire::command::{CommandLine, Step};
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,8 @@ pub(crate) struct Build {
     pub(crate) trace_id: Option<TraceId>,
     /// How many events it has.
     pub(crate) last_seq: u64,
+    /// How its events have ended; where one build is looked at.
+    pub(crate) outcomes: Option<Outcomes>,
     /// When it began.
     pub(crate) started_at: Timestamp,
     /// When it ended.
@@ -151,6 +154,37 @@ pub(crate) struct Runner {
     pub(crate) broker_url: Option<String>,
     /// `up` or `down`.
     pub(crate) link: String,
+}
+
+/// How a server is doing. What it counts it counts since it was started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    /// Its version.
+    pub(crate) version: String,
+    /// When it was started.
+    pub(crate) started_at: Timestamp,
+    /// How long ago that was.
+    pub(crate) uptime_seconds: u64,
+    /// The database that its rows are in.
+    pub(crate) database: String,
+    /// The runners that are linked, by name.
+    pub(crate) runners: Vec<String>,
+    /// How many builds run.
+    pub(crate) running_builds: u64,
+    /// How events have ended.
+    pub(crate) events: Outcomes,
+    /// What became of its own spans.
+    pub(crate) spans: SpanCounts,
+}
+
+/// What became of a server's own spans.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SpanCounts {
+    /// Taken, to be stored and sent on.
+    pub(crate) taken: u64,
+    /// Dropped.
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug, Deserialize)]

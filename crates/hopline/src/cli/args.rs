@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Builds(BuildsArgs),
     Trace(TraceArgs),
     Rebuild(RebuildArgs),
+    Status(StatusArgs),
     Up(UpArgs),
     Server(ServerArgs),
     Broker(BrokerArgs),
@@ -307,6 +308,23 @@ pub(crate) struct RebuildArgs {
     #[arg(long)]
     pub(crate) write: bool,
     /// One line of JSON for each build
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerFlag,
+}
+
+/// Say whether a Hopline is running, and how it is doing
+///
+/// What is counted is counted since it was started.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hopline status
+  hopline status --json
+Ends with 69 if none is running.")]
+pub(crate) struct StatusArgs {
+    /// One line of JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

@@ -96,6 +96,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Builds(args) => Box::pin(commands::builds::builds(args, context)).await,
         Command::Trace(args) => Box::pin(commands::trace::trace(args, context)).await,
         Command::Rebuild(args) => Box::pin(commands::rebuild::rebuild(args, context)).await,
+        Command::Status(args) => Box::pin(commands::status::status(args, context)).await,
         Command::Up(args) => Box::pin(commands::up::up(args.ready, context)).await,
         Command::Server(args) => Box::pin(commands::apart::server(args.ready, context)).await,
         Command::Broker(args) => Box::pin(commands::apart::broker(args.ready, context)).await,
@@ -116,6 +117,7 @@ fn flags(cli: &Cli) -> Flags {
         Command::Builds(args) => flags.with(&args.server),
         Command::Trace(args) => flags.with(&args.server),
         Command::Rebuild(args) => flags.with(&args.server),
+        Command::Status(args) => flags.with(&args.server),
         Command::Up(args) => flags
             .with(&args.listen)
             .with(&args.database)

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hopline_processor::Outcomes;
 use hopline_processor::rebuild::{self, Report};
 use hopline_state::rows::{Session, SessionStatus};
 use hopline_state::{SessionFilter, SessionKey, Store};
@@ -134,7 +135,8 @@ impl Look {
         }
     }
 
-    /// The build of this session's, build's or command's id, if there is one.
+    /// The build of this session's, build's or command's id, or the newest of this trace's, if there is one. How its
+    /// events have ended is told too.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -148,9 +150,14 @@ impl Look {
                 let keys = id.parse().ok().map(SessionKey::Id);
                 let others = [SessionKey::Build, SessionKey::Command];
                 let others = others.map(|key: fn(String) -> SessionKey| key(id.to_owned()));
-                for key in keys.into_iter().chain(others) {
+                let trace = id.parse().ok().map(SessionKey::Trace);
+                for key in keys.into_iter().chain(others).chain(trace) {
                     if let Some(session) = stores.rows.session(key).await? {
-                        return Ok(Some(view(session)));
+                        let loaded = stores.rows.load_command(&session.command_id).await?;
+                        let fold = loaded.and_then(|loaded| loaded.session?.1);
+                        let mut build = view(session);
+                        build.outcomes = fold.and_then(|fold| Outcomes::of_fold(&fold));
+                        return Ok(Some(build));
                     }
                 }
                 Ok(None)
@@ -288,6 +295,7 @@ fn view(session: Session) -> Build {
         exit_code: session.exit_code.map(i64::from),
         trace_id: session.trace_id,
         last_seq: session.last_seq,
+        outcomes: None,
         started_at: session.started_at,
         ended_at: session.ended_at,
     }

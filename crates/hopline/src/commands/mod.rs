@@ -11,6 +11,7 @@ pub(crate) mod rebuild;
 pub(crate) mod run;
 pub(crate) mod signals;
 pub(crate) mod spool;
+pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod trace;
 pub(crate) mod up;

@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
 
+use hopline_processor::Outcomes;
 use hopline_wire::TraceId;
 
 use super::look::Look;
@@ -11,7 +12,7 @@ use super::spool::Spool;
 use crate::cli::Context;
 use crate::cli::args::TraceArgs;
 use crate::exit::{self, Failure};
-use crate::render::{Style, duration};
+use crate::render::{Style, duration, events};
 
 /// What stands for the newest build's trace.
 const LAST: &str = "last";
@@ -22,7 +23,9 @@ pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<E
     let read = read(&look, &args).await;
     look.close().await;
     match read? {
-        Read::Trace(trace_id, read) => print(trace_id, &read, args.full, context.out)?,
+        Read::Trace(trace_id, outcomes, read) => {
+            print(trace_id, outcomes.as_ref(), &read, args.full, context.out)?;
+        }
         Read::Spool(spool) => {
             let mut out = BufWriter::new(std::io::stdout());
             spool.pour(&mut out)?;
@@ -36,8 +39,8 @@ pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<E
 
 /// A trace that was looked at.
 enum Read {
-    /// To be shown to people.
-    Trace(TraceId, TraceRead),
+    /// To be shown to people, with how the events of its build have ended.
+    Trace(TraceId, Option<Outcomes>, TraceRead),
     /// As OTLP in JSON.
     Spool(Spool),
     /// Likewise, and written out already: nobody had to wait for that.
@@ -67,7 +70,13 @@ async fn read(look: &Look, args: &TraceArgs) -> anyhow::Result<Read> {
         return Ok(Read::Printed);
     }
     let trace = look.trace(trace_id, outcome::limit(args.full)).await?;
-    Ok(Read::Trace(trace_id, TraceRead { overview, trace }))
+    let build = look.build(&trace_id.to_string()).await?;
+    let outcomes = build.and_then(|build| build.outcomes);
+    Ok(Read::Trace(
+        trace_id,
+        outcomes,
+        TraceRead { overview, trace },
+    ))
 }
 
 async fn trace_of_build(look: &Look, id: &str) -> anyhow::Result<TraceId> {
@@ -86,7 +95,13 @@ async fn trace_of_build(look: &Look, id: &str) -> anyhow::Result<TraceId> {
     Ok(build.trace_id.ok_or_else(untraced)?)
 }
 
-fn print(trace_id: TraceId, read: &TraceRead, full: bool, style: Style) -> std::io::Result<()> {
+fn print(
+    trace_id: TraceId,
+    outcomes: Option<&Outcomes>,
+    read: &TraceRead,
+    full: bool,
+    style: Style,
+) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let overview = &read.overview;
     let mut facts = vec![
@@ -112,5 +127,8 @@ fn print(trace_id: TraceId, read: &TraceRead, full: bool, style: Style) -> std::
         style.name(&trace_id.to_string()),
         facts.join(", ")
     )?;
+    if let Some(outcomes) = outcomes {
+        writeln!(out, "events: {}", events::by_outcome(outcomes, style))?;
+    }
     outcome::write_trace(&mut out, read, full, style)
 }

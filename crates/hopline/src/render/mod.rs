@@ -4,6 +4,7 @@
 //! harmless first ([`plain`]): a build must not steer the terminal of whoever looks at it.
 
 pub(crate) mod duration;
+pub(crate) mod events;
 pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod table;

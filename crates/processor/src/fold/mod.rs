@@ -30,6 +30,7 @@ pub(crate) use self::changes::Changes;
 use self::changes::{row_key, text_key};
 pub(crate) use self::events::{CommandFold, Folded, lost_range};
 use self::texts::Texts;
+use crate::outcomes::Outcomes;
 
 /// When and where an event stands.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +76,14 @@ impl Refusal {
         Self { code, error }
     }
 
+    /// The code in a logged reason, which begins with it.
+    pub(crate) fn code_in(reason: Option<&str>) -> RejectCode {
+        let named = reason.and_then(|reason| reason.split(':').next());
+        let known = |code: &RejectCode| named == Some(code.as_str());
+        let code = RejectCode::ALL.into_iter().find(known);
+        code.unwrap_or(RejectCode::BadEvent)
+    }
+
     /// A reason at the length that is kept.
     pub(crate) fn cut(mut reason: String) -> String {
         const LONGEST: usize = 300;
@@ -96,6 +105,9 @@ pub(crate) struct Fold {
     active_index: i32,
     /// Whether the build's end was the server's decision.
     decided: bool,
+    /// How the events so far have ended; none if an older version began the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcomes: Option<Outcomes>,
     /// Where texts end.
     texts: Texts,
 }
@@ -106,6 +118,7 @@ impl Default for Fold {
             todo_count: 0,
             active_index: -1,
             decided: false,
+            outcomes: Some(Outcomes::default()),
             texts: Texts::default(),
         }
     }
@@ -117,13 +130,30 @@ impl Fold {
         serde_json::from_str(json).ok()
     }
 
-    /// Whether both say the same of everything but where texts end. Which of many texts are remembered, and in which
-    /// order, may differ.
-    pub(crate) fn agrees(&self, other: &Self) -> bool {
-        self.todo_count == other.todo_count
-            && self.active_index == other.active_index
-            && self.decided == other.decided
-            && self.texts.as_many_as(&other.texts)
+    /// Whether a stored state says the same as one that was folded again, besides where texts end. Which of many texts
+    /// are remembered, and in which order, may differ. A log knows nothing of duplicates.
+    pub(crate) fn agrees(&self, expected: &Self) -> bool {
+        self.todo_count == expected.todo_count
+            && self.active_index == expected.active_index
+            && self.decided == expected.decided
+            && self.texts.as_many_as(&expected.texts)
+            && (self.outcomes.is_none()
+                || self.outcomes == expected.with_duplicates_of(self).outcomes)
+    }
+
+    /// This, with the duplicates that a stored state has counted.
+    pub(crate) fn with_duplicates_of(&self, stored: &Self) -> Self {
+        let mut with = self.clone();
+        if let (Some(outcomes), Some(stored)) = (&mut with.outcomes, &stored.outcomes) {
+            outcomes.duplicate = stored.duplicate;
+        }
+        with
+    }
+
+    /// The state as it is stored.
+    pub(crate) fn write(&self) -> String {
+        // Numbers, texts and lists serialise without fail.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Where the texts that it remembers end.
@@ -155,6 +185,7 @@ impl Build {
                 tracing::warn!(trace_id, session = %session.id, %error, "the stored fold cannot be read");
                 Fold {
                     todo_count: i32::MAX,
+                    outcomes: None,
                     texts: Texts::forgotten(),
                     ..Fold::default()
                 }
@@ -384,16 +415,10 @@ impl Build {
             exit_code: session.exit_code,
             ended_at: session.ended_at,
             summary: session.summary.clone(),
-            fold: self.stored_fold(),
+            fold: self.fold.write(),
             raw_state,
             updated_at: session.updated_at,
         }
-    }
-
-    /// What the fold needs to go on, as its row keeps it.
-    pub(crate) fn stored_fold(&self) -> String {
-        // Numbers, texts and lists serialise without fail.
-        serde_json::to_string(&self.fold).unwrap_or_default()
     }
 
     /// The build.

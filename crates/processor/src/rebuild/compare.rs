@@ -202,11 +202,15 @@ impl Comparison {
             session_columns(&expected, knows_time),
         );
         let mut differs = self.columns("generation_sessions", &key, there, should);
-        let fold = build.stored_fold();
-        let is_same_fold = match (standing.fold.as_deref(), build.is_new) {
-            (None, true) => true,
-            (Some(json), false) => same_fold(json, &build.fold, rows.as_ref(), found).await?,
-            _ => false,
+        let stored = standing.fold.as_deref().and_then(Fold::read);
+        let fold = match &stored {
+            Some(stored) => build.fold.with_duplicates_of(stored).write(),
+            None => build.fold.write(),
+        };
+        let is_same_fold = match (&stored, build.is_new) {
+            (None, is_new) => is_new && standing.fold.is_none(),
+            (Some(stored), false) => same_fold(stored, &build.fold, rows.as_ref(), found).await?,
+            (Some(_), true) => false,
         };
         if !is_same_fold {
             let there = standing.fold.as_deref();
@@ -322,14 +326,11 @@ impl Comparison {
 /// Whether a stored fold says the same as one that was folded again. How events are cut into commits shows in the order
 /// of the texts that it remembers and in which it remembers; where each ends is told by the text's rows.
 async fn same_fold(
-    found: &str,
+    found: &Fold,
     expected: &Fold,
     rows: &dyn Store,
     session: &Session,
 ) -> Result<bool, StateError> {
-    let Some(found) = Fold::read(found) else {
-        return Ok(false);
-    };
     if !found.agrees(expected) {
         return Ok(false);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use hopline_telemetry::contract::keys;
 use hopline_wire::event::EventType;
 use hopline_wire::part::Part;
 use hopline_wire::{SpanId, Timestamp};
@@ -193,9 +194,13 @@ impl Emitter {
     }
 
     /// Says that the command has no more events. `handled`, its `handleCommand` span, ends when the last one is
-    /// written.
+    /// written; it tells how many there were.
     pub(crate) async fn close(&self, handled: Scope) {
-        self.batch().await.flush().await;
+        let mut batch = self.batch().await;
+        batch.flush().await;
+        let sent = i64::try_from(batch.writer.last_seq).unwrap_or(i64::MAX);
+        drop(batch);
+        handled.set(keys::EVENTS_SENT, sent);
         self.inner
             .outbox
             .close(&self.inner.stream.command_id, handled);

@@ -154,8 +154,8 @@ const fn yes() -> bool {
     true
 }
 
-/// A build's state, as live clients see it (GenerationState), and its trace's id. Its `buildId` and its `commandId` name
-/// it as well.
+/// A build's state, as live clients see it (GenerationState), and its trace's id. Its `buildId`, its `commandId` and its
+/// `traceId` name it as well.
 #[utoipa::path(get, path = "/api/builds/{sessionId}", tag = "builds",
     params(("sessionId" = String, Path), BuildParams),
     responses((status = 200, body = Standing), (status = 404, body = Problem)))]
@@ -167,12 +167,17 @@ pub(crate) async fn get_build(
 ) -> ApiResult<Response> {
     let none = || ApiError::not_found("build");
     let session = session_named(&app, &id).await?.ok_or_else(none)?;
+    let outcomes = app.outcomes(&session).await?;
     if !params.state {
-        return Ok(Json(BuildView::from(session)).into_response());
+        let mut build = BuildView::from(session);
+        build.standing.outcomes = outcomes;
+        return Ok(Json(build).into_response());
     }
     let whole = whole_build(&*app.store, session.id).await?;
     let (session, state) = whole.ok_or_else(none)?;
-    let standing = serde_json::to_string(&Standing::from(session))
+    let mut standing = Standing::from(session);
+    standing.outcomes = outcomes;
+    let standing = serde_json::to_string(&standing)
         .map_err(|error| ApiError::internal("write the build", &error))?;
     // Two objects become one, in the place of the first, which may be large: both have members, and no name is in both.
     let mut json = String::from(Box::<str>::from(state));
@@ -183,12 +188,13 @@ pub(crate) async fn get_build(
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-/// The build of this session's, build's or command's id.
+/// The build of this session's, build's or command's id, or the newest of this trace's.
 pub(super) async fn session_named(app: &App, id: &str) -> ApiResult<Option<Session>> {
     let keys = [
         id.parse().ok().map(SessionKey::Id),
         Some(SessionKey::Build(id.to_owned())),
         Some(SessionKey::Command(id.to_owned())),
+        id.parse().ok().map(SessionKey::Trace),
     ];
     for key in keys.into_iter().flatten() {
         let session = app.store.session(key).await?;

@@ -12,6 +12,7 @@ pub(crate) use list::{
 pub(crate) use rebuild::{__path_rebuild_build, rebuild_build};
 pub(crate) use start::{__path_cancel_build, __path_start_build, cancel_build, start_build};
 
+use hopline_processor::Outcomes;
 use hopline_state::SessionKey;
 use hopline_state::rows::Session;
 use hopline_wire::{Timestamp, TraceId};
@@ -21,12 +22,21 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
+use crate::status::EventsByOutcome;
 
 impl App {
     /// A build that is there.
     pub(crate) async fn session(&self, id: Uuid) -> ApiResult<Session> {
         let session = self.store.session(SessionKey::Id(id)).await?;
         session.ok_or_else(|| ApiError::not_found("build"))
+    }
+
+    /// How a build's events have ended; none if nobody knows.
+    pub(crate) async fn outcomes(&self, session: &Session) -> ApiResult<Option<EventsByOutcome>> {
+        let loaded = self.store.load_command(&session.command_id).await?;
+        let fold = loaded.and_then(|loaded| loaded.session?.1);
+        let outcomes = fold.and_then(|fold| Outcomes::of_fold(&fold));
+        Ok(outcomes.map(EventsByOutcome::from))
     }
 }
 
@@ -61,6 +71,9 @@ pub(crate) struct Standing {
     trace_id: Option<TraceId>,
     /// The sequence number of its last event.
     last_seq: u64,
+    /// How its events have ended; where one build is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcomes: Option<EventsByOutcome>,
     summary: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
@@ -92,6 +105,7 @@ impl From<Session> for Standing {
             exit_code: session.exit_code,
             trace_id: session.trace_id,
             last_seq: session.last_seq,
+            outcomes: None,
             summary: session.summary,
             started_at: session.started_at,
             ended_at: session.ended_at,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use hopline_state::SessionKey;
 use hopline_traces::path::Path;
 use hopline_traces::tree::Tree;
 use hopline_traces::{Overview, Trace, TraceStore};
@@ -24,6 +25,7 @@ use crate::builds::{BuildFilter, page_of_builds};
 use crate::errors::{ApiError, ApiResult};
 use crate::extract::{InPath, Params};
 use crate::openapi::Problem;
+use crate::status::EventsByOutcome;
 
 /// The traces of builds.
 #[derive(Serialize, ToSchema)]
@@ -141,13 +143,55 @@ pub(crate) async fn get_trace(
             "other large traces are being read: try again",
         ));
     };
+    let build = match params.format {
+        TraceFormat::Tree | TraceFormat::Summary => build_of(&app, trace_id).await,
+        TraceFormat::Otlp | TraceFormat::Path => None,
+    };
     let traces = Arc::clone(&app.traces);
     let work = move |answer: Answer| {
         // Held until the work is done, whether or not anyone still waits for it.
         let _turn = turn;
-        write(&*traces, trace_id, &params, answer)
+        write(&*traces, trace_id, &params, build, answer)
     };
     body::answer(work).await
+}
+
+/// The build that a trace is of: what its root would say had it not ended before the build.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildOfTrace {
+    session_id: Uuid,
+    status: &'static str,
+    /// How its events have ended.
+    outcomes: Option<EventsByOutcome>,
+}
+
+/// The newest build of a trace. A trace can be looked at without: it is all that is left of builds that were deleted.
+async fn build_of(app: &App, trace_id: TraceId) -> Option<BuildOfTrace> {
+    let read = async {
+        let session = app.store.session(SessionKey::Trace(trace_id)).await?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        ApiResult::Ok(Some(BuildOfTrace {
+            outcomes: app.outcomes(&session).await?,
+            session_id: session.id,
+            status: session.status.as_str(),
+        }))
+    };
+    read.await.unwrap_or_else(|error| {
+        tracing::warn!(%trace_id, error = error.message(), "a trace is shown without its build");
+        None
+    })
+}
+
+/// A form of a trace, and the build that it is of.
+#[derive(Serialize)]
+struct WithBuild<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<BuildOfTrace>,
+    #[serde(flatten)]
+    trace: T,
 }
 
 /// Writes a trace as it is wanted.
@@ -155,18 +199,21 @@ fn write(
     traces: &dyn TraceStore,
     trace_id: TraceId,
     params: &TraceParams,
+    build: Option<BuildOfTrace>,
     answer: Answer,
 ) -> Result<(), Unwritten> {
     let limit = params.limit.unwrap_or(LIMIT);
     match params.format {
         TraceFormat::Summary => {
             let overview = traces.overview(trace_id)?.ok_or(Unwritten::NotFound)?;
-            write_json(answer, overview.total, &Summary::of(trace_id, &overview))
+            let trace = Summary::of(trace_id, &overview);
+            write_json(answer, overview.total, &WithBuild { build, trace })
         }
         TraceFormat::Tree => {
             let trace = some(traces.trace(trace_id, limit)?)?;
             let tree = Tree::of_part(&trace.spans, trace.total);
-            write_json(answer, trace.total, &tree)
+            let with_build = WithBuild { build, trace: tree };
+            write_json(answer, trace.total, &with_build)
         }
         TraceFormat::Path => {
             let overview = traces.overview(trace_id)?.ok_or(Unwritten::NotFound)?;
