@@ -245,8 +245,18 @@ async fn a_running_build_goes_on_from_rows_that_were_put_right() {
     let mut events: Vec<_> = (1..=3).map(|seq| delta(&build, seq, "text")).collect();
     world.submit(&events).await;
     tamper(&world, &build, "DELETE FROM generation_notes");
+    tamper(
+        &world,
+        &build,
+        "UPDATE generation_sessions SET incomplete = 1",
+    );
+    // Whoever takes the build up now believes what the rows say.
+    let world = world.restart().await;
+    let next = delta(&build, 4, " goes on");
+    world.submit(std::slice::from_ref(&next)).await;
+    events.push(next);
     assert_eq!(repair(&world, &build).await.verdict, Verdict::Repaired);
-    let last = delta(&build, 4, " to its end");
+    let last = delta(&build, 5, " to its end");
     world.submit(std::slice::from_ref(&last)).await;
     events.push(last);
     assert_eq!(
