@@ -14,7 +14,7 @@ pub(crate) const DIFFERS: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// What was asked for is not there (`EX_NOINPUT`).
 pub(crate) const NOT_FOUND: u8 = 66;
-/// A server, broker or runner is out of reach (`EX_UNAVAILABLE`).
+/// A server, broker, runner or database is out of reach (`EX_UNAVAILABLE`).
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Something inside went wrong (`EX_SOFTWARE`).
 pub(crate) const INTERNAL: u8 = 70;
@@ -39,7 +39,7 @@ Exit codes:
   1       of `rebuild`: rows are not what the log makes them
   2       a mistake in the command line, a setting or a file of steps
   66      no such build, trace or project
-  69      a server, broker or runner is out of reach
+  69      a server, broker, runner or database is out of reach
   70      something inside Hopline went wrong
   73      the data folder cannot be written
   75      taken: the data folder, a port or the project is in use

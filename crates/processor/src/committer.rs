@@ -218,13 +218,14 @@ impl Service {
                 self.settle(waiters, &committed, start, teller);
             }
             Err(error) => {
-                self.metrics.failed();
+                self.metrics.failed(&error);
                 let transient = error.is_transient();
                 let spans: Vec<_> = waiters.iter().map(|waiter| waiter.spans.lock()).collect();
                 let traces = spans.iter().flat_map(|spans| spans.iter());
                 tracing::warn!(
                     trace_id = logs::trace_ids(traces.map(|span| span.trace_id)),
                     error = chain(&error),
+                    reason = error.error_type(),
                     transient,
                     "a group commit failed"
                 );

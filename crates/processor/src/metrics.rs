@@ -1,6 +1,8 @@
 //! What the processor counts and times: every event's end, and how long events take by the type of the part
 //! in them.
 
+use hopline_state::error::REFUSED;
+use hopline_state::{Reason, StateError};
 use hopline_telemetry::metrics::prometheus_client::metrics::counter::Counter;
 use hopline_telemetry::metrics::prometheus_client::metrics::family::Family;
 use hopline_telemetry::metrics::prometheus_client::metrics::gauge::Gauge;
@@ -129,7 +131,7 @@ pub(crate) struct ProcessorMetrics {
     durations: Vec<Histogram>,
     groups: Counter,
     group_events: Counter,
-    failed_groups: Counter,
+    failed_groups: Family<Labels<1>, Counter>,
     forgotten: Counter,
     /// Commands that are being worked on.
     pub(crate) active_commands: Gauge,
@@ -161,6 +163,15 @@ impl ProcessorMetrics {
         let part_type = |kind: &PartKind| [("part_type", kind.as_str())];
         let duration = |kind| durations.get_or_create_owned(&part_type(kind));
         let count = |kind| processed.get_or_create_owned(&part_type(kind));
+        let failed_groups = metrics.register(
+            "hopline_commit_groups_failed",
+            "Group commits that failed, by why",
+            Family::<Labels<1>, Counter>::default(),
+        );
+        let reasons = Reason::ALL.into_iter().map(Reason::as_str);
+        for reason in reasons.chain([REFUSED]) {
+            drop(failed_groups.get_or_create(&[("reason", reason)]));
+        }
         let counter = |name, help| metrics.register(name, help, Counter::default());
         Self {
             outcomes,
@@ -168,7 +179,7 @@ impl ProcessorMetrics {
             durations: PartKind::ALL.iter().map(duration).collect(),
             groups: counter("hopline_commit_groups", "Group commits"),
             group_events: counter("hopline_commit_group_events", "Events in group commits"),
-            failed_groups: counter("hopline_commit_groups_failed", "Group commits that failed"),
+            failed_groups,
             forgotten: counter(
                 "hopline_log_events_removed",
                 "Events removed from the log because they were old",
@@ -235,8 +246,9 @@ impl ProcessorMetrics {
     }
 
     /// Notes a group commit that failed.
-    pub(crate) fn failed(&self) {
-        self.failed_groups.inc();
+    pub(crate) fn failed(&self, error: &StateError) {
+        let reason = [("reason", error.error_type())];
+        self.failed_groups.get_or_create(&reason).inc();
     }
 }
 

@@ -94,7 +94,8 @@ pub(crate) struct BrokerFlag {
 /// Where rows are kept.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct DatabaseFlag {
-    /// The database of rows: sqlite:PATH [default: hopline.db in the data folder]
+    /// The database of rows: sqlite:PATH, or postgres://USER@HOST:PORT/DATABASE for several servers; one with a password is
+    /// better given as HOPLINE_DATABASE, which no list of processes shows [default: hopline.db in the data folder]
     #[arg(long, value_name = "DATABASE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,

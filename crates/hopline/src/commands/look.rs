@@ -5,13 +5,12 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hopline_processor::Outcomes;
 use hopline_processor::rebuild::{self, Report};
 use hopline_state::rows::{Session, SessionStatus};
-use hopline_state::{SessionFilter, SessionKey, Store};
+use hopline_state::{SessionFilter, SessionKey};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 
@@ -219,9 +218,8 @@ impl Look {
                 report => Ok(Some(report?)),
             },
             Self::Folder(stores, ..) => {
-                let rows: Arc<dyn Store> = Arc::clone(&stores.rows) as _;
                 let session_id = session_id.parse()?;
-                Ok(rebuild::rebuild(&rows, session_id, scratch, write).await?)
+                Ok(rebuild::rebuild(&stores.rows, session_id, scratch, write).await?)
             }
         }
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hopline_runner::workspace::Workspace;
+use hopline_state::SessionFilter;
 use hopline_state::rows::{DecisionKind, SessionStatus};
-use hopline_state::{SessionFilter, Store as _};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::secret::Secret;
 

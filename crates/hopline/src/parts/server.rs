@@ -34,7 +34,7 @@ pub(crate) async fn start(
     stores: &Stores,
     telemetry: &Telemetry,
 ) -> anyhow::Result<ServerSide> {
-    let rows: Arc<dyn Store> = Arc::clone(&stores.rows) as _;
+    let rows: Arc<dyn Store> = Arc::clone(&stores.rows);
     let instance = listen.to_string();
     let processor = Processor::start(
         processor_options(settings),

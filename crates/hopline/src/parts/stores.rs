@@ -1,17 +1,21 @@
 //! The stores of the data folder: rows and spans.
 
+use std::error::Error;
+use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use hopline_state::{StateError, Store, sqlite::SqliteStore};
+use hopline_state::postgres::{Address, PostgresStore};
+use hopline_state::sqlite::SqliteStore;
+use hopline_state::{StateError, Store};
 use hopline_traces::{LogOptions, LogStore, Overview, Trace, TraceStore, TracesError};
 use hopline_wire::TraceId;
 use hopline_wire::otlp::{self, JsonDocument};
 
 use crate::exit::{self, Failure};
-use crate::settings::Settings;
+use crate::settings::{Database, Settings};
 
 /// How many spans are turned into OTLP's messages at once.
 const CHUNK: usize = 500;
@@ -19,7 +23,7 @@ const CHUNK: usize = 500;
 /// The rows and the spans, open.
 pub(crate) struct Stores {
     /// The rows.
-    pub(crate) rows: Arc<SqliteStore>,
+    pub(crate) rows: Arc<dyn Store>,
     /// The spans.
     pub(crate) traces: Arc<LogStore>,
 }
@@ -30,14 +34,12 @@ impl Stores {
     /// # Errors
     /// A [`Failure`] that says which of them cannot be used and why.
     pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let database = settings.database_path();
         let folder = settings.traces_path();
-        let rows = tokio::task::spawn_blocking(move || open_rows(&database));
         let traces = tokio::task::spawn_blocking(move || open_traces(&folder));
-        let (rows, traces) = tokio::try_join!(rows, traces)?;
+        let (rows, traces) = tokio::join!(open_rows(settings), traces);
         Ok(Self {
-            rows: Arc::new(rows?),
-            traces: Arc::new(traces?),
+            rows: rows?,
+            traces: Arc::new(traces??),
         })
     }
 
@@ -101,20 +103,46 @@ impl Stores {
     }
 }
 
-fn open_rows(path: &Path) -> anyhow::Result<SqliteStore> {
+async fn open_rows(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    match settings.database() {
+        Database::Sqlite(path) => {
+            let opened = tokio::task::spawn_blocking(move || open_sqlite(&path));
+            Ok(Arc::new(opened.await??))
+        }
+        Database::Postgres(address) => {
+            let connections = settings.database_connections;
+            Ok(Arc::new(open_postgres(&address, connections).await?))
+        }
+    }
+}
+
+async fn open_postgres(address: &Address, connections: usize) -> anyhow::Result<PostgresStore> {
+    let opened = PostgresStore::open(address, connections).await;
+    opened.map_err(|error| not_opened(&error, address, exit::UNAVAILABLE))
+}
+
+fn open_sqlite(path: &Path) -> anyhow::Result<SqliteStore> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| cannot_write(parent, &error))?;
     }
-    SqliteStore::open(path).map_err(|error| {
-        let code = match &error {
-            StateError::NewerSchema { .. } | StateError::ChangedMigration { .. } => exit::VERSION,
-            StateError::Unavailable { .. } => exit::CANNOT_WRITE,
-            _ => exit::INTERNAL,
-        };
-        let cause = std::error::Error::source(&error)
-            .map_or_else(String::new, |cause| format!(": {cause}"));
-        Failure::new(code, format!("{}: {error}{cause}", path.display())).into()
-    })
+    SqliteStore::open(path).map_err(|error| not_opened(&error, path.display(), exit::CANNOT_WRITE))
+}
+
+/// Tells that a database cannot be used, where it is and why.
+fn not_opened(error: &StateError, place: impl Display, unavailable: u8) -> anyhow::Error {
+    let code = match error {
+        StateError::NewerSchema { .. } | StateError::ChangedMigration { .. } => exit::VERSION,
+        StateError::Unavailable { .. } => unavailable,
+        _ => exit::INTERNAL,
+    };
+    let mut told = format!("{place}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a text does not fail.
+        let _ = write!(told, ": {error}");
+        cause = error.source();
+    }
+    Failure::new(code, told).into()
 }
 
 fn open_traces(path: &Path) -> anyhow::Result<LogStore> {

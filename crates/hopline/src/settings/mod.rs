@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use hopline_state::postgres::CONNECTIONS;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::{Head, Sampler};
 use serde::Deserialize;
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) data: Option<PathBuf>,
     /// The database of rows; `DIR/hopline.db` if none is named.
     pub(crate) database: Option<Database>,
+    /// How many connections to it a server holds at most; SQLite needs none.
+    pub(crate) database_connections: usize,
     /// Where the server listens.
     pub(crate) listen: SocketAddr,
     /// Where the broker listens.
@@ -101,6 +104,7 @@ impl Default for Settings {
         Self {
             data: None,
             database: None,
+            database_connections: CONNECTIONS,
             listen: SocketAddr::new(loopback, SERVER_PORT),
             broker_listen: SocketAddr::new(loopback, BROKER_PORT),
             server: None,
@@ -145,12 +149,10 @@ impl Settings {
         self.of_current_folder.contains(key)
     }
 
-    /// The file of the embedded database.
-    pub(crate) fn database_path(&self) -> PathBuf {
-        match &self.database {
-            Some(Database::Sqlite(path)) => path.clone(),
-            None => self.data_folder().join("hopline.db"),
-        }
+    /// The database of rows.
+    pub(crate) fn database(&self) -> Database {
+        let embedded = || Database::Sqlite(self.data_folder().join("hopline.db"));
+        self.database.clone().unwrap_or_else(embedded)
     }
 
     /// The folder of the embedded trace store; beside it is room for other forms of spans.

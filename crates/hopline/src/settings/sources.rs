@@ -30,6 +30,7 @@ enum Form {
 const KEYS: &[(&str, Form)] = &[
     ("data", Form::Text),
     ("database", Form::Text),
+    ("database_connections", Form::Number),
     ("listen", Form::Text),
     ("broker_listen", Form::Text),
     ("server", Form::Text),

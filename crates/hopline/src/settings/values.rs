@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hopline_state::postgres::Address;
 use hopline_wire::event::Tracing;
 use hopline_wire::secret::Secret;
 use reqwest::Url;
@@ -22,10 +23,12 @@ where
 }
 
 /// A database of rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Database {
     /// SQLite in this file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, which several servers may share.
+    Postgres(Box<Address>),
 }
 
 impl FromStr for Database {
@@ -34,10 +37,8 @@ impl FromStr for Database {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            Some(("postgres" | "postgresql", _)) => {
-                Err("expected sqlite:PATH (this version has no PostgreSQL yet)".into())
-            }
-            _ => Err("expected sqlite:PATH".into()),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(Box::new(text.parse()?))),
+            _ => Err("expected sqlite:PATH or postgres://USER@HOST:PORT/DATABASE".into()),
         }
     }
 }
