@@ -22,6 +22,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!($store, commits:
             a_group_writes_the_rows_of_all_its_batches,
             a_batch_folded_from_elsewhere_is_left_out_and_the_others_go_through,
+            a_batch_that_knows_nothing_of_a_decision_is_left_out,
             a_group_that_fails_leaves_nothing_behind,
             what_two_batches_say_of_a_tool_call_comes_together_in_either_order,
             a_shrunken_plan_loses_its_last_todos_and_keeps_the_others_times,

@@ -152,6 +152,27 @@ pub async fn a_batch_folded_from_elsewhere_is_left_out_and_the_others_go_through
     assert_eq!(committed.outcomes, [BatchOutcome::Moved { last_seq: 0 }]);
 }
 
+/// As when another server decides about the build: no event is new, and still the batch was folded from elsewhere.
+pub async fn a_batch_that_knows_nothing_of_a_decision_is_left_out(store: &dyn Store) {
+    let build = build(store, "a").await;
+    commit(store, build.batch(1, 1)).await;
+    let mut decided = build.batch(2, 1);
+    of(&mut decided).decisions = vec![Decision {
+        after_seq: 1,
+        kind: DecisionKind::Silence,
+        reason: "quiet".into(),
+        at: at(2),
+    }];
+    commit(store, decided).await;
+    let ignorant = store.commit(Group::new(vec![build.batch(2, 2)])).await;
+    let moved = BatchOutcome::Moved { last_seq: 1 };
+    assert_eq!(ignorant.unwrap().outcomes, [moved]);
+    let loaded = store.load_command(&build.command.id).await.unwrap();
+    let mut informed = build.batch(2, 2);
+    of(&mut informed).expected_decisions = loaded.unwrap().decisions;
+    commit(store, informed).await;
+}
+
 pub async fn a_group_that_fails_leaves_nothing_behind(store: &dyn Store) {
     let (good, bad) = (build(store, "a").await, build(store, "b").await);
     let mut broken = bad.batch(1, 1);

@@ -3,7 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod doubt;
+mod proxy;
+mod shared;
+mod tls;
+mod trouble;
+
+use std::future::Future;
 use std::ops::Deref;
+use std::time::{Duration, Instant};
 
 use hopline_state::contract_tests;
 use hopline_state::contract_tests::postgres::{Server, Version};
@@ -28,6 +36,27 @@ async fn temporary(version: Version) -> Temporary {
     Temporary {
         store: server.store().await,
         _server: server,
+    }
+}
+
+/// A connection beside the store's, as an operator has one.
+async fn operator(server: &Server) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Waits for a condition, with a deadline.
+async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(
+            Instant::now() < deadline,
+            "it did not come to pass that {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
