@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hopline_state::doorbell::Moved;
 use hopline_state::rows::{Decision, DecisionKind, SessionStatus};
 use hopline_state::{Repair, StateError};
 use hopline_telemetry::TraceContext;
@@ -366,6 +367,7 @@ impl Actor {
             Some((_, session)) if round.needs_todos() => shared.store.todos(session).await?,
             _ => Vec::new(),
         };
+        let after = round.begun_after();
         let Folding {
             state,
             batch,
@@ -383,16 +385,25 @@ impl Actor {
                 Answer::Failed(error) => return Err(Failure::Unavailable(error)),
                 Answer::Refused(error) => return Err(Failure::Refused(error)),
             }
+            if let Some((project_id, session_id)) = ids {
+                shared.moved(Moved {
+                    project_id,
+                    session_id,
+                    seq: state.position.last_seq,
+                    anew: false,
+                });
+            }
         }
         shared.metrics.settled(&outcomes);
         if let Some(context) = contexts.iter().rfind(|context| context.is_recorded()) {
             self.last_span = Some(context.clone());
         }
         match (updates, ids) {
-            (Some((updates, urgent)), Some((project_id, session_id))) if !updates.is_empty() => {
+            (Some((updates, urgent)), Some((project_id, session_id))) => {
                 shared.feed.publish(Change {
                     project_id,
                     session_id,
+                    after,
                     seq: state.position.last_seq,
                     updates,
                     urgent,
@@ -403,7 +414,8 @@ impl Actor {
             (None, Some((project_id, session_id)))
                 if shared.feed.is_followed(project_id, session_id) =>
             {
-                shared.feed.left_out(project_id, session_id);
+                let seq = state.position.last_seq;
+                shared.feed.left_out(project_id, session_id, seq);
             }
             _ => {}
         }
@@ -476,8 +488,20 @@ impl Actor {
         self.state = None;
         let state = self.load().await?;
         if let Some(build) = &state.fold.build {
-            let ids = (build.session.project_id, build.id());
-            self.shared.feed.left_out(ids.0, ids.1);
+            let moved = Moved {
+                project_id: build.session.project_id,
+                session_id: build.id(),
+                seq: state.position.last_seq,
+                anew: true,
+            };
+            let Moved {
+                project_id,
+                session_id,
+                seq,
+                ..
+            } = moved;
+            self.shared.feed.left_out(project_id, session_id, seq);
+            self.shared.moved(moved);
         }
         Ok(written)
     }

@@ -54,6 +54,8 @@ pub struct Change {
     pub project_id: Uuid,
     /// The build.
     pub session_id: Uuid,
+    /// The last event before it.
+    pub after: u64,
     /// The last event included.
     pub seq: u64,
     /// The updates, in order.
@@ -117,6 +119,9 @@ struct Waiting {
     changes: VecDeque<Arc<Change>>,
     bytes: usize,
     lagged: bool,
+    /// How far the subscriber knows each build, once it was told of it. Two may tell of a build: the task of its command
+    /// here, and whoever reads what another server has committed.
+    told: HashMap<Uuid, u64>,
 }
 
 /// A subscriber's end. Dropping it ends the subscription.
@@ -159,10 +164,19 @@ impl Feed {
         });
     }
 
-    /// Tells everyone who follows that there was a change for which nothing was built: they began to follow while
-    /// it was being committed, and what they have read of the build may be older.
-    pub(crate) fn left_out(&self, project_id: Uuid, session_id: Uuid) {
-        self.each(project_id, session_id, Queue::lag);
+    /// Tells everyone who follows that up to the event `seq` there were changes for which nothing was built, and what they
+    /// have read of the build may be older: they began to follow while one was being committed, or another server did so.
+    pub(crate) fn left_out(&self, project_id: Uuid, session_id: Uuid, seq: u64) {
+        self.each(project_id, session_id, |queue| queue.lag(session_id, seq));
+    }
+
+    /// Tells everyone that anything may have changed unnoticed.
+    pub(crate) fn lost_track(&self) {
+        let subscribers = self.subscribers.read();
+        for queue in subscribers.values().flatten().filter_map(Weak::upgrade) {
+            queue.waiting.lock().lag();
+            queue.arrived.notify_one();
+        }
     }
 
     fn each(&self, project_id: Uuid, session_id: Uuid, tell: impl Fn(&Queue)) {
@@ -180,6 +194,24 @@ impl Feed {
 impl Queue {
     fn push(&self, change: &Arc<Change>, bytes: usize) {
         let mut waiting = self.waiting.lock();
+        let told = waiting.told.insert(change.session_id, change.seq);
+        if let Some(told) = told {
+            // Told already, by the other one of the two who may.
+            if change.after < told && change.seq <= told {
+                waiting.told.insert(change.session_id, told);
+                return;
+            }
+            // What lies between was committed elsewhere; so the snapshot that is taken now has it, and this too.
+            if change.after != told {
+                waiting.lag();
+                drop(waiting);
+                self.arrived.notify_one();
+                return;
+            }
+        }
+        if change.updates.is_empty() {
+            return;
+        }
         if waiting.bytes + bytes > QUEUE_BYTES {
             waiting.lag();
         }
@@ -192,8 +224,12 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    fn lag(&self) {
-        self.waiting.lock().lag();
+    fn lag(&self, session_id: Uuid, seq: u64) {
+        let mut waiting = self.waiting.lock();
+        waiting.lag();
+        let told = waiting.told.entry(session_id).or_default();
+        *told = seq.max(*told);
+        drop(waiting);
         self.arrived.notify_one();
     }
 
@@ -210,10 +246,9 @@ impl Queue {
 
 impl Waiting {
     fn lag(&mut self) {
-        *self = Self {
-            lagged: true,
-            ..Self::default()
-        };
+        self.changes.clear();
+        self.bytes = 0;
+        self.lagged = true;
     }
 }
 
@@ -252,6 +287,7 @@ mod tests {
         Change {
             project_id: Uuid::nil(),
             session_id,
+            after: seq.saturating_sub(1),
             seq,
             updates: vec![Update {
                 kind: UpdateKind::TextDelta,

@@ -15,6 +15,7 @@
 mod actor;
 mod command;
 mod committer;
+mod elsewhere;
 pub mod feed;
 mod fold;
 pub mod generation;

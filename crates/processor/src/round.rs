@@ -246,6 +246,11 @@ impl<'a> Round<'a> {
         self.met_gap
     }
 
+    /// The last event before the round.
+    pub(crate) const fn begun_after(&self) -> u64 {
+        self.expected_last_seq
+    }
+
     /// The command as it is at this point of the round.
     pub(crate) const fn state(&self) -> &CommandState {
         &self.state

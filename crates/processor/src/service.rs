@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hopline_state::doorbell::Moved;
 use hopline_state::rows::DecisionKind;
 use hopline_state::{StateError, Store};
 use hopline_telemetry::Tracer;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use crate::actor::{self, CommandReply, Work};
 use crate::committer::{Committer, chain};
+use crate::elsewhere::Rung;
 use crate::feed::Feed;
 use crate::incoming::Incoming;
 use crate::metrics::{Ended, PartKind, ProcessorMetrics};
@@ -28,7 +30,7 @@ use crate::options::Options;
 use crate::outcomes::Outcomes;
 use crate::rebuild::{self, RebuildError, Rebuilt, Report};
 use crate::status::runner_of;
-use crate::{retention, watch};
+use crate::{elsewhere, retention, watch};
 
 /// Why events were handed back. The sender keeps them and tries again.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,8 +86,7 @@ const INBOX: usize = 64;
 pub struct Processor {
     handle: Handle,
     committer: JoinHandle<()>,
-    watch: JoinHandle<()>,
-    retention: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
 }
 
 /// The way to the processor; cheap to clone.
@@ -101,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) tracer: Tracer,
     pub(crate) metrics: ProcessorMetrics,
     pub(crate) feed: Feed,
+    /// What other servers are to be told; none if there can be none.
+    pub(crate) rung: Option<Rung>,
     pub(crate) stopping: CancellationToken,
     /// One permit: full states are made one after the other, to bound what they take in memory.
     pub(crate) refreshing: Semaphore,
@@ -128,6 +131,7 @@ impl Processor {
             metrics.clone(),
             &options,
         );
+        let bell = store.doorbell();
         let room = Semaphore::new((options.max_bytes_under_way / ROOM_UNIT).max(1));
         let shared = Arc::new(Shared {
             options,
@@ -135,6 +139,7 @@ impl Processor {
             tracer,
             metrics,
             feed: Feed::default(),
+            rung: bell.as_ref().map(|_| Rung::default()),
             stopping: CancellationToken::new(),
             refreshing: Semaphore::new(1),
             rebuilding: Semaphore::new(1),
@@ -142,14 +147,18 @@ impl Processor {
             commands: Mutex::default(),
             room: Arc::new(room),
         });
+        let mut others = Vec::new();
+        others.extend(
+            bell.into_iter()
+                .flat_map(|bell| elsewhere::start(&shared, bell)),
+        );
         let handle = Handle { shared };
-        let watch = tokio::spawn(watch::run(handle.clone()));
-        let retention = tokio::spawn(retention::run(handle.clone()));
+        others.push(tokio::spawn(watch::run(handle.clone())));
+        others.push(tokio::spawn(retention::run(handle.clone())));
         Self {
             handle,
             committer: committing,
-            watch,
-            retention,
+            others,
         }
     }
 
@@ -167,9 +176,11 @@ impl Processor {
         shared.committer.lock().take();
         shared.commands.lock().clear();
         // The committer ends when the last command's task has let go of it. A task that panicked is done too.
-        let _ = self.watch.await;
-        let _ = self.retention.await;
+        for task in self.others {
+            let _ = task.await;
+        }
         let _ = self.committer.await;
+        elsewhere::tell_the_last(shared).await;
     }
 }
 
@@ -400,6 +411,13 @@ impl Shared {
         );
         tokio::spawn(task);
         Ok(inbox)
+    }
+
+    /// A build was moved on: the others are told.
+    pub(crate) fn moved(&self, moved: Moved) {
+        if let Some(rung) = &self.rung {
+            rung.add(moved);
+        }
     }
 
     fn forget(&self, command_id: &Arc<str>, inbox: &mpsc::Sender<Work>) {

@@ -11,6 +11,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod doorbell;
 pub mod error;
 pub mod group;
 mod migrations;

@@ -1,5 +1,7 @@
 //! The trait that every database stands behind.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 #[cfg(doc)]
 use hopline_wire::limits::RAW_STATE_FIELD_BYTES;
@@ -7,6 +9,7 @@ use hopline_wire::part::TextKind;
 use hopline_wire::{Timestamp, TraceId};
 use uuid::Uuid;
 
+use crate::doorbell::Doorbell;
 use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange};
 use crate::repair::Repair;
@@ -26,6 +29,11 @@ type Result<T> = std::result::Result<T, StateError>;
 pub trait Store: Send + Sync {
     /// The database's name in spans (`db.system.name`), such as `sqlite`.
     fn system(&self) -> &'static str;
+
+    /// The way to other servers on the same database; none if it is this one's alone.
+    fn doorbell(&self) -> Option<Arc<dyn Doorbell>> {
+        None
+    }
 
     /// Commits a group of folded events. No statement costs more as a build grows. Tells the group's progress of each
     /// statement as it begins and ends.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hopline_processor::{Handle, Incoming, Options, Processor, Reader, SubmitError};
+use hopline_state::contract_tests::postgres::Server;
 use hopline_state::rows::{Command, CommandStatus, Project, ProjectStatus, Session, SessionStatus};
 use hopline_state::sqlite::SqliteStore;
 use hopline_state::{SessionKey, Store};
@@ -61,7 +62,17 @@ impl World {
 
     async fn start(options: Options, folder: TempDir, tracer: Tracer) -> Self {
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
-        let store: Arc<dyn Store> = Arc::new(store);
+        Self::on(Arc::new(store), options, folder, tracer)
+    }
+
+    /// One of several on a PostgreSQL database.
+    pub async fn of_several(server: &Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(server.store().await);
+        Self::on(store, quick_options(), folder, tracer())
+    }
+
+    fn on(store: Arc<dyn Store>, options: Options, folder: TempDir, tracer: Tracer) -> Self {
         let metrics = Metrics::default();
         let mut with_scratch = options.clone();
         with_scratch.scratch = Some(folder.path().to_owned());

@@ -322,6 +322,7 @@ pub(super) mod testing {
         Change {
             project_id: Uuid::nil(),
             session_id,
+            after: seq.saturating_sub(1),
             seq,
             updates: vec![Update {
                 kind: UpdateKind::TextDelta,

@@ -16,6 +16,7 @@
 mod address;
 mod commit;
 mod convert;
+mod doorbell;
 mod doubt;
 mod migrate;
 mod pipeline;
@@ -29,6 +30,8 @@ mod statements;
 mod tls;
 mod whole;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use hopline_wire::Timestamp;
@@ -37,6 +40,8 @@ use uuid::Uuid;
 
 pub use self::address::Address;
 use self::convert::{Columns, no_connection};
+use self::doorbell::Bell;
+use crate::doorbell::Doorbell;
 use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
@@ -55,6 +60,7 @@ pub const CONNECTIONS: usize = 8;
 /// The rows in a PostgreSQL database.
 pub struct PostgresStore {
     pool: Pool,
+    bell: Arc<Bell>,
 }
 
 impl PostgresStore {
@@ -72,7 +78,8 @@ impl PostgresStore {
         migrate::migrate(&mut client).await?;
         warn_of_lost_commits(&client).await?;
         drop(client);
-        Ok(Self { pool })
+        let bell = Arc::new(Bell::new(address)?);
+        Ok(Self { pool, bell })
     }
 
     async fn client(&self, operation: &'static str) -> Result<Object> {
@@ -100,6 +107,10 @@ async fn warn_of_lost_commits(client: &Object) -> Result<()> {
 impl Store for PostgresStore {
     fn system(&self) -> &'static str {
         "postgresql"
+    }
+
+    fn doorbell(&self) -> Option<Arc<dyn Doorbell>> {
+        Some(Arc::clone(&self.bell) as _)
     }
 
     async fn commit(&self, group: Group) -> Result<Committed> {
