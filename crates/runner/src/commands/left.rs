@@ -55,7 +55,9 @@ async fn end(emitter: Emitter, known: Known, handled: Scope) {
         let cause = emitter.command_span();
         match kind {
             Some(CommandType::StartDevServer) => {
-                let ran = Timestamp::now().as_millis() - known.head.received / 1_000_000;
+                let received = known.head.received / 1_000_000;
+                // The clock may have been put back since.
+                let ran = Timestamp::now().as_millis().saturating_sub(received);
                 let told = emitter.event(EventType::ProcessExited, cause, |members| {
                     members.text("signal", "SIGKILL").value("durationMs", &ran);
                 });
@@ -74,4 +76,65 @@ async fn end(emitter: Emitter, known: Known, handled: Scope) {
         }
     }
     emitter.close(handled).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use hopline_files::power::Power;
+    use hopline_telemetry::{Pipeline, Tracer};
+
+    use super::*;
+    use crate::outbox::testing::{Rig, SMALL};
+    use crate::outbox::{Window, testing};
+
+    /// What the next process says of a command of this type that had come as far as `made`.
+    async fn said(kind: &str, made: &[EventType], adjust: impl Fn(&mut Known)) -> Vec<String> {
+        let power = Power::default();
+        let first = Rig::on(&power, SMALL).unwrap();
+        let emitter = first.emitter_of(kind, "c");
+        for kind in made {
+            let cause = emitter.command_span();
+            emitter.event(*kind, cause, |_| {}).await.unwrap();
+        }
+        emitter.durable().await;
+        first.write(&Window::OPEN);
+        first.outbox.acked("c", made.len() as u64);
+        first.outbox.stop().await;
+        let next = Rig::on(&power, SMALL).unwrap();
+        let (_, emitter) = next.adopt().pop().unwrap();
+        let mut known = next.recovered.control.commands[&1].clone();
+        adjust(&mut known);
+        let (recorded, _thread) = Pipeline::start(Vec::new(), 1 << 20).unwrap();
+        let tracer = Tracer::new(recorded, "test", "test");
+        let handled = CommandTrace::again(&emitter.stream(), &tracer);
+        end(emitter.clone(), known, handled).await;
+        emitter.durable().await;
+        let frame = next.outbox.take(&Window::OPEN);
+        frame.map_or(Vec::new(), |frame| testing::types(&frame))
+    }
+
+    #[tokio::test]
+    async fn a_build_whose_runner_died_before_its_last_word_is_told_to_have_failed() {
+        use EventType::{Ack, BuildFailed, Error, FileContent, ProcessExited};
+        let told = async |kind, made: &[EventType]| said(kind, made, |_| {}).await;
+        assert_eq!(told("start-build", &[Ack]).await, ["build-failed"]);
+        // A build that cannot begin has two last words.
+        assert_eq!(told("start-build", &[Ack, Error]).await, ["build-failed"]);
+        let whole = [Ack, Error, BuildFailed];
+        assert!(told("start-build", &whole).await.is_empty());
+        assert_eq!(told("read-file", &[Ack]).await, ["error"]);
+        assert!(told("read-file", &[Ack, FileContent]).await.is_empty());
+        assert!(told("start-dev-server", &[Ack, Error]).await.is_empty());
+        let exited = [Ack, ProcessExited];
+        assert!(told("start-dev-server", &exited).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_put_back_does_not_keep_a_dev_servers_end_from_being_told() {
+        let tomorrow = Timestamp::now().as_nanos() + 86_400_000_000_000;
+        let told = said("start-dev-server", &[EventType::Ack], |known| {
+            known.head.received = tomorrow;
+        });
+        assert_eq!(told.await, ["process-exited"]);
+    }
 }

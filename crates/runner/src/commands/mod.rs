@@ -161,8 +161,19 @@ impl Dispatcher {
         });
         drop(seen);
         for end in left::take_over(&self.core, recovered) {
-            self.tasks.spawn(end);
+            self.spawn(end);
         }
+    }
+
+    /// Runs a command's task, until the runner's stop has no more time for it.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.abort.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = Box::pin(task) => {}
+                () = abort.cancelled() => {}
+            }
+        });
     }
 
     /// Takes a received command up; returns at once.
@@ -229,14 +240,7 @@ impl Dispatcher {
             let busy = || Failure::new("busy", "the runner has too many commands in hand");
             (self.tasks.len() >= MAX_IN_HAND).then(busy)
         });
-        let task = carry_out(context, begun, refused);
-        let abort = self.abort.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = Box::pin(task) => {}
-                () = abort.cancelled() => {}
-            }
-        });
+        self.spawn(carry_out(context, begun, refused));
         Ok(())
     }
 
@@ -299,14 +303,13 @@ async fn carry_out(context: Context, begun: Begun, refused: Option<Failure>) {
             "command failed"
         );
         handled.fail(failure.code, failure.error.clone());
-        emitter
-            .failure(EventType::Error, context.span(), &failure)
-            .await;
+        // In one batch, so that no kill comes between them.
+        let mut batch = emitter.batch().await;
+        batch.failure(EventType::Error, context.span(), &failure);
         if build.is_some() {
-            emitter
-                .failure(EventType::BuildFailed, context.span(), &failure)
-                .await;
+            batch.failure(EventType::BuildFailed, context.span(), &failure);
         }
+        batch.flush().await;
     }
     if let Some(control) = build {
         context.core.builds.end(&context.command.id, &control);

@@ -164,33 +164,9 @@ impl Emitter {
 
     /// Sends a failure as an event of `kind`, `error` or `build-failed`.
     pub(crate) async fn failure(&self, kind: EventType, cause: SpanId, failure: &Failure) {
-        let mut room = MAX_MESSAGE_BYTES;
-        loop {
-            let error = match room {
-                0 => String::new(),
-                room => cut_middle(&failure.error, room),
-            };
-            let sent = self
-                .event(kind, cause, |members| {
-                    members.text("error", &error).text("code", failure.code);
-                    if let Some(code) = failure.exit_code {
-                        members.value("exitCode", &code);
-                    }
-                    if let Some(signal) = &failure.signal {
-                        members.text("signal", signal);
-                    }
-                })
-                .await;
-            match sent {
-                Ok(()) => return,
-                // Better a shorter text than no word of the end.
-                Err(_) if room > 0 => room /= 2,
-                Err(error) => {
-                    let trace_id = self.inner.stream.context.trace_id;
-                    return tracing::error!(%trace_id, code = failure.code, "a failure was not told: {error}");
-                }
-            }
-        }
+        let mut batch = self.batch().await;
+        batch.failure(kind, cause, failure);
+        batch.flush().await;
     }
 
     /// Says that the command has no more events. `handled`, its `handleCommand` span, ends when the last one is
@@ -286,6 +262,35 @@ impl Batch<'_> {
                 body.truncate(head);
             }
         })
+    }
+
+    /// Adds a failure as an event of `kind`, `error` or `build-failed`.
+    pub(crate) fn failure(&mut self, kind: EventType, cause: SpanId, failure: &Failure) {
+        let mut room = MAX_MESSAGE_BYTES;
+        loop {
+            let error = match room {
+                0 => String::new(),
+                room => cut_middle(&failure.error, room),
+            };
+            let added = self.event(kind, cause, |members| {
+                members.text("error", &error).text("code", failure.code);
+                if let Some(code) = failure.exit_code {
+                    members.value("exitCode", &code);
+                }
+                if let Some(signal) = &failure.signal {
+                    members.text("signal", signal);
+                }
+            });
+            match added {
+                Ok(()) => return,
+                // Better a shorter text than no word of the end.
+                Err(_) if room > 0 => room /= 2,
+                Err(error) => {
+                    let trace_id = self.emitter.stream.context.trace_id;
+                    return tracing::error!(%trace_id, code = failure.code, "a failure was not told: {error}");
+                }
+            }
+        }
     }
 
     fn write(

@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use hopline_files::power::{Left, Power};
 
-use super::testing::{FAR, FOLDER, Rig, emit, numbers};
+use super::testing::{FAR, FOLDER, Rig, SMALL, emit, numbers};
 use super::*;
 use crate::events::Emitter;
-
-/// Segments of 64 KiB.
-const SMALL: Bounds = Bounds::on_disk(1 << 20);
 
 /// What the other side has seen of each command, and has settled.
 #[derive(Default)]

@@ -529,6 +529,6 @@ fn to_gauge(bytes: usize) -> i64 {
 #[cfg(test)]
 mod disk_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -10,26 +10,29 @@ use hopline_telemetry::{Pipeline, Sampler, TraceContext};
 use super::*;
 use crate::events::{Emitter, Origin, TracingTable};
 
-pub(super) const FOLDER: &str = "/outbox";
+pub(crate) const FOLDER: &str = "/outbox";
+
+/// Segments of 64 KiB.
+pub(crate) const SMALL: Bounds = Bounds::on_disk(1 << 20);
 
 /// An outbox and what it works with.
-pub(super) struct Rig {
-    pub(super) outbox: Outbox,
-    pub(super) recovered: Recovered,
-    pub(super) tracer: Tracer,
-    pub(super) power: Power,
-    pub(super) metrics: RunnerMetrics,
+pub(crate) struct Rig {
+    pub(crate) outbox: Outbox,
+    pub(crate) recovered: Recovered,
+    pub(crate) tracer: Tracer,
+    pub(crate) power: Power,
+    pub(crate) metrics: RunnerMetrics,
     recorded: Pipeline,
 }
 
 impl Rig {
     /// A new outbox of so many bytes.
-    pub(super) fn new(disk: usize) -> Self {
+    pub(crate) fn new(disk: usize) -> Self {
         Self::on(&Power::default(), Bounds::on_disk(disk)).unwrap()
     }
 
     /// The outbox on this file system.
-    pub(super) fn on(power: &Power, bounds: Bounds) -> io::Result<Self> {
+    pub(crate) fn on(power: &Power, bounds: Bounds) -> io::Result<Self> {
         let (recorded, _thread) = Pipeline::start(Vec::new(), 1 << 20).unwrap();
         let metrics = RunnerMetrics::register(&Metrics::default());
         let files = Arc::new(power.clone());
@@ -45,12 +48,17 @@ impl Rig {
         })
     }
 
-    pub(super) fn emitter(&self, command: &str) -> Emitter {
+    pub(crate) fn emitter(&self, command: &str) -> Emitter {
+        self.emitter_of("start-build", command)
+    }
+
+    /// Whoever makes the events of a command of this type.
+    pub(crate) fn emitter_of(&self, kind: &str, command: &str) -> Emitter {
         let sampler = Sampler::new(1.0);
         let context = TraceContext::new_trace(&sampler, &Default::default(), "x", None);
         let tracing = TracingTable::new(&TracedEvents::default());
         let origin = Origin {
-            kind: "start-build".into(),
+            kind: kind.into(),
             parent: None,
             received: Timestamp::from_millis(1),
         };
@@ -59,7 +67,7 @@ impl Rig {
     }
 
     /// Takes over what an earlier process left: the commands, and who goes on with each.
-    pub(super) fn adopt(&self) -> Vec<(String, Emitter)> {
+    pub(crate) fn adopt(&self) -> Vec<(String, Emitter)> {
         let mut runs = self.recovered.runs.clone();
         let commands = self.recovered.control.commands.iter();
         let adopted = commands.map(|(number, known)| {
@@ -76,7 +84,7 @@ impl Rig {
     }
 
     /// Takes a frame and writes it: the commands and numbers that it held.
-    pub(super) fn write(&self, window: &Window) -> Vec<(String, u64)> {
+    pub(crate) fn write(&self, window: &Window) -> Vec<(String, u64)> {
         let Some(frame) = self.outbox.take(window) else {
             return Vec::new();
         };
@@ -87,7 +95,7 @@ impl Rig {
     }
 
     /// Writes frames until so many events were written.
-    pub(super) async fn write_events(&self, count: usize) -> Vec<(String, u64)> {
+    pub(crate) async fn write_events(&self, count: usize) -> Vec<(String, u64)> {
         let mut written = Vec::new();
         while written.len() < count {
             written.extend(self.write(&Window::OPEN));
@@ -99,27 +107,33 @@ impl Rig {
         written
     }
 
-    pub(super) fn spans(&self) -> u64 {
+    pub(crate) fn spans(&self) -> u64 {
         self.recorded.stats().recorded
     }
 }
 
 /// Longer than any of these tests needs.
-pub(super) const FAR: std::time::Duration = std::time::Duration::from_secs(20);
+pub(crate) const FAR: std::time::Duration = std::time::Duration::from_secs(20);
 
 fn limit() -> Arc<std::sync::atomic::AtomicUsize> {
     Arc::new(std::sync::atomic::AtomicUsize::new(1 << 20))
 }
 
-pub(super) fn held(frame: &Frame) -> Vec<(String, u64)> {
+pub(crate) fn held(frame: &Frame) -> Vec<(String, u64)> {
     let taken = frame.events.iter();
     taken
         .map(|taken| (taken.stream.command_id.to_string(), taken.seq))
         .collect()
 }
 
+/// The types of a frame's events.
+pub(crate) fn types(frame: &Frame) -> Vec<String> {
+    let kinds = frame.events.iter().map(|taken| taken.kind.as_str());
+    kinds.map(str::to_owned).collect()
+}
+
 /// Makes events and waits until they are durable.
-pub(super) async fn emit(emitter: &Emitter, count: usize) {
+pub(crate) async fn emit(emitter: &Emitter, count: usize) {
     let cause = emitter.command_span();
     let mut batch = emitter.batch().await;
     for _ in 0..count {
@@ -130,6 +144,6 @@ pub(super) async fn emit(emitter: &Emitter, count: usize) {
     emitter.durable().await;
 }
 
-pub(super) fn numbers(command: &str, numbers: std::ops::RangeInclusive<u64>) -> Vec<(String, u64)> {
+pub(crate) fn numbers(command: &str, numbers: std::ops::RangeInclusive<u64>) -> Vec<(String, u64)> {
     numbers.map(|seq| (command.to_owned(), seq)).collect()
 }

@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hopline_wire::command::CommandType;
 use hopline_wire::event::EventType;
 use hopline_wire::{Carrier, SpanId};
 use serde::{Deserialize, Serialize};
+
+use super::Entry;
 
 /// Of how many commands that are settled wholly the id and the last number are remembered.
 pub(crate) const ENDED_REMEMBERED: usize = 1_024;
@@ -69,11 +72,15 @@ impl Control {
         });
     }
 
-    /// Events were written, up to `last_seq`; `answered` says whether one of them ends the command.
-    pub(super) fn written(&mut self, number: u64, last_seq: u64, answered: bool) {
+    /// Events of a command were written.
+    pub(super) fn written(&mut self, number: u64, events: &[Entry]) {
+        // Were the command's first sign lost, its number would still not be another's.
+        self.last_number = self.last_number.max(number);
         if let Some(known) = self.commands.get_mut(&number) {
+            let last_seq = events.last().map_or(0, |event| event.seq);
             known.last_seq = known.last_seq.max(last_seq);
-            known.answered |= answered;
+            let kind = CommandType::named(&known.head.kind);
+            known.answered |= events.iter().any(|event| answers(kind, event.kind));
         }
     }
 
@@ -87,6 +94,8 @@ impl Control {
     pub(super) fn acked(&mut self, number: u64, seq: u64) {
         if let Some(known) = self.commands.get_mut(&number) {
             known.acked = known.acked.max(seq);
+            // Where the last events are damaged, their numbers are used up all the same.
+            known.last_seq = known.last_seq.max(seq);
         }
         self.forget_settled(number);
     }
@@ -106,11 +115,12 @@ impl Control {
 }
 
 /// Whether an event of this type is the last word on a command: after it nothing more is owed.
-pub(super) fn answers(kind: EventType) -> bool {
-    match kind {
-        EventType::BuildCompleted
-        | EventType::BuildFailed
-        | EventType::Error
+fn answers(command: Option<CommandType>, event: EventType) -> bool {
+    match event {
+        EventType::BuildCompleted | EventType::BuildFailed => true,
+        // A build that cannot begin says so in an `error`, and ends with what comes after that.
+        _ if command == Some(CommandType::StartBuild) => false,
+        EventType::Error
         | EventType::ProcessExited
         | EventType::FilesDeleted
         | EventType::FileWritten
@@ -124,5 +134,30 @@ pub(super) fn answers(kind: EventType) -> bool {
         | EventType::BuildProgress
         | EventType::Ack
         | EventType::EventsLost => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settled_number_is_never_given_again() {
+        let head = CommandHead {
+            id: "c".into(),
+            kind: "start-build".into(),
+            project_id: None,
+            carrier: Carrier {
+                trace: String::new(),
+                baggage: None,
+            },
+            parent: None,
+            received: 0,
+        };
+        let mut control = Control::default();
+        control.opened(1, head);
+        // Its events were damaged.
+        control.acked(1, 7);
+        assert_eq!(control.commands[&1].last_seq, 7);
     }
 }

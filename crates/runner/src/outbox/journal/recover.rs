@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hopline_files::{File, FileSystem};
 
-use super::control::{CommandHead, Control, answers};
+use super::control::{CommandHead, Control};
 use super::format::{
     self, FRAME_HEADER, Kind, SEGMENT_HEADER, VERSION, file_name, frame_at, next_frame,
     read_events, segment_version,
@@ -142,15 +142,13 @@ impl Recovered {
                 let events = read_events(payload)?;
                 place.first_seq = events.entries.first()?.seq;
                 place.last_seq = events.entries.last()?.seq;
-                let answered = events.entries.iter().any(|entry| answers(entry.kind));
                 let runs = self.runs.entry(events.number).or_default();
                 // A group whose sync failed stands in two segments.
                 let known = runs.last().map_or(0, |run| run.last_seq);
                 if place.first_seq > known {
                     runs.push(place);
                 }
-                self.control
-                    .written(events.number, place.last_seq, answered);
+                self.control.written(events.number, &events.entries);
             }
             Kind::Closed => self.control.closed(serde_json::from_slice(payload).ok()?),
             Kind::Acked => {

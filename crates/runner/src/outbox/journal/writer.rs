@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hopline_files::File;
 
-use super::control::{Control, answers};
+use super::control::Control;
 use super::format::{Kind, file_name, put_events, put_frame, segment_header};
 use super::{Group, Outlet, RETRY_AFTER, Record, Room, Run, SETTLEMENTS_WAIT, Segment, Shared};
 
@@ -226,11 +226,7 @@ impl Writer {
             match record {
                 Record::Opened(number, head) => self.control.opened(*number, (**head).clone()),
                 Record::Closed(number) => self.control.closed(*number),
-                Record::Events(group) => {
-                    let answered = group.entries.iter().any(|entry| answers(entry.kind));
-                    let last = group.entries.last().map_or(0, |entry| entry.seq);
-                    self.control.written(group.number, last, answered);
-                }
+                Record::Events(group) => self.control.written(group.number, &group.entries),
             }
         }
         for (number, seq) in &work.acks {
