@@ -58,6 +58,7 @@ struct State {
     /// How many bytes all files together may have.
     capacity: Option<usize>,
     failing_syncs: u32,
+    failing_reads: u32,
     syncs: u64,
     syncs_held: bool,
 }
@@ -164,6 +165,11 @@ impl Power {
     /// Lets the next sync fail, and forget what it should have made durable.
     pub fn fail_next_sync(&self) {
         self.0.state.lock().failing_syncs += 1;
+    }
+
+    /// Lets the next so many reads of files that are open fail.
+    pub fn fail_next_reads(&self, reads: u32) {
+        self.0.state.lock().failing_reads = reads;
     }
 
     /// How many syncs there were.
@@ -306,6 +312,12 @@ impl File for PowerFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut state = self.power.0.state.lock();
+        if state.failing_reads > 0 {
+            state.failing_reads -= 1;
+            return Err(io::Error::other("the disk did not give it"));
+        }
+        drop(state);
         let node = self.node.lock();
         let start = usize::try_from(offset).unwrap();
         let source = node.now.get(start..start + bytes.len());

@@ -27,7 +27,7 @@ use crate::events::TracingTable;
 use crate::guard::GuardCommand;
 use crate::link::{BadBrokerUrl, ClockOffset, Endpoint, Link, LinkState};
 use crate::metrics::RunnerMetrics;
-use crate::outbox::{Bounds, Outbox, Recovered};
+use crate::outbox::{Bounds, Outbox, Recovered, Stopped};
 use crate::process::Environment;
 use crate::processes::Numbers;
 use crate::workspace::Workspace;
@@ -35,8 +35,9 @@ use crate::workspace::Workspace;
 /// How often late events are looked for.
 const LATE: Duration = Duration::from_secs(1);
 
-/// How long the link's farewell may take beyond the deadline of a shutdown.
-const FAREWELL: Duration = Duration::from_millis(1_500);
+/// How long the link's farewell may take beyond the deadline of a shutdown, and then the disk with the last events.
+const FAREWELL: Duration = Duration::from_millis(1_200);
+const LAST_WRITE: Duration = Duration::from_millis(300);
 
 /// What a runner is and works with.
 #[derive(Clone)]
@@ -362,14 +363,23 @@ impl Handle {
         let now = Timestamp::now();
         let late = self.outbox.newly_late(&self.tracer, now);
         self.tracer.record_all(late);
-        let events_waiting = self.outbox.stop().await;
+        let last_write = Instant::now().max(deadline) + LAST_WRITE;
+        let Stopped {
+            events_waiting,
+            is_written,
+        } = self.outbox.stop(last_write).await;
         if events_waiting > 0 {
             tracing::warn!(
                 events_waiting,
                 "the runner stopped with events that were not settled; they go out when it is started again"
             );
         }
-        self.lock.lock().take();
+        let lock = self.lock.lock().take();
+        if !is_written {
+            tracing::error!("the outbox's disk did not take the last events in time");
+            // What is given to the disk may yet get there: no other runner may have the folder before this process ends.
+            std::mem::forget(lock);
+        }
         ShutdownReport {
             commands_ended,
             events_waiting,

@@ -99,7 +99,7 @@ mod tests {
         emitter.durable().await;
         first.write(&Window::OPEN);
         first.outbox.acked("c", made.len() as u64);
-        first.outbox.stop().await;
+        first.stop().await;
         let next = Rig::on(&power, SMALL).unwrap();
         let (_, emitter) = next.adopt().pop().unwrap();
         let mut known = next.recovered.control.commands[&1].clone();

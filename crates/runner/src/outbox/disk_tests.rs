@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use hopline_files::power::{Left, Power};
 
-use super::testing::{FAR, FOLDER, Rig, SMALL, emit, numbers};
+use super::testing::{FAR, FOLDER, Rig, SMALL, emit, emit_large, numbers};
 use super::*;
-use crate::events::Emitter;
 
 /// What the other side has seen of each command, and has settled.
 #[derive(Default)]
@@ -32,31 +31,6 @@ impl Seen {
     }
 }
 
-/// Makes events large enough to need several segments; false if the power went meanwhile.
-async fn emit_large(rig: &Rig, emitter: &Emitter, count: usize) -> bool {
-    let part = format!(
-        r#"{{"type":"text-delta","id":"t","delta":"{}"}}"#,
-        "x".repeat(9_000)
-    );
-    let made = async {
-        for _ in 0..count {
-            let mut batch = emitter.batch().await;
-            batch.part(emitter.command_span(), &part);
-            batch.flush().await;
-        }
-        emitter.durable().await;
-    };
-    let cut = async {
-        while !rig.power.is_cut() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::select! {
-        () = made => true,
-        () = cut => false,
-    }
-}
-
 /// Two commands' work, until the power goes or all is done.
 async fn work(power: &Power) -> Seen {
     let mut seen = Seen::default();
@@ -76,7 +50,7 @@ async fn work(power: &Power) -> Seen {
         seen.settle(&rig, "a", round * 3);
         seen.settle(&rig, "b", round);
     }
-    rig.outbox.stop().await;
+    rig.stop().await;
     seen
 }
 
@@ -109,7 +83,7 @@ async fn goes_on(power: &Power, seen: &Seen, what: &str) {
         rig.outbox.acked(&command, seq);
     }
     rig.outbox.drained().await;
-    rig.outbox.stop().await;
+    rig.stop().await;
 }
 
 #[tokio::test]
@@ -140,7 +114,7 @@ async fn a_power_cut_while_the_next_process_begins_loses_nothing_either() {
             second += 1;
             let reopened = power.after_cut(Left::Patches).cutting_at(second);
             if let Ok(rig) = Rig::on(&reopened, SMALL) {
-                rig.outbox.stop().await;
+                rig.stop().await;
             }
             let cut = reopened.is_cut();
             let what = format!("cut at {first}, then at {second}");
@@ -192,7 +166,7 @@ async fn the_next_process_sends_what_is_not_settled_under_the_same_spans() {
     first.outbox.unwritten(frame);
     first.outbox.acked("a", 2);
     first.outbox.acked("b", 2);
-    assert_eq!(first.outbox.stop().await, 3);
+    assert_eq!(first.stop().await, 3);
     let next = Rig::on(&power, SMALL).unwrap();
     assert_eq!(next.recovered.torn_bytes, 0);
     let adopted = next.adopt();
@@ -229,13 +203,13 @@ async fn a_command_that_ended_is_remembered_and_leaves_no_file() {
     a.close(handled).await;
     first.write(&Window::OPEN);
     first.outbox.acked("a", 3);
-    assert_eq!(first.outbox.stop().await, 0);
+    assert_eq!(first.stop().await, 0);
     let next = Rig::on(&power, SMALL).unwrap();
     assert!(next.adopt().is_empty());
     let ended = &next.recovered.control.ended;
     assert_eq!(ended.front(), Some(&("a".to_owned(), 3)));
     // Only the checkpoint is left, once the old file is removed.
-    next.outbox.stop().await;
+    next.stop().await;
     assert_eq!(power.paths().len(), 1);
     assert_eq!(next.metrics.outbox_bytes.get(), 0);
 }
@@ -309,7 +283,7 @@ async fn settlements_reach_what_is_on_disk_only() {
     for _ in 0..10 {
         emit(&a, 10).await;
     }
-    first.outbox.stop().await;
+    first.stop().await;
     let bounds = Bounds { memory: 0, ..SMALL };
     let next = Rig::on(&power, bounds).unwrap();
     next.adopt();
@@ -386,7 +360,7 @@ async fn damaged_events_become_one_that_says_so_and_the_others_go_on() {
     let before = power.content(&newest(&power)).len();
     emit(&a, 3).await;
     emit(&a, 2).await;
-    first.outbox.stop().await;
+    first.stop().await;
     power.damage(&newest(&power), before + 40);
     let next = Rig::on(&power, SMALL).unwrap();
     assert_eq!(next.recovered.damaged_parts, 1);

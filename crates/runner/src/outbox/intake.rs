@@ -109,13 +109,15 @@ impl Outbox {
         if !reserved {
             return (room.acquire_many(permits(bytes)).await.ok(), taken);
         }
-        if let Ok(permit) = room.try_acquire_many(permits(bytes)) {
-            return (Some(permit), taken);
-        }
         let reserve = bytes.min(RESERVE_BYTES / 2);
-        let permit = self.shared.reserve.acquire_many(permits(reserve)).await;
-        let taken = Room { bytes: 0, reserve };
-        (permit.ok(), taken)
+        // Whichever has it first: while others hold the reserve, the ordinary room may become free.
+        tokio::select! {
+            biased;
+            permit = room.acquire_many(permits(bytes)) => (permit.ok(), taken),
+            permit = self.shared.reserve.acquire_many(permits(reserve)) => {
+                (permit.ok(), Room { bytes: 0, reserve })
+            }
+        }
     }
 
     /// Waits until everything that was pushed of a command is durable.

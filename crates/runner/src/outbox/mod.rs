@@ -22,6 +22,7 @@ mod entry;
 mod intake;
 mod journal;
 mod queue;
+mod stored;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -235,12 +236,14 @@ impl Outbox {
         let Some(queue) = state.queues.get_mut(command) else {
             return;
         };
-        if let Some(handled) = queue.close(handled) {
-            handled.end();
-        }
+        let all_on_their_way = queue.close(handled);
         let number = queue.number;
-        state.forget_settled(command);
+        let settled = state.forget_settled(command);
         drop(state);
+        all_on_their_way
+            .into_iter()
+            .chain(settled)
+            .for_each(Scope::end);
         self.shared.journal.write([Record::Closed(number)]);
         self.shared.moved.notify_waiters();
     }
@@ -260,6 +263,7 @@ impl Outbox {
     pub(crate) fn take(&self, window: &Window) -> Option<Frame> {
         let now = Timestamp::now();
         let mut state = self.shared.state.lock();
+        let is_memory_full = self.shared.is_memory_full(&state);
         let State {
             queues,
             turns,
@@ -288,7 +292,7 @@ impl Outbox {
             } else {
                 0
             };
-            load |= queue.wants_load();
+            load |= queue.wants_load(is_memory_full);
             if queue.keeps_turn() {
                 turns.push_back(command);
             }
@@ -367,9 +371,11 @@ impl Outbox {
         if settled.events > 0 {
             *settled_at = Some(Instant::now());
         }
-        let (number, seq, load) = (queue.number, queue.settled_seq(), queue.wants_load());
-        state.forget_settled(&id);
+        let (number, seq) = (queue.number, queue.settled_seq());
+        let load = queue.wants_load(*in_memory >= self.shared.memory);
+        let handled = state.forget_settled(&id);
         drop(state);
+        handled.into_iter().for_each(Scope::end);
         self.shared.settled(number, seq, &settled);
         // Waiting senders: the window is open again.
         self.shared.ready.notify_one();
@@ -493,32 +499,46 @@ impl Outbox {
         self.shared.stalled.subscribe()
     }
 
-    /// Writes what there is, and ends. What is not settled stays on disk, for the next process; how many events that
-    /// are.
-    pub(crate) async fn stop(&self) -> usize {
-        let shared = Arc::clone(&self.shared);
-        // It fails if the runtime is going down, and then there is nobody to wait for the disk.
-        let _ = tokio::task::spawn_blocking(move || shared.journal.stop()).await;
-        let left = self.waiting();
+    /// Writes what there is, and ends, by `deadline` if the disk takes it until then. What is not settled stays on disk,
+    /// for the next process.
+    pub(crate) async fn stop(&self, deadline: Instant) -> Stopped {
+        let stopped = self.shared.journal.stop();
+        let is_written = tokio::time::timeout_at(deadline, stopped).await.is_ok();
+        let events_waiting = self.waiting();
         let queues = std::mem::take(&mut self.shared.state.lock().queues);
         queues.into_values().for_each(Queue::leave);
-        left
+        Stopped {
+            events_waiting,
+            is_written,
+        }
     }
 }
 
+/// How an outbox ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    /// How many events are not settled.
+    pub(crate) events_waiting: usize,
+    /// Whether the journal's thread has ended. If not, it may yet write to the folder.
+    pub(crate) is_written: bool,
+}
+
 impl State {
-    /// Forgets a command that is closed and settled wholly, all but its last number.
-    fn forget_settled(&mut self, command: &Arc<str>) {
+    /// Forgets a command that is closed and settled wholly, all but its last number. Gives its span, where its events
+    /// were settled before this process had written the last: it is to be ended, outside of the lock.
+    fn forget_settled(&mut self, command: &Arc<str>) -> Option<Scope> {
         let settled = |queue: &Queue| queue.is_settled();
-        if self.queues.get(command).is_some_and(settled)
-            && let Some(queue) = self.queues.remove(command)
-        {
-            if self.ended.len() == ENDED_REMEMBERED {
-                self.ended.pop_front();
-            }
-            let last_seq = queue.last_seq();
-            self.ended.push_back((queue.stream, last_seq));
+        if !self.queues.get(command).is_some_and(settled) {
+            return None;
         }
+        let mut queue = self.queues.remove(command)?;
+        let handled = queue.take_handled();
+        if self.ended.len() == ENDED_REMEMBERED {
+            self.ended.pop_front();
+        }
+        let last_seq = queue.last_seq();
+        self.ended.push_back((queue.stream, last_seq));
+        handled
     }
 }
 
@@ -527,7 +547,11 @@ fn to_gauge(bytes: usize) -> i64 {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod disk_tests;
+#[cfg(test)]
+mod room_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use hopline_wire::span::Span;
 
 use super::entry::{Entry, Frame, Taken};
 use super::journal::{CommandHead, Known, Run};
+use super::stored::{Back, LOAD_BYTES, Settled, Stored};
 use super::{FRAME_BYTES, FRAME_EVENTS, Sent, Window};
 use crate::events::{Members, Stamp, Stream};
 use crate::trace::Scope;
@@ -23,9 +24,6 @@ use crate::trace::Scope;
 /// The most that one command adds to a frame before the others have their turn.
 const TURN_EVENTS: usize = 256;
 const TURN_BYTES: usize = 128 << 10;
-
-/// With less than this to send in front, more is loaded; so many bytes at a time, about.
-const LOAD_BYTES: u64 = 256 << 10;
 
 /// One command's events, oldest first. Those in front before `cursor` are sent on the present link.
 pub(super) struct Queue {
@@ -42,7 +40,7 @@ pub(super) struct Queue {
     sent: Sent,
     /// The first number of what is being loaded, if anything is.
     loading: Option<u64>,
-    back: VecDeque<Stored>,
+    back: Back,
     /// How many events the journal has not made durable yet.
     unwritten: u64,
     /// The highest number settled, written to a link, made durable, and shown as late.
@@ -55,51 +53,6 @@ pub(super) struct Queue {
     closed: bool,
     /// Ends when the last event is written.
     handled: Option<Scope>,
-}
-
-/// Events that are not in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stored {
-    /// They stand in the journal.
-    Run(Run),
-    /// They are gone.
-    Lost { first_seq: u64, last_seq: u64 },
-}
-
-impl Stored {
-    fn first_seq(&self) -> u64 {
-        match self {
-            Self::Run(run) => run.first_seq,
-            Self::Lost { first_seq, .. } => *first_seq,
-        }
-    }
-
-    fn last_seq(&self) -> u64 {
-        match self {
-            Self::Run(run) => run.last_seq,
-            Self::Lost { last_seq, .. } => *last_seq,
-        }
-    }
-}
-
-/// What a settlement frees.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    pub(super) events: u64,
-    /// How many of them stood in which segment.
-    pub(super) by_segment: Vec<(u64, u64)>,
-    /// How many bytes are no longer in memory.
-    pub(super) bytes: u64,
-}
-
-impl Settled {
-    fn add(&mut self, segment: u64, events: u64) {
-        self.events += events;
-        match self.by_segment.last_mut() {
-            Some((last, count)) if *last == segment => *count += events,
-            _ => self.by_segment.push((segment, events)),
-        }
-    }
 }
 
 impl Queue {
@@ -120,7 +73,7 @@ impl Queue {
             cursor: 0,
             sent: Sent::default(),
             loading: None,
-            back: VecDeque::new(),
+            back: Back::default(),
             unwritten: 0,
             settled_seq: 0,
             written_seq: 0,
@@ -150,20 +103,14 @@ impl Queue {
         known: &Known,
         runs: Vec<Run>,
     ) -> Self {
-        let mut back = VecDeque::with_capacity(runs.len());
+        let mut back = Back::default();
         let mut next = known.acked + 1;
-        let lost = |first_seq: u64, last_seq: u64| {
-            (first_seq <= last_seq).then_some(Stored::Lost {
-                first_seq,
-                last_seq,
-            })
-        };
         for run in runs {
-            back.extend(lost(next, run.first_seq.saturating_sub(1)));
+            back.push_lost(next, run.first_seq - 1);
             next = run.last_seq + 1;
-            back.push_back(Stored::Run(run));
+            back.push(Stored::Run(run));
         }
-        back.extend(lost(next, known.last_seq));
+        back.push_lost(next, known.last_seq);
         Self {
             back,
             settled_seq: known.acked,
@@ -188,7 +135,7 @@ impl Queue {
         if let Some(first) = self.front.front() {
             return first.first_seq;
         }
-        let stored = self.loading.or(self.back.front().map(Stored::first_seq));
+        let stored = self.loading.or(self.back.first_seq());
         let first = stored.unwrap_or(self.last_seq + 1);
         // Settlements may reach into what is not loaded.
         first.max(self.settled_seq + 1)
@@ -237,7 +184,7 @@ impl Queue {
         if in_front {
             return self.append(entries, run.segment);
         }
-        self.back.push_back(Stored::Run(run));
+        self.back.push(Stored::Run(run));
         0
     }
 
@@ -252,57 +199,50 @@ impl Queue {
         weight
     }
 
-    /// Whether more should be loaded.
-    pub(super) fn wants_load(&self) -> bool {
+    /// Whether more should be loaded: while memory is full, only where there is nothing else to send.
+    pub(super) fn wants_load(&self, is_memory_full: bool) -> bool {
         let to_send = self.front_bytes.saturating_sub(self.sent.bytes);
-        self.loading.is_none() && !self.back.is_empty() && to_send < LOAD_BYTES
+        let enough = if is_memory_full { 1 } else { LOAD_BYTES };
+        self.loading.is_none() && !self.back.is_empty() && to_send < enough
     }
 
     /// Takes what is to be loaded next.
-    pub(super) fn begin_load(&mut self) -> Vec<Stored> {
-        let mut bytes = 0;
-        let mut stored = Vec::new();
-        while bytes < LOAD_BYTES
-            && let Some(next) = self.back.pop_front()
-        {
-            if let Stored::Run(run) = &next {
-                bytes += run.length as u64;
-            }
-            stored.push(next);
-        }
+    pub(super) fn begin_load(&mut self, is_memory_full: bool) -> Vec<Stored> {
+        let stored = self.back.take(is_memory_full);
         self.loading = stored.first().map(Stored::first_seq);
         stored
     }
 
-    /// Takes in what was loaded: each run with its entries, or without any if they are lost. Gives the bytes that are
-    /// in memory for it, and what was settled meanwhile.
-    pub(super) fn loaded(&mut self, stored: Vec<(Stored, Option<Vec<Entry>>)>) -> (u64, Settled) {
+    /// Takes in what was loaded, each with its entries; those that are missing are lost. Gives the bytes that are in
+    /// memory for it, and what was settled meanwhile.
+    pub(super) fn loaded(&mut self, read: Vec<(Stored, Vec<Entry>)>) -> (u64, Settled) {
         self.loading = None;
         let mut settled = Settled::default();
         let mut bytes = 0;
-        for (stored, entries) in stored {
-            let (first, last) = (stored.first_seq(), stored.last_seq());
-            let segment = match stored {
-                Stored::Run(run) => run.segment,
-                Stored::Lost { .. } => 0,
-            };
-            match entries {
-                Some(mut entries) => {
-                    let done = entries.partition_point(|entry| entry.seq <= self.settled_seq);
-                    settled.add(segment, done as u64);
-                    entries.drain(..done);
-                    bytes += self.append(entries, segment);
-                }
-                None => {
-                    settled.add(segment, if segment == 0 { 0 } else { last + 1 - first });
-                    if last > self.settled_seq {
-                        let lost = self.lost(first.max(self.settled_seq + 1), last);
-                        bytes += self.append([lost], 0);
-                    }
-                }
+        for (stored, mut entries) in read {
+            let (first, last, segment) = (stored.first_seq(), stored.last_seq(), stored.segment());
+            let mut next = first.max(self.settled_seq + 1).min(last + 1);
+            settled.add_lost(segment, next - first);
+            entries.retain(|entry| entry.seq >= next);
+            for entry in entries {
+                settled.add_lost(segment, entry.seq - next);
+                self.append_lost(next, entry.seq - 1);
+                next = entry.seq + 1;
+                bytes += self.append([entry], segment);
             }
+            settled.add_lost(segment, last + 1 - next);
+            self.append_lost(next, last);
         }
+        self.back.settle(self.settled_seq, &mut settled);
         (bytes, settled)
+    }
+
+    /// Adds an `events-lost` for these, if there are any.
+    fn append_lost(&mut self, from: u64, to: u64) {
+        if from <= to {
+            let lost = self.lost(from, to);
+            self.append([lost], 0);
+        }
     }
 
     /// Whether the queue is to be put among the turns; it counts as put there.
@@ -373,6 +313,11 @@ impl Queue {
         None
     }
 
+    /// The command's span, if it waits for the last event to be written.
+    pub(super) fn take_handled(&mut self) -> Option<Scope> {
+        self.handled.take()
+    }
+
     /// Takes back what a frame took that was not written after all.
     pub(super) fn take_back(&mut self, taken: Taken) {
         if taken.again {
@@ -409,17 +354,13 @@ impl Queue {
             settled.bytes += entry.kept() as u64;
             settled.add(entry.segment, 1);
         }
+        let seq = seq.min(self.last_seq);
+        settled.is_more = seq > self.settled_seq;
+        self.settled_seq = self.settled_seq.max(seq);
         // What is loaded just now is looked at when it comes.
-        while self.front.is_empty()
-            && self.loading.is_none()
-            && self.back.front().is_some_and(|next| next.last_seq() <= seq)
-            && let Some(next) = self.back.pop_front()
-        {
-            if let Stored::Run(run) = next {
-                settled.add(run.segment, run.last_seq + 1 - run.first_seq);
-            }
+        if self.front.is_empty() && self.loading.is_none() {
+            self.back.settle(seq, &mut settled);
         }
-        self.settled_seq = self.settled_seq.max(seq.min(self.last_seq));
         settled
     }
 

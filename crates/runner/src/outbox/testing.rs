@@ -6,6 +6,7 @@ use hopline_files::power::Power;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::{Pipeline, Sampler, TraceContext};
+use hopline_wire::span::{SinkError, SpanSink};
 
 use super::*;
 use crate::events::{Emitter, Origin, TracingTable};
@@ -23,6 +24,19 @@ pub(crate) struct Rig {
     pub(crate) power: Power,
     pub(crate) metrics: RunnerMetrics,
     recorded: Pipeline,
+    ended: Arc<Ended>,
+}
+
+/// The spans that have ended.
+#[derive(Default)]
+struct Ended(Mutex<Vec<Span>>);
+
+impl SpanSink for Ended {
+    fn take(&self, spans: &[Span]) -> Result<(), SinkError> {
+        let ended = spans.iter().filter(|span| !span.pending).cloned();
+        self.0.lock().extend(ended);
+        Ok(())
+    }
 }
 
 impl Rig {
@@ -33,7 +47,9 @@ impl Rig {
 
     /// The outbox on this file system.
     pub(crate) fn on(power: &Power, bounds: Bounds) -> io::Result<Self> {
-        let (recorded, _thread) = Pipeline::start(Vec::new(), 1 << 20).unwrap();
+        let ended = Arc::<Ended>::default();
+        let sink: Arc<dyn SpanSink> = Arc::clone(&ended) as _;
+        let (recorded, _thread) = Pipeline::start(vec![sink], 1 << 20).unwrap();
         let metrics = RunnerMetrics::register(&Metrics::default());
         let files = Arc::new(power.clone());
         let (outbox, recovered) = Outbox::open(files, Path::new(FOLDER), bounds, metrics.clone())?;
@@ -45,6 +61,7 @@ impl Rig {
             power: power.clone(),
             metrics,
             recorded,
+            ended,
         })
     }
 
@@ -107,6 +124,30 @@ impl Rig {
         written
     }
 
+    /// Ends the outbox: how many events are left.
+    pub(crate) async fn stop(&self) -> usize {
+        let stopped = self.outbox.stop(Instant::now() + FAR).await;
+        assert!(stopped.is_written);
+        stopped.events_waiting
+    }
+
+    /// The span of that name, when it has ended.
+    pub(crate) async fn ended(&self, name: &str) -> Span {
+        let ended = async {
+            loop {
+                let ended = self.ended.0.lock().clone();
+                match ended
+                    .into_iter()
+                    .find(|span| span.name == name.to_owned().into())
+                {
+                    Some(span) => return span,
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        tokio::time::timeout(FAR, ended).await.expect("a span")
+    }
+
     pub(crate) fn spans(&self) -> u64 {
         self.recorded.stats().recorded
     }
@@ -142,6 +183,32 @@ pub(crate) async fn emit(emitter: &Emitter, count: usize) {
     batch.flush().await;
     drop(batch);
     emitter.durable().await;
+}
+
+/// Makes events large enough to need several segments; false if the power went meanwhile.
+pub(crate) async fn emit_large(rig: &Rig, emitter: &Emitter, count: usize) -> bool {
+    let part = format!(
+        r#"{{"type":"text-delta","id":"t","delta":"{}"}}"#,
+        "x".repeat(9_000)
+    );
+    let made = async {
+        for _ in 0..count {
+            let mut batch = emitter.batch().await;
+            batch.part(emitter.command_span(), &part);
+            batch.flush().await;
+            drop(batch);
+            emitter.durable().await;
+        }
+    };
+    let cut = async {
+        while !rig.power.is_cut() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        () = made => true,
+        () = cut => false,
+    }
 }
 
 pub(crate) fn numbers(command: &str, numbers: std::ops::RangeInclusive<u64>) -> Vec<(String, u64)> {

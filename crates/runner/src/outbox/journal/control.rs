@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hopline_wire::carrier::SentryTrace;
 use hopline_wire::command::CommandType;
-use hopline_wire::event::EventType;
-use hopline_wire::{Carrier, SpanId};
+use hopline_wire::event::{Event, EventType};
+use hopline_wire::{Carrier, SpanId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
@@ -32,6 +33,35 @@ pub(crate) struct CommandHead {
     pub(crate) parent: Option<SpanId>,
     /// When it was received, in nanoseconds since 1970.
     pub(crate) received: u64,
+}
+
+impl CommandHead {
+    /// What an event shows of its command. Of its trace that is no more than which one it is, so nothing more is recorded
+    /// of it.
+    fn guessed(event: &Entry) -> Option<Self> {
+        let event: Event = serde_json::from_slice(&event.body).ok()?;
+        let made = event
+            .timestamp
+            .as_deref()
+            .and_then(|at| at.parse::<Timestamp>().ok());
+        let carrier = event.carrier.and_then(|carrier| {
+            let trace: SentryTrace = carrier.trace.parse().ok()?;
+            let sampled = Some(false);
+            let trace = SentryTrace { sampled, ..trace }.to_string();
+            Some(Carrier { trace, ..carrier })
+        });
+        Some(Self {
+            id: event.command_id?,
+            kind: String::new(),
+            project_id: event.project_id,
+            carrier: carrier.unwrap_or_else(|| Carrier {
+                trace: String::new(),
+                baggage: None,
+            }),
+            parent: None,
+            received: made.unwrap_or_else(Timestamp::now).as_nanos(),
+        })
+    }
 }
 
 /// A command in the journal.
@@ -82,6 +112,33 @@ impl Control {
             let kind = CommandType::named(&known.head.kind);
             known.answered |= events.iter().any(|event| answers(kind, event.kind));
         }
+    }
+
+    /// Events of a command whose first sign may be damaged: where it is not known, it is as its events show it. Otherwise
+    /// they would be gone without a word, and the command would be carried out again if it came again.
+    pub(super) fn guess(&mut self, number: u64, events: &[Entry]) {
+        let has_ended = |id: &str| self.ended.iter().any(|(ended, _)| ended == id);
+        if !self.commands.contains_key(&number)
+            && let Some(head) = events.first().and_then(CommandHead::guessed)
+            && !has_ended(&head.id)
+        {
+            tracing::error!(command = %head.id, "the outbox's disk has damaged what a command began with");
+            self.opened(number, head);
+        }
+        if let Some(known) = self.commands.get_mut(&number)
+            && known.head.kind.is_empty()
+            && let Some(kind) = events.iter().find_map(|event| command_of(event.kind))
+        {
+            kind.as_str().clone_into(&mut known.head.kind);
+        }
+    }
+
+    /// The numbers of the commands, each with that of its last event.
+    pub(super) fn last_seqs(&self) -> Vec<(u64, u64)> {
+        let commands = self.commands.iter();
+        commands
+            .map(|(number, known)| (*number, known.last_seq))
+            .collect()
     }
 
     pub(super) fn closed(&mut self, number: u64) {
@@ -137,6 +194,19 @@ fn answers(command: Option<CommandType>, event: EventType) -> bool {
     }
 }
 
+/// The only type of command that has such events, where there is only one that must be told to have ended.
+fn command_of(event: EventType) -> Option<CommandType> {
+    match event {
+        EventType::BuildStream
+        | EventType::ProjectMetadata
+        | EventType::BuildProgress
+        | EventType::BuildCompleted
+        | EventType::BuildFailed => Some(CommandType::StartBuild),
+        EventType::PortDetected | EventType::ProcessExited => Some(CommandType::StartDevServer),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +229,8 @@ mod tests {
         // Its events were damaged.
         control.acked(1, 7);
         assert_eq!(control.commands[&1].last_seq, 7);
+        // So was the first sign of this one.
+        control.written(5, &[]);
+        assert_eq!(control.last_number, 5);
     }
 }

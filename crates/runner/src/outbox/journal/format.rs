@@ -29,7 +29,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const SEGMENT_HEADER: usize = 16;
 
 /// How long a frame's header is.
-pub(super) const FRAME_HEADER: usize = 16;
+const FRAME_HEADER: usize = 16;
 
 /// What a frame begins with. Its first byte stands in no UTF-8 text, and so in no event.
 const MARKER: [u8; 4] = [0xf5, b'O', b'B', b'X'];
@@ -115,7 +115,7 @@ fn checksum_of(frame: &[u8]) -> u32 {
 }
 
 /// The whole frame that `bytes` begins with: its kind and its length, header included.
-pub(super) fn frame_at(bytes: &[u8]) -> Option<(Kind, usize)> {
+fn frame_at(bytes: &[u8]) -> Option<(Kind, usize)> {
     let header = bytes.first_chunk::<FRAME_HEADER>()?;
     if header[..4] != MARKER {
         return None;
@@ -126,14 +126,66 @@ pub(super) fn frame_at(bytes: &[u8]) -> Option<(Kind, usize)> {
     (checksum_of(frame) == u32_at(header, 12)?).then_some((kind, end))
 }
 
-/// Where, from `from` on, the next whole frame begins.
-pub(super) fn next_frame(bytes: &[u8], mut from: usize) -> Option<usize> {
-    loop {
-        from += memchr::memmem::find(bytes.get(from..)?, &MARKER)?;
-        if frame_at(&bytes[from..]).is_some() {
-            return Some(from);
+/// A whole frame, and where it stands.
+pub(super) struct Frame {
+    pub(super) kind: Kind,
+    pub(super) at: usize,
+    /// Header included.
+    pub(super) length: usize,
+    pub(super) payload: Bytes,
+}
+
+impl Frame {
+    /// Its events, if it holds some of the command of this number.
+    pub(super) fn events_of(&self, number: u64) -> Option<Events> {
+        let is_one = self.kind == Kind::Events && u64_at(&self.payload, 0) == Some(number);
+        is_one.then(|| read_events(&self.payload)).flatten()
+    }
+}
+
+/// The whole frames among some bytes. Where one is damaged, the next whole one is looked for.
+pub(super) struct Frames<'b> {
+    bytes: &'b Bytes,
+    at: usize,
+    /// Where the last whole frame ends.
+    pub(super) end: usize,
+    /// How many damaged stretches stood between whole frames.
+    pub(super) damaged: u64,
+}
+
+impl<'b> Frames<'b> {
+    /// The frames from `at` on.
+    pub(super) fn new(bytes: &'b Bytes, at: usize) -> Self {
+        Self {
+            bytes,
+            at,
+            end: at.min(bytes.len()),
+            damaged: 0,
         }
-        from += 1;
+    }
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Frame;
+
+    fn next(&mut self) -> Option<Frame> {
+        let mut from = self.at;
+        let (kind, length) = loop {
+            let rest = self.bytes.get(from..)?;
+            if let Some(found) = frame_at(rest) {
+                break found;
+            }
+            from += 1 + memchr::memmem::find(rest.get(1..)?, &MARKER)?;
+        };
+        self.damaged += u64::from(from > self.at);
+        self.at = from + length;
+        self.end = self.at;
+        Some(Frame {
+            kind,
+            at: from,
+            length,
+            payload: self.bytes.slice(from + FRAME_HEADER..from + length),
+        })
     }
 }
 

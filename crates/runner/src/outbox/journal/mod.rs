@@ -7,41 +7,49 @@
 //! **When what is durable.** A thread of the journal's own takes whatever has come while it wrote the last group, writes
 //! it with one write, syncs the file (and, for a new file, the folder), and only then hands the events on to be sent. So
 //! whatever a broker has ever seen of a command is on disk, and no number is ever given twice, not even after a power
-//! cut. How far events are settled is written with the next group, or after a second, and not synced for its own sake:
-//! what is forgotten of it is sent again, and the server knows it for the same.
+//! cut. How far events are settled is written with the next group, or after a second, and synced before a file is removed
+//! for it, otherwise not: what is forgotten of it is sent again, and the server knows it for the same.
 //!
-//! **When a file goes.** A segment is removed when all its events are settled and another one is written; its checkpoint's
-//! successor stands at the head of that one. The room that the outbox is bounded by is the segments' own size.
+//! **When a file goes.** A segment is removed when all its events are settled and a newer one is durable, whose checkpoint
+//! says how the commands stand. The newest one is left for another when it is full, and also when it is settled and holds
+//! room that others want. The room that the outbox is bounded by is the segments' own size.
 //!
 //! **When the disk does not take it.** What failed is written again to a new segment, every half second until it
 //! succeeds; meanwhile nothing is sent that is not durable, and whoever makes events is held. A group whose
 //! sync failed is written again as a whole, and the sync is not repeated on the same file, since the system may have
-//! dropped the bytes.
+//! dropped the bytes. It may be the outbox itself that fills the disk, so files that are settled are removed then too, though
+//! that much is settled can be written nowhere.
 //!
 //! **After a crash.** Every segment is read and its frames checked. What stands behind the last whole frame was
 //! never sent and is cut off; a damaged stretch between whole frames is counted, and the events in it become one
-//! `events-lost`. Numbers go on where the last whole frame of a command ended.
+//! `events-lost`. A checkpoint says what counts of what stands before it. Where nothing is damaged, events that are missing
+//! stood in files that were removed, and so are settled. Numbers go on where the last whole frame of a command, or the
+//! last settlement of it, ended. A command whose first sign is damaged is known by its events.
 
 mod control;
 mod format;
 mod recover;
+mod run;
+mod segments;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hopline_files::{File, FileSystem};
+use hopline_files::FileSystem;
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
 
 use super::entry::Entry;
 pub(crate) use control::{CommandHead, ENDED_REMEMBERED, Known};
-use format::{FRAME_HEADER, Kind, frame_at, read_events};
+use format::Frames;
 pub(crate) use recover::Recovered;
+pub(crate) use run::Run;
+use segments::Segments;
 use writer::Writer;
 
 /// How long settlements wait for a group that they can go with.
@@ -55,17 +63,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 pub(super) struct Room {
     pub(super) bytes: usize,
     pub(super) reserve: usize,
-}
-
-/// Where consecutive events of a command stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(super) segment: u64,
-    pub(super) offset: u64,
-    /// The frame's length.
-    pub(super) length: usize,
-    pub(super) first_seq: u64,
-    pub(super) last_seq: u64,
 }
 
 /// Consecutive events of a command, to be written.
@@ -86,6 +83,16 @@ pub(super) enum Record {
     Closed(u64),
 }
 
+impl Record {
+    /// The command's number.
+    fn number(&self) -> u64 {
+        match self {
+            Self::Opened(number, _) | Self::Closed(number) => *number,
+            Self::Events(group) => group.number,
+        }
+    }
+}
+
 /// Whom the journal tells what it has done.
 pub(super) trait Outlet: Send + Sync {
     /// The groups are durable, and stand there.
@@ -99,7 +106,8 @@ pub(super) trait Outlet: Send + Sync {
 /// The journal. Dropped without [`Journal::stop`], it writes what it has and ends by itself.
 pub(super) struct Journal {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Closed when the thread has ended.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 struct Shared {
@@ -122,31 +130,6 @@ struct Inbox {
     stopping: bool,
 }
 
-#[derive(Default)]
-struct Segments {
-    all: BTreeMap<u64, Segment>,
-    /// The one that is written; 0 for none.
-    active: u64,
-}
-
-/// A file of the journal.
-struct Segment {
-    path: PathBuf,
-    file: Arc<dyn File>,
-    /// How many of its events are not settled.
-    live: u64,
-    room: Room,
-}
-
-/// Why events cannot be read back.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error("read the outbox: {0}")]
-    Io(#[from] io::Error),
-    #[error("read the outbox: a frame is damaged")]
-    Damaged,
-}
-
 impl Journal {
     /// Opens the journal in `folder`, which no one else may have open; what is found counts for `capacity` bytes at
     /// most. Nothing is written before [`Journal::start`].
@@ -162,7 +145,7 @@ impl Journal {
         let mut recovered = recover::recover(&*files, folder, capacity)?;
         let segments = Segments {
             all: std::mem::take(&mut recovered.segments),
-            active: 0,
+            active: recovered.checkpointed,
         };
         let shared = Shared {
             files,
@@ -174,7 +157,7 @@ impl Journal {
         };
         let journal = Self {
             shared: Arc::new(shared),
-            thread: Mutex::default(),
+            ended: Mutex::default(),
         };
         Ok((journal, recovered))
     }
@@ -186,11 +169,17 @@ impl Journal {
     pub(super) fn start(&self, recovered: &Recovered, outlet: Weak<dyn Outlet>) -> io::Result<()> {
         let writer = Writer::new(Arc::clone(&self.shared), outlet, recovered.control.clone());
         // What is settled in what was found is removed at once.
-        self.shared.inbox.lock().tidy = !self.shared.segments.lock().all.is_empty();
-        let thread = std::thread::Builder::new()
+        let is_any = !self.shared.segments.lock().all.is_empty();
+        self.shared.inbox.lock().tidy = is_any;
+        let (ends, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new()
             .name("outbox".into())
-            .spawn(move || writer.run())?;
-        *self.thread.lock() = Some(thread);
+            .spawn(move || {
+                // Dropped last, by a panic too.
+                let _ends = ends;
+                writer.run();
+            })?;
+        *self.ended.lock() = Some(ended);
         Ok(())
     }
 
@@ -204,49 +193,47 @@ impl Journal {
 
     /// The command's events are settled up to `seq`; `by_segment` says how many of them stood where.
     pub(super) fn settled(&self, number: u64, seq: u64, by_segment: &[(u64, u64)]) {
-        let mut tidy = false;
-        let mut segments = self.shared.segments.lock();
-        let active = segments.active;
-        for (number, events) in by_segment {
-            if let Some(segment) = segments.all.get_mut(number) {
-                segment.live = segment.live.saturating_sub(*events);
-                tidy |= segment.live == 0
-                    && (*number != active
-                        || segment.room.bytes as u64 >= self.shared.segment_bytes);
-            }
-        }
-        drop(segments);
+        // First: whoever sees that a file is no longer needed must have this to write.
         let mut inbox = self.shared.inbox.lock();
-        let first = inbox.acks.is_empty();
+        let mut wakes = inbox.acks.is_empty();
         let acked = inbox.acks.entry(number).or_default();
         *acked = seq.max(*acked);
-        inbox.tidy |= tidy;
         drop(inbox);
-        if first || tidy {
+        let mut segments = self.shared.segments.lock();
+        let tidy = segments.settled(by_segment, self.shared.segment_bytes);
+        drop(segments);
+        if tidy {
+            self.shared.inbox.lock().tidy = true;
+            wakes = true;
+        }
+        if wakes {
             self.shared.wake.notify_one();
         }
     }
 
-    /// Reads events back.
+    /// Reads back the events of the command `number` that a run has. Those that are damaged are missing among them.
     ///
     /// # Errors
-    /// [`ReadError`]: they are lost.
-    pub(super) fn read(&self, run: &Run) -> Result<Vec<Entry>, ReadError> {
+    /// If the file could not be read, which may pass.
+    pub(super) fn read(&self, number: u64, run: &Run) -> io::Result<Vec<Entry>> {
         let segments = self.shared.segments.lock();
-        let file = segments
-            .all
-            .get(&run.segment)
-            .map(|segment| Arc::clone(&segment.file));
+        let segment = segments.all.get(&run.segment);
+        let Some(file) = segment.map(|segment| Arc::clone(&segment.file)) else {
+            return Ok(Vec::new());
+        };
         drop(segments);
-        let file = file.ok_or(ReadError::Damaged)?;
-        let mut frame = vec![0; run.length];
-        file.read_at(&mut frame, run.offset)?;
-        let frame = Bytes::from(frame);
-        let whole = frame_at(&frame) == Some((Kind::Events, run.length));
-        let events = whole
-            .then(|| read_events(&frame.slice(FRAME_HEADER..)))
-            .flatten();
-        Ok(events.ok_or(ReadError::Damaged)?.entries)
+        let mut bytes = vec![0; run.length];
+        file.read_at(&mut bytes, run.offset)?;
+        let bytes = Bytes::from(bytes);
+        let groups = Frames::new(&bytes, 0).filter_map(|frame| frame.events_of(number));
+        let mut entries: Vec<Entry> = groups
+            .flat_map(|events| events.entries)
+            .filter(|entry| run.has(entry.seq))
+            .collect();
+        // Between those that were written one after the other may stand copies of some, which were carried forward.
+        entries.sort_by_key(|entry| entry.seq);
+        entries.dedup_by_key(|entry| entry.seq);
+        Ok(entries)
     }
 
     /// How many bytes the files have.
@@ -259,13 +246,16 @@ impl Journal {
             .sum()
     }
 
-    /// Writes what there is, if the disk takes it, and ends. Blocks.
-    pub(super) fn stop(&self) {
+    /// Writes what there is, if the disk takes it, and ends. Waits for that; the thread itself waits for the disk.
+    pub(super) fn stop(&self) -> impl Future<Output = ()> + use<> {
         self.shared.inbox.lock().stopping = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.lock().take() {
-            // A thread that panicked has ended too.
-            let _ = thread.join();
+        let ended = self.ended.lock().take();
+        async move {
+            if let Some(ended) = ended {
+                // Nothing is ever sent.
+                let _ = ended.await;
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use hopline_files::File;
 
 use super::control::Control;
 use super::format::{Kind, file_name, put_events, put_frame, segment_header};
-use super::{Group, Outlet, RETRY_AFTER, Record, Room, Run, SETTLEMENTS_WAIT, Segment, Shared};
+use super::segments::Segment;
+use super::{Group, Outlet, RETRY_AFTER, Record, Room, Run, SETTLEMENTS_WAIT, Shared};
 
 /// A buffer that a large group has grown is given back down to this.
 const KEPT_BUFFER: usize = 1 << 20;
@@ -22,6 +23,8 @@ pub(super) struct Writer {
     active: Option<Active>,
     last_segment: u64,
     buffer: Vec<u8>,
+    /// Whether something was written to the active segment that is not synced.
+    unsynced: bool,
     stalled: bool,
 }
 
@@ -37,6 +40,8 @@ struct Active {
 struct Work {
     records: Vec<Record>,
     acks: HashMap<u64, u64>,
+    /// The segments whose events are all settled by these, or by earlier ones.
+    done: Vec<u64>,
     tidy: bool,
     last: bool,
 }
@@ -59,6 +64,7 @@ impl Writer {
             active: None,
             last_segment: last_segment.unwrap_or(0),
             buffer: Vec::new(),
+            unsynced: false,
             stalled: false,
         }
     }
@@ -75,11 +81,19 @@ impl Writer {
 
     /// Tries until it succeeds; false if the journal is stopped before.
     fn carry_out(&mut self, work: Work) -> bool {
+        if self.begins(&work) && work.records.is_empty() && !work.tidy {
+            // Settlements alone are worth no new file: the next one's checkpoint has them.
+            self.note(&work);
+            return true;
+        }
         let runs = loop {
             match self.write(&work) {
                 Ok(runs) => break runs,
                 Err(error) => {
-                    self.leave_segment();
+                    self.active = None;
+                    if self.make_room() {
+                        continue;
+                    }
                     self.tell_stalled(Some(&error));
                     if self.shared.is_stopped_within_retry() {
                         tracing::error!(%error, "the outbox stops with events that its disk did not take");
@@ -89,12 +103,12 @@ impl Writer {
             }
         };
         self.tell_stalled(None);
+        self.remove_settled(&work.done);
         let groups = work.records.into_iter().filter_map(|record| match record {
             Record::Events(group) => Some(group),
             _ => None,
         });
         let groups: Vec<(Group, Run)> = groups.zip(runs).collect();
-        self.remove_settled();
         if let Some(outlet) = self.outlet.upgrade()
             && !groups.is_empty()
         {
@@ -103,15 +117,18 @@ impl Writer {
         true
     }
 
+    /// Whether this is written to a new segment.
+    fn begins(&self, work: &Work) -> bool {
+        let bytes = self.shared.segment_bytes;
+        let Some(active) = &self.active else {
+            return true;
+        };
+        active.length >= bytes || (work.tidy && self.shared.segments.lock().is_active_spent(bytes))
+    }
+
     /// Writes a group and makes it durable, if it holds events. Says where these stand.
     fn write(&mut self, work: &Work) -> io::Result<Vec<Run>> {
-        let full = |active: &Active| active.length >= self.shared.segment_bytes;
-        let begins = self.active.as_ref().is_none_or(full);
-        if begins && work.records.is_empty() && !work.tidy {
-            // Settlements alone are worth no new file: the next one's checkpoint has them.
-            self.note(work);
-            return Ok(Vec::new());
-        }
+        let begins = self.begins(work);
         let mut next = match self.active.take_if(|_| !begins) {
             Some(active) => active,
             None => self.begin_segment()?,
@@ -135,7 +152,8 @@ impl Writer {
             put_json(&mut self.buffer, Kind::Acked, &(number, seq))?;
         }
         let written = next.file.write_at(&self.buffer, next.length);
-        let synced = written.and_then(|()| match begins || work.has_events() {
+        let syncs = begins || work.has_events();
+        let synced = written.and_then(|()| match syncs {
             true => next.file.sync(),
             false => Ok(()),
         });
@@ -147,6 +165,7 @@ impl Writer {
             self.give_up(next, begins);
             return Err(error);
         }
+        self.unsynced = !syncs && (self.unsynced || !self.buffer.is_empty());
         next.length += self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BUFFER);
@@ -191,21 +210,13 @@ impl Writer {
         };
     }
 
-    fn leave_segment(&mut self) {
-        self.active = None;
-    }
-
     /// Counts what a file now holds, before anyone can settle it.
     fn register(&self, active: &Active, work: &Work, is_new: bool) {
         let mut segments = self.shared.segments.lock();
         if is_new {
             segments.active = active.number;
-            let segment = Segment {
-                path: self.shared.folder.join(file_name(active.number)),
-                file: Arc::clone(&active.file),
-                live: 0,
-                room: Room::default(),
-            };
+            let path = self.shared.folder.join(file_name(active.number));
+            let segment = Segment::new(path, Arc::clone(&active.file), Room::default());
             segments.all.insert(active.number, segment);
         }
         let Some(segment) = segments.all.get_mut(&active.number) else {
@@ -213,9 +224,7 @@ impl Writer {
         };
         for record in &work.records {
             if let Record::Events(group) = record {
-                segment.live += group.entries.len() as u64;
-                segment.room.bytes += group.room.bytes;
-                segment.room.reserve += group.room.reserve;
+                segment.add(group);
             }
         }
     }
@@ -234,15 +243,44 @@ impl Writer {
         }
     }
 
-    /// Removes the files whose events are all settled.
-    fn remove_settled(&mut self) {
+    /// Removes those of these files that nothing else keeps. Their events count as settled for the next process only once
+    /// that is written, so it is synced before.
+    fn remove_settled(&mut self, done: &[u64]) {
+        let removed = self.shared.segments.lock().take_done(done);
+        if removed.is_empty() {
+            return;
+        }
+        if self.unsynced
+            && let Some(active) = &self.active
+        {
+            match active.file.sync() {
+                Ok(()) => self.unsynced = false,
+                // The checkpoint of the next one has it. Until then no more is lost by removing them than if the power
+                // went: the next process takes for settled what it finds no file of.
+                Err(error) => {
+                    tracing::warn!(%error, "settlements cannot be made durable");
+                    self.active = None;
+                }
+            }
+        }
+        self.remove(removed);
+    }
+
+    /// Nothing can be written, perhaps since the outbox itself fills the disk: removes what is settled, whether that is
+    /// written or not. Says whether there was anything.
+    fn make_room(&self) -> bool {
         let mut segments = self.shared.segments.lock();
-        let active = segments.active;
-        let settled = |number: &u64, segment: &mut Segment| segment.live == 0 && *number != active;
-        let removed: Vec<(u64, Segment)> = segments.all.extract_if(.., settled).collect();
+        let done = segments.done();
+        let removed = segments.take_done(&done);
         drop(segments);
+        let is_any = !removed.is_empty();
+        self.remove(removed);
+        is_any
+    }
+
+    fn remove(&self, removed: Vec<Segment>) {
         let mut freed = Room::default();
-        for (_, segment) in removed {
+        for segment in removed {
             // At the next start it is seen that everything in it is settled.
             if let Err(error) = self.shared.files.remove(&segment.path) {
                 tracing::warn!(path = %segment.path.display(), %error, "a file of the outbox that is done with cannot be removed");
@@ -292,9 +330,14 @@ impl Shared {
                 break;
             }
         }
+        let mut records = std::mem::take(&mut inbox.records);
+        // Each command's side by side, in order: they are read in one go.
+        records.sort_by_key(Record::number);
         Work {
-            records: std::mem::take(&mut inbox.records),
+            records,
             acks: std::mem::take(&mut inbox.acks),
+            // Whatever was settled for these is among the settlements: those come first, and the inbox is held.
+            done: self.segments.lock().done(),
             tidy: std::mem::take(&mut inbox.tidy),
             last: inbox.stopping,
         }
