@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use hopline_state::StateError;
 use hopline_state::group::ProjectChange;
 use hopline_state::rows::{LinkState, Project, Runner};
 use hopline_wire::{Timestamp, TraceId};
@@ -27,10 +28,13 @@ pub(crate) struct Target {
     pub(crate) broker_url: String,
     /// Whether it executes a command once, however often it is sent. A legacy one may not.
     pub(crate) executes_once: bool,
+    /// Whether it is there for one build, as far as it has said by now.
+    is_of_one_build: bool,
 }
 
 impl App {
-    /// The runner for a command of `project`: the one named, the project's own, or the only one there is.
+    /// The runner for a command of `project`: the one named, the project's own, or the only one there is. A runner of
+    /// one build gets a command only if it is named.
     ///
     /// # Errors
     /// 503 `runner_unavailable` if it is not linked, or none is; 409 `choose_runner` if there are several.
@@ -39,7 +43,11 @@ impl App {
         named: Option<&str>,
         project: &Project,
     ) -> ApiResult<Target> {
-        if let Some(wanted) = named.or(project.runner_id.as_deref()) {
+        let wanted = match named {
+            Some(named) => Some(named),
+            None => self.own_runner(project).await?,
+        };
+        if let Some(wanted) = wanted {
             let missing = || {
                 ApiError::unavailable(
                     "runner_unavailable",
@@ -48,7 +56,8 @@ impl App {
             };
             return self.linked_runner(wanted).await?.ok_or_else(missing);
         }
-        let linked = self.linked_runners().await?;
+        let mut linked = self.linked_runners().await?;
+        linked.retain(|runner| !is_of_one_build(runner));
         match &linked[..] {
             [] => Err(ApiError::unavailable(
                 "runner_unavailable",
@@ -68,6 +77,19 @@ impl App {
         }
     }
 
+    /// The runner that the project's files are at. One of one build is none: it was noted before it had said what it is.
+    pub(crate) async fn own_runner<'p>(
+        &self,
+        project: &'p Project,
+    ) -> Result<Option<&'p str>, StateError> {
+        let Some(own) = project.runner_id.as_deref() else {
+            return Ok(None);
+        };
+        let runner = self.store.runner(own).await?;
+        let comes_back = !runner.as_ref().is_some_and(is_of_one_build);
+        Ok(comes_back.then_some(own))
+    }
+
     /// A runner, if it is linked.
     pub(crate) async fn linked_runner(&self, runner_id: &str) -> ApiResult<Option<Target>> {
         let found = self.store.runner(runner_id).await?;
@@ -75,25 +97,27 @@ impl App {
         found.map(|runner| self.target(&runner)).transpose()
     }
 
-    /// Notes that the project's files are at this runner from now on, unless they are at one already. `trace_id`
-    /// names the command's trace in the log.
+    /// Notes that the project's files are at this runner from now on, unless they are at one already, or it is there for
+    /// one build. `trace_id` names the command's trace in the log.
     pub(crate) async fn keep_runner(&self, project: &Project, target: &Target, trace_id: TraceId) {
-        if project.runner_id.is_some() {
-            return;
+        if let Err(error) = self.try_keep_runner(project, target).await {
+            // The command is given all the same; the next one chooses again.
+            tracing::warn!(%trace_id, error = %Chain(&error), "a project's runner was not noted");
+        }
+    }
+
+    async fn try_keep_runner(&self, project: &Project, target: &Target) -> Result<(), StateError> {
+        if target.is_of_one_build || self.own_runner(project).await?.is_some() {
+            return Ok(());
         }
         let change = ProjectChange {
             project_id: project.id,
             ..ProjectChange::default()
         };
         let runner_id = Some(target.runner_id.clone());
-        let kept = self
-            .store
-            .update_project(change, runner_id, Timestamp::now())
-            .await;
-        if let Err(error) = kept {
-            // The command is given all the same; the next one chooses again.
-            tracing::warn!(%trace_id, error = %Chain(&error), "a project's runner was not noted");
-        }
+        let now = Timestamp::now();
+        self.store.update_project(change, runner_id, now).await?;
+        Ok(())
     }
 
     /// The runners that are linked, by id.
@@ -130,15 +154,26 @@ impl App {
             runner_id: runner.id.clone(),
             broker_url: broker_url.trim_end_matches('/').to_owned(),
             executes_once: executes_once(runner.payload.as_deref()),
+            is_of_one_build: is_of_one_build(runner),
         })
     }
 }
 
 /// Whether the status names a link protocol other than the legacy one.
 fn executes_once(payload: Option<&str>) -> bool {
-    let payload: Option<Value> = payload.and_then(|payload| serde_json::from_str(payload).ok());
-    let protocol = payload.as_ref().and_then(|payload| payload.get("protocol"));
+    let protocol = said(payload, "protocol");
     protocol.is_some_and(|protocol| protocol != "legacy")
+}
+
+/// Whether it says that it is there for one build: once it is gone it does not come back.
+fn is_of_one_build(runner: &Runner) -> bool {
+    said(runner.payload.as_deref(), "oneBuild") == Some(Value::Bool(true))
+}
+
+/// A member of what a runner says about itself.
+fn said(payload: Option<&str>, member: &str) -> Option<Value> {
+    let mut payload: Value = serde_json::from_str(payload?).ok()?;
+    payload.get_mut(member).map(Value::take)
 }
 
 /// A runner.

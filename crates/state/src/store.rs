@@ -235,7 +235,8 @@ pub trait Store: Send + Sync {
     /// [`StateError`]; then nothing is changed.
     async fn upsert_runner(&self, runner: Runner) -> Result<()>;
 
-    /// Forgets the runners of one build that were last heard of before then and have none that runs.
+    /// Forgets the runners of one build that were last heard of before then and have none that runs. A project whose runner is
+    /// one of them has none any more.
     ///
     /// # Errors
     /// [`StateError`]; then nothing is changed.

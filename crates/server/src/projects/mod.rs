@@ -261,9 +261,10 @@ pub(crate) async fn delete_project(
     .await
 }
 
-/// The runner that has the project's files; none if none ever got any.
+/// The runner that has the project's files; none if none ever got any, or one of one build, which leaves them with whoever
+/// asked for that.
 async fn runner_of(app: &App, project: &Project) -> ApiResult<Option<Target>> {
-    let Some(runner_id) = &project.runner_id else {
+    let Some(runner_id) = app.own_runner(project).await? else {
         return Ok(None);
     };
     let target = app.linked_runner(runner_id).await?;

@@ -276,6 +276,56 @@ async fn the_runner_is_the_one_named_or_the_projects_or_the_only_one() {
 }
 
 #[tokio::test]
+async fn a_runner_of_one_build_gets_what_it_is_named_for_and_no_project_keeps_it() {
+    let house = house().await;
+    let broker = broker().await;
+    let url = format!("http://{}", broker.address);
+    let say = async |runner: &str, link: &str, payload: Option<Value>| {
+        let status = json!({"type": "runner-status", "runnerId": runner, "brokerUrl": url, "link": link, "payload": payload});
+        let (status, reply) = house.ingest(status.to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{reply}");
+    };
+    let one_build = Some(json!({"status": "ok", "protocol": "hopline.v1", "oneBuild": true}));
+    let build = async |project: &str, runner: Option<&str>| {
+        let body = json!({"command": "true", "runnerId": runner});
+        let path = format!("/api/projects/{project}/build");
+        let (status, _) = house.post(&path, body).await;
+        status
+    };
+    // The broker may tell of the link before the runner has said what it is, or after.
+    say("run-1", "up", None).await;
+    let late = house.project("late").await;
+    assert_eq!(build(&late, Some("run-1")).await, StatusCode::ACCEPTED);
+    say("run-1", "up", one_build.clone()).await;
+    say("run-2", "up", one_build).await;
+    let early = house.project("early").await;
+    assert_eq!(build(&early, Some("run-2")).await, StatusCode::ACCEPTED);
+    let (_, kept) = house.get(&format!("/api/projects/{early}")).await;
+    assert_eq!(kept["runnerId"], Value::Null, "it had said what it is");
+    for _ in 0..2 {
+        let command = broker.next().await["command"].take();
+        let end = event("build-completed", &command, 1, json!({}));
+        house.ingest(json!([end]).to_string()).await;
+    }
+    let other = house.project("other").await;
+    assert_eq!(
+        build(&other, None).await,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "a build of its own is all that each is there for"
+    );
+    for runner in ["run-1", "run-2"] {
+        say(runner, "down", None).await;
+    }
+    house.link("r", broker.address, "hopline.v1").await;
+    for project in [&late, &early] {
+        assert_eq!(build(project, None).await, StatusCode::ACCEPTED);
+        assert_eq!(broker.next().await["runnerId"], "r");
+        let (_, kept) = house.get(&format!("/api/projects/{project}")).await;
+        assert_eq!(kept["runnerId"], "r", "{kept}");
+    }
+}
+
+#[tokio::test]
 async fn a_build_that_makes_no_sense_is_refused() {
     let house = house().await;
     let broker = broker().await;

@@ -399,13 +399,27 @@ pub async fn a_runner_of_one_build_is_forgotten_after_it(store: &dyn Store) {
         let runners = store.runners().await.unwrap().into_iter();
         runners.map(|runner| runner.id).collect::<Vec<_>>()
     };
+    let kept = async |runner: Option<&str>| {
+        let change = ProjectChange {
+            project_id: build.project.id,
+            ..ProjectChange::default()
+        };
+        let runner = runner.map(str::to_owned);
+        store.update_project(change, runner, at(1)).await.unwrap();
+        let project = store.project(build.project.id).await.unwrap();
+        project.unwrap().runner_id
+    };
+    kept(Some("done")).await;
     assert_eq!(store.forget_runners(at(20)).await.unwrap(), 1);
     assert_eq!(there().await, ["here", "house", "runner"]);
+    assert_eq!(kept(None).await, None, "the project is free for another");
+    kept(Some("house")).await;
     let mut batch = build.batch(1, 10);
     of(&mut batch).row.status = SessionStatus::Failed;
     commit(store, batch).await;
     assert_eq!(store.forget_runners(at(20)).await.unwrap(), 1);
     assert_eq!(there().await, ["here", "house"]);
+    assert_eq!(kept(None).await.as_deref(), Some("house"));
     assert_eq!(store.runner("runner").await.unwrap(), None);
     let here = store.runner("here").await.unwrap();
     assert_eq!(here, Some(seen("here", true, 20)));

@@ -298,6 +298,9 @@ pub(super) async fn forget_runners(client: &Object, seen_before: Timestamp) -> R
     if over.is_empty() {
         return Ok(0);
     }
+    // A project may have been given to one before it said what it is.
+    let free = "UPDATE projects SET runner_id = NULL WHERE runner_id = ANY ($1)";
+    change(client, "UPDATE projects", free, &[&over]).await?;
     let sql = "DELETE FROM runners WHERE id = ANY ($1) AND last_seen_at < $2";
     let values: [&(dyn ToSql + Sync); 2] = [&over, &Millis(seen_before)];
     let deleted = change(client, "DELETE runners", sql, &values).await?;

@@ -276,6 +276,13 @@ pub(super) fn has_past_runners(
 }
 
 pub(super) fn forget_runners(connection: &Connection, seen_before: Timestamp) -> Result<usize> {
+    // A project may have been given to one before it said what it is.
+    connection
+        .prepare_cached(&format!(
+            "UPDATE projects SET runner_id = NULL WHERE runner_id IN (SELECT id {PAST_RUNNERS})"
+        ))
+        .and_then(|mut statement| statement.execute([Millis(seen_before)]))
+        .map_err(during("UPDATE projects"))?;
     connection
         .prepare_cached(&format!("DELETE {PAST_RUNNERS}"))
         .and_then(|mut statement| statement.execute([Millis(seen_before)]))
