@@ -36,9 +36,15 @@ pub(super) async fn deliver(
     let reason = tokio::select! {
         () = expected.heard() => return,
         () = app.stopping.cancelled() => return,
-        status = attempts => refused(status, &outgoing.target.broker_url),
+        end = attempts => match end {
+            End::Answered => return,
+            End::Refused(status) => refused(status, &outgoing.target.broker_url),
+        },
         () = sleep_until(deadline) => "the runner did not answer the command".to_owned(),
     };
+    if is_answered(app, &outgoing.command.id).await {
+        return;
+    }
     expected.give_up();
     let trace_id = Some(outgoing.context.trace_id);
     fail(
@@ -62,8 +68,16 @@ fn refused(status: StatusCode, broker_url: &str) -> String {
     format!("the runner's broker refuses the command with {status}")
 }
 
-/// Sends the command again and again; returns only if the broker refuses it for good, with its answer.
-async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
+/// Why a command is not sent again.
+enum End {
+    /// An event of it is committed, by another server on the same database.
+    Answered,
+    /// The broker refuses it for good, with this answer.
+    Refused(StatusCode),
+}
+
+/// Sends the command again and again, until it has an end.
+async fn attempts(app: &App, outgoing: &Outgoing) -> End {
     let mut pause = FIRST_PAUSE;
     let mut was_written = false;
     loop {
@@ -77,6 +91,9 @@ async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
                     std::future::pending::<()>().await;
                 }
                 tokio::time::sleep(app.options.send_again_after).await;
+                if is_answered(app, &outgoing.command.id).await {
+                    return End::Answered;
+                }
             }
             // To a runner that may execute it twice a command that may be written is not sent again.
             Said::Unclear if !outgoing.target.executes_once => std::future::pending::<()>().await,
@@ -84,9 +101,15 @@ async fn attempts(app: &App, outgoing: &Outgoing) -> StatusCode {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            Said::Never(status) => return status,
+            Said::Never(status) => return End::Refused(status),
         }
     }
+}
+
+/// Whether the rows know of an event of the command. Those that came to this server are told without that.
+async fn is_answered(app: &App, command_id: &str) -> bool {
+    let loaded = app.store.load_command(command_id).await;
+    loaded.is_ok_and(|loaded| loaded.is_some_and(|loaded| loaded.command.last_seq > 0))
 }
 
 async fn note_sent(app: &App, outgoing: &Outgoing) {
