@@ -1,0 +1,226 @@
+//! The fault run: builds that say a known plan, while something goes wrong; then their rows must be the fold of what
+//! the runner's programs said, to the byte, by rules that this test tells anew (`naive.rs`).
+//!
+//! `make test` runs a short form of it. `make test-faults ROUNDS=N` runs the long one. Each round has a seed that is
+//! printed; `SEED=S ROUNDS=1` runs that round alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod check;
+mod faults;
+mod naive;
+mod network;
+mod plan;
+mod plant;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use check::Build;
+use faults::Fault;
+use plant::{Database, Plant, RUNNERS};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
+
+/// How many builds run at once.
+const BUILDS: usize = 8;
+/// How many things each says, at least and at most.
+const PARTS: std::ops::Range<usize> = 150..450;
+/// After how many rounds everything is started anew, in new folders.
+const ROUNDS_OF_A_PLANT: usize = 16;
+/// How often a round is tried whose fault has met nothing.
+const TRIES: u64 = 5;
+/// How long a round's builds may take to end once all is mended.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_the_rows_in_sqlite_are_the_fold_of_what_was_said() {
+    run(Database::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_the_rows_in_postgresql_are_the_fold_of_what_was_said() {
+    run(Database::Postgres).await;
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|error| panic!("{variable}={text}: {error}")))
+}
+
+async fn run(database: Database) {
+    // The short form takes a few of the faults; which ones follows from nothing but the day's place in the year, so
+    // that all have their turn and everybody sees the same.
+    let rounds = number("ROUNDS").unwrap_or(4) as usize;
+    let first = number("SEED").unwrap_or(1);
+    let mut faults = faults::all(database);
+    faults.shuffle(&mut StdRng::seed_from_u64(first));
+    let mut counted = 0;
+    let mut plant = None;
+    for (round, fault) in (0..rounds).zip(faults.into_iter().cycle()) {
+        if round % ROUNDS_OF_A_PLANT == 0
+            && let Some(old) = plant.take()
+        {
+            Plant::end(old);
+        }
+        if plant.is_none() {
+            plant = Some(Plant::start(database).await);
+        }
+        let plant = plant.as_mut().unwrap();
+        if !fault.is_possible(plant) {
+            println!("{database:?}: {fault:?} is not possible for this user");
+            continue;
+        }
+        let mut tries = 0;
+        loop {
+            let seed = first + round as u64 + 1_000_000 * tries;
+            let begun = Instant::now();
+            let told = one(plant, fault, seed).await;
+            println!("{database:?} round {round} seed {seed} {fault:?}: {told} in {:.1?}", begun.elapsed());
+            if told.in_flight > 0 {
+                counted += 1;
+                break;
+            }
+            tries += 1;
+            assert!(tries < TRIES, "{fault:?} never meets an event");
+        }
+    }
+    plant.take().map(Plant::end);
+    println!("{database:?}: {counted} rounds without a difference");
+    assert!(counted > 0);
+}
+
+/// What a round has come to.
+struct Told {
+    events: u64,
+    in_flight: u64,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} events, {} of them in flight", self.events, self.in_flight)
+    }
+}
+
+async fn one(plant: &mut Plant, fault: Fault, seed: u64) -> Told {
+    let mut random = StdRng::seed_from_u64(seed);
+    fault.prepare(plant);
+    let written: Vec<_> = (0..BUILDS).map(|place| write(plant, place, &mut random)).collect();
+    let mut builds = Vec::new();
+    for (place, written) in written.into_iter().enumerate() {
+        builds.push(start(plant, place, written).await);
+    }
+    // It happens when a part of what all say is in the rows.
+    let said: usize = builds.iter().map(|build| build.plan.len()).sum();
+    let when = (said as f64 * random.random_range(0.05..0.5)) as u64;
+    wait("the builds are under way", || async {
+        let listed = plant.get("/api/builds?status=active&limit=100").await?;
+        let builds = listed["builds"].as_array()?.iter();
+        let events: u64 = builds.filter_map(|build| build["lastSeq"].as_u64()).sum();
+        (events >= when).then_some(())
+    })
+    .await;
+    let before = check::now();
+    let hits = fault.happen(plant, &mut random).await;
+    let after = check::now();
+    check::poison(plant, seed).await;
+    let mut told = Told {
+        events: 0,
+        in_flight: 0,
+    };
+    for build in &builds {
+        let session = &build.session;
+        wait("a build ends for good", || async {
+            let shown = plant.get(&format!("/api/builds/{session}")).await?;
+            (shown["final"] == true).then_some(())
+        })
+        .await;
+        let killed = fault.kills_runner() && build.runner == RUNNERS[0];
+        let log = check::rows(plant, build, killed).await;
+        told.events += log.len() as u64;
+        if hits > 0 {
+            told.in_flight += check::in_flight(&log, before, after, plant.clock_off);
+        }
+        check::trace(plant, build, &log).await;
+    }
+    check::memory(plant);
+    told
+}
+
+/// Writes down what a build is to say.
+fn write(plant: &Plant, place: usize, random: &mut StdRng) -> Written {
+    let plan = plan::make(random.random(), random.random_range(PARTS));
+    let folder = plant.folder().join(format!("said-{place}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    for (number, said) in plan.chunks(8).enumerate() {
+        let lines: String = said.iter().map(plan::Said::line).collect();
+        std::fs::write(folder.join(format!("{number:04}")), lines).unwrap();
+    }
+    let exit = random.random_range(0..3);
+    let script = format!(
+        "for piece in {}/*; do cat $piece; sleep 0.0{}; done; exit {exit}",
+        folder.display(),
+        random.random_range(2..8)
+    );
+    Written { plan, exit, script }
+}
+
+/// What a build is to say, and the program that says it.
+struct Written {
+    plan: Vec<plan::Said>,
+    exit: i32,
+    script: String,
+}
+
+/// Starts a build.
+async fn start(plant: &Plant, place: usize, written: Written) -> Build {
+    let Written { plan, exit, script } = written;
+    let name = json!({"name": format!("project-{place}")});
+    let listed = plant.get("/api/projects").await.unwrap();
+    let projects = listed["projects"].as_array().cloned().unwrap_or_default();
+    let known = projects.into_iter().find(|project| project["name"] == name["name"]);
+    let project = match known {
+        Some(project) => project,
+        None => plant.post("/api/projects", &name).await,
+    };
+    let id = project["id"].as_str().unwrap();
+    let runner = RUNNERS[place % RUNNERS.len()];
+    let request = json!({"agent": "stream", "command": ["sh", "-c", script], "prompt": "say it", "runnerId": runner});
+    wait("the runner is linked", || async {
+        let runners = plant.get("/api/runners").await?;
+        let mut runners = runners["runners"].as_array()?.iter();
+        let is_up = |entry: &serde_json::Value| entry["id"] == runner && entry["link"] == "up";
+        runners.any(is_up).then_some(())
+    })
+    .await;
+    let started = plant.post(&format!("/api/projects/{id}/build"), &request).await;
+    Build {
+        session: started["sessionId"].as_str().unwrap().parse().unwrap(),
+        command: started["commandId"].as_str().unwrap().to_owned(),
+        trace: started["traceId"].as_str().unwrap().to_owned(),
+        runner,
+        plan,
+        exit,
+    }
+}
+
+/// Waits for a condition, with a deadline.
+pub(crate) async fn wait<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it did not come to pass that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
