@@ -17,10 +17,10 @@ DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build check fmt lint
+.PHONY: help demo test test-faults bench build check fmt lint
 
 help: ## Show the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Build Hopline and watch it run and trace a real build
 	@scripts/require build
@@ -36,6 +36,13 @@ test: ## Install what the tests need, then run every test
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --doc --workspace --locked
 	$(CARGO) nextest run --workspace --locked --profile $(NEXTEST_PROFILE)
+
+# Not under nextest, which ends a test that takes minutes. Both databases have so many rounds each.
+test-faults: ROUNDS ?= 100
+test-faults: ## Break every part under builds, ROUNDS times on each database
+	@scripts/require test
+	@scripts/install-test-deps
+	ROUNDS=$(ROUNDS) $(CARGO) test --locked -p hopline --test fault_run -- --nocapture --test-threads 1
 
 bench: ## Measure a release build, print the figures as a table
 	@scripts/require build
