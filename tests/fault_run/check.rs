@@ -51,16 +51,34 @@ pub(crate) async fn rows(plant: &Plant, build: &Build, killed: bool) -> Vec<Logg
 
     let session = &whole.session;
     assert_eq!(session.last_seq, log.len() as u64, "{name}");
-    assert!(session.is_final && !session.incomplete, "{name}: {session:?}");
-    let (kind, error, exit) = expected.end.as_ref().unwrap_or_else(|| panic!("{name} has no end"));
+    assert!(
+        session.is_final && !session.incomplete,
+        "{name}: {session:?}"
+    );
+    let (kind, error, exit) = expected
+        .end
+        .as_ref()
+        .unwrap_or_else(|| panic!("{name} has no end"));
     let is_restart = error.as_deref() == Some("runner restarted");
     if killed && is_restart {
         assert_eq!(session.status, SessionStatus::Failed, "{name}");
     } else {
-        assert_eq!(expected.said, (build.plan.len(), 0), "{name} lacks the rest of what was said");
-        assert_eq!(*exit, Some(i64::from(build.exit)), "{name}: {kind} {error:?}");
+        assert_eq!(
+            expected.said,
+            (build.plan.len(), 0),
+            "{name} lacks the rest of what was said"
+        );
+        assert_eq!(
+            *exit,
+            Some(i64::from(build.exit)),
+            "{name}: {kind} {error:?}"
+        );
         assert_eq!(kind == "build-completed", build.exit == 0, "{name}");
-        assert_eq!(session.status == SessionStatus::Completed, build.exit == 0, "{name}");
+        assert_eq!(
+            session.status == SessionStatus::Completed,
+            build.exit == 0,
+            "{name}"
+        );
         assert_eq!(session.exit_code, Some(build.exit), "{name}");
     }
     assert_eq!(session.error_message, *error, "{name}");
@@ -71,12 +89,19 @@ pub(crate) async fn rows(plant: &Plant, build: &Build, killed: bool) -> Vec<Logg
         .map(|todo| {
             let status = serde_json::to_value(todo.status).unwrap();
             let status = status.as_str().unwrap().to_owned();
-            (todo.content, todo.active_form, status, todo.created_at, todo.updated_at)
+            (
+                todo.content,
+                todo.active_form,
+                status,
+                todo.created_at,
+                todo.updated_at,
+            )
         })
         .collect();
     assert_eq!(todos, expected.todos, "{name}");
 
-    let read = |json: Option<String>| json.map(|json| serde_json::from_str::<Value>(&json).unwrap());
+    let read =
+        |json: Option<String>| json.map(|json| serde_json::from_str::<Value>(&json).unwrap());
     let calls = whole.tool_calls.into_iter().map(|call| {
         let row = Call {
             todo: call.todo_index,
@@ -98,7 +123,13 @@ pub(crate) async fn rows(plant: &Plant, build: &Build, killed: bool) -> Vec<Logg
 
     let mut texts: BTreeMap<(bool, String), Text> = BTreeMap::new();
     let mut notes = whole.notes;
-    notes.sort_by_key(|note| (note.kind == TextKind::Reasoning, note.text_id.clone(), note.part));
+    notes.sort_by_key(|note| {
+        (
+            note.kind == TextKind::Reasoning,
+            note.text_id.clone(),
+            note.part,
+        )
+    });
     let mut parts: BTreeMap<_, u32> = BTreeMap::new();
     for note in notes {
         assert!(note.content.len() <= 16 << 10, "{name}: {}", note.text_id);
@@ -132,7 +163,12 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// How many events were made before all was mended, and received after it began to go wrong.
-pub(crate) fn in_flight(log: &[LoggedEvent], from: Timestamp, to: Timestamp, clock_off: i64) -> u64 {
+pub(crate) fn in_flight(
+    log: &[LoggedEvent],
+    from: Timestamp,
+    to: Timestamp,
+    clock_off: i64,
+) -> u64 {
     let met = log.iter().filter(|event| {
         let body: Value = serde_json::from_str(event.body.as_deref().unwrap_or("{}")).unwrap();
         let made: Option<Timestamp> = serde_json::from_value(body["timestamp"].clone()).ok();
@@ -155,7 +191,11 @@ pub(crate) async fn trace(plant: &Plant, build: &Build, log: &[LoggedEvent]) {
         if number("underWay") == 0 && sum >= events {
             break told;
         }
-        assert!(Instant::now() < deadline, "{events} events, but {:.3000}", told.to_string());
+        assert!(
+            Instant::now() < deadline,
+            "{events} events, but {:.3000}",
+            told.to_string()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let gaps = told["gaps"].as_array().unwrap();

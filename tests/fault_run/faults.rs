@@ -44,7 +44,7 @@ pub(crate) enum Fault {
 }
 
 use Fault::{Clock, Ingest, Kill, Link, Queries};
-use Weather::{Answered, AnswerLost, Cut, Doubled, Halved, Late, Slow, Stalled};
+use Weather::{AnswerLost, Answered, Cut, Doubled, Halved, Late, Slow, Stalled};
 
 const BOTH: [Fault; 22] = [
     Kill(Part::Runner, None),
@@ -140,7 +140,11 @@ impl Fault {
             Queries(weather) => {
                 let queries = plant.queries.as_ref().expect("a PostgreSQL");
                 // A commit that takes two seconds is seen only by who waits as long.
-                let long = if weather == Late { Duration::from_secs(3) } else { while_it_lasts };
+                let long = if weather == Late {
+                    Duration::from_secs(3)
+                } else {
+                    while_it_lasts
+                };
                 spell(queries, weather, long).await
             }
             Clock(_) => spell(&plant.links, Cut, while_it_lasts).await,
@@ -219,9 +223,15 @@ async fn read_only(port: u16, on: bool) {
         .unwrap();
     tokio::spawn(connection);
     let setting = format!("ALTER SYSTEM SET default_transaction_read_only = {on}");
-    client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
+    client
+        .batch_execute("SET default_transaction_read_only = off")
+        .await
+        .unwrap();
     client.batch_execute(&setting).await.unwrap();
-    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    client
+        .batch_execute("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
 }
 
 /// A disk without room for a while.

@@ -84,7 +84,10 @@ async fn run(database: Database) {
             let seed = first + round as u64 + 1_000_000 * tries;
             let begun = Instant::now();
             let told = one(plant, fault, seed).await;
-            println!("{database:?} round {round} seed {seed} {fault:?}: {told} in {:.1?}", begun.elapsed());
+            println!(
+                "{database:?} round {round} seed {seed} {fault:?}: {told} in {:.1?}",
+                begun.elapsed()
+            );
             if told.in_flight > 0 {
                 counted += 1;
                 break;
@@ -106,14 +109,20 @@ struct Told {
 
 impl std::fmt::Display for Told {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} events, {} of them in flight", self.events, self.in_flight)
+        write!(
+            f,
+            "{} events, {} of them in flight",
+            self.events, self.in_flight
+        )
     }
 }
 
 async fn one(plant: &mut Plant, fault: Fault, seed: u64) -> Told {
     let mut random = StdRng::seed_from_u64(seed);
     fault.prepare(plant);
-    let written: Vec<_> = (0..BUILDS).map(|place| write(plant, place, &mut random)).collect();
+    let written: Vec<_> = (0..BUILDS)
+        .map(|place| write(plant, place, &mut random))
+        .collect();
     let mut builds = Vec::new();
     for (place, written) in written.into_iter().enumerate() {
         builds.push(start(plant, place, written).await);
@@ -187,7 +196,9 @@ async fn start(plant: &Plant, place: usize, written: Written) -> Build {
     let name = json!({"name": format!("project-{place}")});
     let listed = plant.get("/api/projects").await.unwrap();
     let projects = listed["projects"].as_array().cloned().unwrap_or_default();
-    let known = projects.into_iter().find(|project| project["name"] == name["name"]);
+    let known = projects
+        .into_iter()
+        .find(|project| project["name"] == name["name"]);
     let project = match known {
         Some(project) => project,
         None => plant.post("/api/projects", &name).await,
@@ -202,7 +213,9 @@ async fn start(plant: &Plant, place: usize, written: Written) -> Build {
         runners.any(is_up).then_some(())
     })
     .await;
-    let started = plant.post(&format!("/api/projects/{id}/build"), &request).await;
+    let started = plant
+        .post(&format!("/api/projects/{id}/build"), &request)
+        .await;
     Build {
         session: started["sessionId"].as_str().unwrap().parse().unwrap(),
         command: started["commandId"].as_str().unwrap().to_owned(),
@@ -214,13 +227,19 @@ async fn start(plant: &Plant, place: usize, written: Written) -> Build {
 }
 
 /// Waits for a condition, with a deadline.
-pub(crate) async fn wait<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub(crate) async fn wait<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = condition().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "it did not come to pass that {what}");
+        assert!(
+            Instant::now() < deadline,
+            "it did not come to pass that {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -60,7 +60,8 @@ pub(crate) fn fold(log: &[LoggedEvent], plan: &[Said]) -> Result<Rows, String> {
     let mut active = -1;
     for (event, number) in log.iter().zip(1..) {
         let seq = event.seq;
-        let wrong = |what: &str| format!("event {seq}, {}: {what}: {:.300?}", event.kind, event.body);
+        let wrong =
+            |what: &str| format!("event {seq}, {}: {what}: {:.300?}", event.kind, event.body);
         if seq != number {
             return Err(wrong("it is not the next one"));
         }
@@ -147,7 +148,14 @@ impl Rows {
                 tool,
                 input,
                 todo,
-            } => self.input(call, tool, storable(input), todo.unwrap_or(*active), seq, at),
+            } => self.input(
+                call,
+                tool,
+                storable(input),
+                todo.unwrap_or(*active),
+                seq,
+                at,
+            ),
             Said::Output { call, output } => {
                 self.output(call, storable(output), "output-available", *active, seq, at);
             }
@@ -158,7 +166,15 @@ impl Rows {
         }
     }
 
-    fn append(&mut self, reasoning: bool, id: &str, text: &str, todo: i32, first_seq: u64, began_at: Timestamp) {
+    fn append(
+        &mut self,
+        reasoning: bool,
+        id: &str,
+        text: &str,
+        todo: i32,
+        first_seq: u64,
+        began_at: Timestamp,
+    ) {
         let new = Text {
             todo,
             first_seq,
@@ -169,7 +185,15 @@ impl Rows {
         there.content += &stored(text);
     }
 
-    fn input(&mut self, id: &str, name: &str, input: Value, todo: i32, first_seq: u64, at: Timestamp) {
+    fn input(
+        &mut self,
+        id: &str,
+        name: &str,
+        input: Value,
+        todo: i32,
+        first_seq: u64,
+        at: Timestamp,
+    ) {
         let call = Call {
             todo,
             name: name.to_owned(),
@@ -182,7 +206,15 @@ impl Rows {
         self.calls.insert(id.to_owned(), call);
     }
 
-    fn output(&mut self, id: &str, output: Value, state: &'static str, todo: i32, first_seq: u64, at: Timestamp) {
+    fn output(
+        &mut self,
+        id: &str,
+        output: Value,
+        state: &'static str,
+        todo: i32,
+        first_seq: u64,
+        at: Timestamp,
+    ) {
         let stray = Call {
             todo,
             first_seq,
@@ -200,7 +232,9 @@ fn storable(json: &Value) -> Value {
         Value::String(text) => stored(text).into(),
         Value::Array(items) => items.iter().map(storable).collect(),
         Value::Object(members) => {
-            let members = members.iter().map(|(name, value)| (stored(name), storable(value)));
+            let members = members
+                .iter()
+                .map(|(name, value)| (stored(name), storable(value)));
             Value::Object(members.collect())
         }
         other => other.clone(),
@@ -225,7 +259,15 @@ impl Reader<'_> {
             self.lines(&text)?;
             return Ok(Said::Line { text });
         }
-        let (Said::Delta { id, text: whole, reasoning }, Some(delta)) = (said, part["delta"].as_str()) else {
+        let (
+            Said::Delta {
+                id,
+                text: whole,
+                reasoning,
+            },
+            Some(delta),
+        ) = (said, part["delta"].as_str())
+        else {
             let line = said.line().replace(HALF_ESCAPED, &HALF.to_string());
             let expected: Value = serde_json::from_str(&line).unwrap_or_default();
             if *part != expected {

@@ -157,7 +157,9 @@ impl Place {
             Weather::Stalled => {
                 self.hit();
                 let mut weather = self.weather.clone();
-                let _ = weather.wait_for(|weather| *weather != Weather::Stalled).await;
+                let _ = weather
+                    .wait_for(|weather| *weather != Weather::Stalled)
+                    .await;
             }
             Weather::Halved => {
                 self.hit();

@@ -14,7 +14,9 @@ pub(crate) enum Said {
         text: String,
     },
     /// A line of reasoning that is whole by itself.
-    Reasoning { message: String },
+    Reasoning {
+        message: String,
+    },
     /// A new plan: what is to be done, how it reads while it is done, and where it stands.
     Plan {
         call: String,
@@ -35,10 +37,14 @@ pub(crate) enum Said {
         error: String,
     },
     /// A line that is no part: it is text of standard output.
-    Line { text: String },
+    Line {
+        text: String,
+    },
     /// A part that the server refuses, and a part of no meaning to it.
     Bad,
-    Unknown { number: u32 },
+    Unknown {
+        number: u32,
+    },
 }
 
 /// Stands in a plan for half of a surrogate pair, which no Rust string can hold: it is written as the escape
@@ -96,7 +102,9 @@ impl Said {
             Self::Line { text } => return format!("{text}\n"),
             // Without its text.
             Self::Bad => json!({"type": "text-delta", "id": "bad"}),
-            Self::Unknown { number } => json!({"type": "data-fault-run", "data": {"number": number}}),
+            Self::Unknown { number } => {
+                json!({"type": "data-fault-run", "data": {"number": number}})
+            }
         };
         format!("{part}\n").replace(HALF, HALF_ESCAPED)
     }

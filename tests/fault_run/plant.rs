@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use hopline_state::contract_tests::postgres::{Server as Postgres, Version};
 use hopline_state::Store;
+use hopline_state::contract_tests::postgres::{Server as Postgres, Version};
 use hopline_state::sqlite::SqliteStore;
 use serde_json::Value;
 
@@ -178,7 +178,8 @@ impl Plant {
     fn clock(&self) -> PathBuf {
         let library = self.place.path().join("clock.so");
         if !library.exists() {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fault_run/clock.c");
+            let source =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fault_run/clock.c");
             let compiled = Command::new("cc")
                 .args(["-O", "-shared", "-fPIC", "-o"])
                 .args([&library, &source])
@@ -276,7 +277,11 @@ impl Plant {
 
     /// Ends everything, and makes sure that nothing is left of it.
     pub(crate) fn end(mut self) {
-        for service in self.runners.iter_mut().chain([&mut self.broker, &mut self.server]) {
+        for service in self
+            .runners
+            .iter_mut()
+            .chain([&mut self.broker, &mut self.server])
+        {
             let (status, log) = service.take().expect("it runs").terminate();
             assert!(status.success(), "{log}");
         }
@@ -290,7 +295,9 @@ impl Plant {
 
 fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

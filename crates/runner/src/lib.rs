@@ -27,6 +27,7 @@ mod devserver;
 mod events;
 pub mod guard;
 pub mod link;
+mod mask;
 mod metrics;
 mod outbox;
 pub mod output;

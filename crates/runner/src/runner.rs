@@ -73,6 +73,9 @@ pub struct Options {
     pub health_interval: Duration,
     /// Where the programs of builds send spans of their own, where a command says nothing of it.
     pub child_spans: ChildSpans,
+    /// Whether values of a build's variables that are secrets, by the build's word or by their names, are masked in its
+    /// events and spans.
+    pub mask_secrets: bool,
     /// From a child's SIGTERM to its SIGKILL.
     pub grace: Duration,
     /// How long a broker's `welcome` is waited for.
@@ -124,6 +127,7 @@ impl Options {
             one_build: false,
             health_interval: Duration::from_secs(30),
             child_spans: ChildSpans::Nowhere,
+            mask_secrets: true,
             grace: Duration::from_secs(10),
             welcome_timeout: WELCOME_TIMEOUT,
             ping_interval: PING_INTERVAL,
@@ -210,6 +214,7 @@ impl Runner {
             guard: options.guard,
             environment: Environment::inherited(options.environment),
             child_spans: options.child_spans,
+            mask_secrets: options.mask_secrets,
             grace: options.grace,
             outbox: outbox.clone(),
             tracer: tracer.clone(),

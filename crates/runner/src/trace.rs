@@ -1,5 +1,6 @@
 //! The spans of one command: where its trace stands, and the long spans below `handleCommand`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hopline_telemetry::{Head, Hop, OpenSpan, Sampler, TraceContext, Tracer};
@@ -10,6 +11,7 @@ use hopline_wire::{Carrier, SpanId, Timestamp};
 use serde::Deserialize as _;
 
 use crate::events::{Origin, Stream};
+use crate::mask::{LateMask, Mask};
 use crate::metrics::RunnerMetrics;
 
 /// The longest name of a span that comes from a command, in bytes.
@@ -46,12 +48,15 @@ pub(crate) struct CommandTrace {
     keys: EventKeys,
     /// What that span is made of.
     pub(crate) origin: Origin,
+    /// What is told by no span.
+    mask: LateMask,
 }
 
 /// A span that lasts, or nothing where the trace is not recorded.
 pub(crate) struct Scope {
     id: SpanId,
     span: Option<OpenSpan>,
+    mask: LateMask,
 }
 
 impl CommandTrace {
@@ -85,10 +90,11 @@ impl CommandTrace {
                 command_id: shared(Some(&command.id)),
                 ..EventKeys::default()
             },
+            mask: LateMask::default(),
         };
         if !trace.context.is_recorded() {
             let id = trace.context.span_id;
-            return (trace, Scope { id, span: None });
+            return (trace, Scope::unrecorded(id));
         }
         let mut span = if is_head {
             tracer.begin_head(Hop::HandleCommand, kind.clone(), &trace.context, received)
@@ -101,8 +107,12 @@ impl CommandTrace {
         });
         trace.context = trace.context.child(span.span_id);
         let id = span.span_id;
-        let span = Some(tracer.open(span));
-        (trace, Scope { id, span })
+        let scope = Scope {
+            id,
+            span: Some(tracer.open(span)),
+            mask: Arc::clone(&trace.mask),
+        };
+        (trace, scope)
     }
 
     /// Opens `handleCommand` again, for a command whose process died with it open.
@@ -110,7 +120,7 @@ impl CommandTrace {
         let (context, origin) = (&stream.context, &stream.origin);
         let id = context.span_id;
         if !context.is_recorded() {
-            return Scope { id, span: None };
+            return Scope::unrecorded(id);
         }
         let kind = short_name(&origin.kind);
         let mut span = tracer.begin(Hop::HandleCommand, kind.clone(), context, origin.received);
@@ -125,6 +135,7 @@ impl CommandTrace {
         Scope {
             id,
             span: Some(tracer.open(span)),
+            mask: LateMask::default(),
         }
     }
 
@@ -137,17 +148,21 @@ impl CommandTrace {
         describe: impl FnOnce(&mut Span),
     ) -> Scope {
         if !self.context.is_recorded() {
-            return Scope {
-                id: self.context.span_id,
-                span: None,
-            };
+            return Scope::unrecorded(self.context.span_id);
         }
         let mut span = self.begin_child(hop, rest, parent, Timestamp::now());
         describe(&mut span);
+        for attribute in &mut span.attributes {
+            attribute.value = masked(
+                &self.mask,
+                std::mem::replace(&mut attribute.value, Value::Empty),
+            );
+        }
         let id = span.span_id;
         Scope {
             id,
             span: Some(self.tracer.open(span)),
+            mask: Arc::clone(&self.mask),
         }
     }
 
@@ -159,10 +174,17 @@ impl CommandTrace {
         parent: SpanId,
         start: Timestamp,
     ) -> Span {
+        let rest = masked_text(&self.mask, rest.into());
         let mut span = self.tracer.begin(hop, rest, &self.context, start);
         span.parent_id = Some(parent);
         span.event = Some(self.keys.clone());
         span
+    }
+
+    /// From now on no span of the command tells what the mask hides.
+    pub(crate) fn mask_with(&self, mask: Mask) {
+        // A command has one build, and a build one mask.
+        let _ = self.mask.set(mask);
     }
 
     /// Where the trace stands below the span `id`: what a child process continues.
@@ -172,6 +194,15 @@ impl CommandTrace {
 }
 
 impl Scope {
+    /// Nothing, where the span would have been `id`.
+    fn unrecorded(id: SpanId) -> Self {
+        Self {
+            id,
+            span: None,
+            mask: LateMask::default(),
+        }
+    }
+
     /// What the span's children name as their parent.
     pub(crate) fn id(&self) -> SpanId {
         self.id
@@ -179,13 +210,13 @@ impl Scope {
 
     pub(crate) fn set(&self, key: &'static str, value: impl Into<Value>) {
         if let Some(span) = &self.span {
-            span.set(key, value);
+            span.set(key, masked(&self.mask, value.into()));
         }
     }
 
     pub(crate) fn fail(&self, error_type: impl Into<Text>, message: impl Into<Text>) {
         if let Some(span) = &self.span {
-            span.fail(error_type, message);
+            span.fail(error_type, masked_text(&self.mask, message.into()));
         }
     }
 
@@ -206,6 +237,21 @@ impl Scope {
             std::mem::forget(span);
         }
     }
+}
+
+fn masked(mask: &LateMask, value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(masked_text(mask, text)),
+        value => value,
+    }
+}
+
+fn masked_text(mask: &LateMask, text: Text) -> Text {
+    let masked = match mask.get().map(|mask| mask.text(&text)) {
+        Some(Cow::Owned(masked)) => masked,
+        _ => return text,
+    };
+    masked.into()
 }
 
 /// The trace that a command came with; none if it has no carrier, or one that cannot be read.

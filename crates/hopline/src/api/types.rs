@@ -45,6 +45,9 @@ pub(crate) struct BuildRequest {
     /// Of the agent `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) steps: Option<Vec<Step>>,
+    /// Variables whose values are masked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) secrets: Vec<String>,
 }
 
 /// A build that is on its way.

@@ -177,6 +177,10 @@ pub(crate) struct WorkArgs {
     /// What is asked, for people and agents [default: the command, or what the file says]
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
+    /// A variable whose value is masked in what is said of the build, once for each; those called *_TOKEN, *_SECRET,
+    /// *_PASSWORD and *_KEY are so anyway
+    #[arg(long = "secret", value_name = "VARIABLE")]
+    pub(crate) secrets: Vec<String>,
     /// End with one line of JSON; progress goes to standard error
     #[arg(long)]
     pub(crate) json: bool,

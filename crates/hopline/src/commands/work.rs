@@ -51,6 +51,7 @@ fn command(work: &WorkArgs) -> anyhow::Result<BuildRequest> {
         agent: agent.to_owned(),
         prompt: work.prompt.clone().unwrap_or_else(|| command.to_string()),
         command: Some(command),
+        secrets: work.secrets.clone(),
         ..BuildRequest::default()
     })
 }
@@ -65,6 +66,7 @@ fn steps(work: &WorkArgs, file: &Path, current: &Path) -> anyhow::Result<BuildRe
         agent: "steps".to_owned(),
         prompt: work.prompt.clone().or(read.prompt).unwrap_or_else(shown),
         steps: Some(read.steps),
+        secrets: work.secrets.clone(),
         ..BuildRequest::default()
     })
 }

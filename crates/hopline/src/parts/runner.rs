@@ -49,6 +49,8 @@ pub(crate) async fn start(
         // Each child inherits what this process was given, but for Hopline's own settings.
         environment: std::env::vars_os().collect(),
         outbox_bytes: settings.outbox_bytes,
+        // A file of the current folder may be anyone's, and does not open what others rely on.
+        mask_secrets: settings.mask_secrets || settings.is_of_current_folder("mask_secrets"),
         traced: settings.traced(),
         sampler: settings.sampler(),
         head: settings.head(),

@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) projects: Option<PathBuf>,
     /// How many bytes of events that are not settled the runner keeps on disk before its builds wait.
     pub(crate) outbox_bytes: usize,
+    /// Whether the secrets among the variables of the runner's builds are masked in what is said of them.
+    pub(crate) mask_secrets: bool,
     /// How long nothing must be heard of a build whose runner is gone until it counts as failed.
     pub(crate) silence_after: Period,
     /// How long the log of a build is kept after its end.
@@ -116,6 +118,7 @@ impl Default for Settings {
             runner_id: None,
             projects: None,
             outbox_bytes: 1 << 30,
+            mask_secrets: true,
             silence_after: Period::minutes(30),
             log_retention: Retention(Some(Period::days(7))),
             runner_secret: None,

@@ -20,6 +20,8 @@ enum Form {
     Text,
     /// A number, where it is one.
     Number,
+    /// `true` or `false`.
+    Truth,
     /// Texts between commas.
     List,
     /// `name=value` between commas.
@@ -55,6 +57,7 @@ const KEYS: &[(&str, Form)] = &[
     ("log", Form::Text),
     ("log_format", Form::Text),
     ("outbox_bytes", Form::Number),
+    ("mask_secrets", Form::Truth),
     ("silence_after", Form::Text),
     ("log_retention", Form::Text),
     ("threads", Form::Number),
@@ -328,6 +331,10 @@ fn read(text: &str, form: Form) -> Value {
             let whole = text.parse::<u64>().map(Value::from);
             let number = whole.or_else(|_| text.parse::<f64>().map(Value::from));
             number.unwrap_or_else(|_| Value::from(text))
+        }
+        Form::Truth => {
+            let truth = text.parse::<bool>().map(Value::from);
+            truth.unwrap_or_else(|_| Value::from(text))
         }
         Form::List => Value::from(items().collect::<Vec<_>>()),
         Form::Pairs => {

@@ -55,7 +55,7 @@ impl Program<'_> {
         let process = spawn(&run.core.guard, spec).await?;
         span.set(keys::PROCESS_PID, i64::from(process.pid()));
         let line = self.command.to_string();
-        let line = text::prefix(&line, MAX_LINE_TOLD_BYTES).to_owned();
+        let line = text::prefix(&run.masked(&line), MAX_LINE_TOLD_BYTES).to_owned();
         span.set(keys::PROCESS_COMMAND_LINE, line);
         span.set(keys::PROCESS_DIRECTORY, directory);
         Ok(process)

@@ -6,12 +6,11 @@ use hopline_telemetry::Hop;
 use hopline_wire::command::CommandLine;
 use hopline_wire::text;
 
-use super::child::{Patience, Program, attend, judge, note_exit};
+use super::child::{Program, attend, judge, note_exit};
+use super::output::Output;
 use super::parts::{RunnersPlan, Texts, simple};
 use super::{Outcome, Run};
 use crate::events::Failure;
-use crate::output::{Chunk, ChunkLimits, OutputReader};
-use crate::process::RunningProcess;
 use crate::trace::{Scope, short_name};
 
 /// The longest name of the todo, in bytes.
@@ -19,6 +18,7 @@ const TODO_BYTES: usize = 200;
 
 pub(super) async fn run(program: &CommandLine, run: &Run<'_>) -> Outcome {
     let line = program.to_string();
+    let line = run.masked(&line);
     let mut plan = RunnersPlan::new([text::prefix(&line, TODO_BYTES)]);
     plan.begin(0);
     let build = run.build.id();
@@ -29,6 +29,7 @@ pub(super) async fn run(program: &CommandLine, run: &Run<'_>) -> Outcome {
     drop(batch);
 
     let name = program_name(program);
+    let name = run.masked(&name);
     let step = run.trace.open(Hop::Step, short_name(&name), build, |_| {});
     let ended = execute(program, run, &step, &name).await;
     step.end();
@@ -67,12 +68,12 @@ async fn execute(
             return Err(failure);
         }
     };
-    let output = reader(&mut process);
+    let output = Output::of(&mut process, run.mask.as_ref());
     let exit = attend(&mut process, run.stop, run.core.grace, |mut patience| {
         let mut output = output;
         async move {
             let mut texts = Texts::new("");
-            while let Some(chunk) = next_chunk(&mut output, &mut patience).await {
+            while let Some(chunk) = output.next(&mut patience).await {
                 let mut batch = run.emitter.batch().await;
                 texts.add(&mut batch, step.id(), &chunk);
                 batch.flush().await;
@@ -86,31 +87,6 @@ async fn execute(
     let failure = judge(name, &exit, run.time_limit);
     note_exit(step, &exit, failure.as_ref());
     failure.map_or(Ok(()), Err)
-}
-
-/// Both outputs of a program.
-pub(super) type Output = OutputReader<tokio::process::ChildStdout, tokio::process::ChildStderr>;
-
-pub(super) fn reader(process: &mut RunningProcess) -> Output {
-    let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
-    OutputReader::new(stdout, stderr, ChunkLimits::default())
-}
-
-/// The next piece of output; none at the end, or when the patience with a program that has ended is.
-pub(super) async fn next_chunk(output: &mut Output, patience: &mut Patience) -> Option<Chunk> {
-    loop {
-        let chunk = match patience.wait(output.next()).await {
-            Some(Ok(chunk)) => chunk,
-            // That pipe counts as ended; the other may have more.
-            Some(Err(error)) => {
-                tracing::warn!("cannot read a program's output: {error}");
-                continue;
-            }
-            None => output.rest(),
-        };
-        patience.took(chunk.as_ref().map_or(0, |chunk| chunk.text.len()));
-        return chunk;
-    }
 }
 
 /// What the program is called: the last part of its path.

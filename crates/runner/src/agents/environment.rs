@@ -4,6 +4,7 @@
 //! The last is told only to programs for which nobody has told it otherwise: an address and a key belong together,
 //! and half of one's own and half of another's would send the build's key to a stranger.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
@@ -67,6 +68,12 @@ impl BaseEnvironment {
     /// Sets a variable for all children.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), Failure> {
         self.variables.set(name, value).map_err(invalid)
+    }
+
+    /// The variables of all children that have a name in UTF-8, as they read.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let variables = self.variables.iter();
+        variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_string_lossy())))
     }
 
     /// The environment of one child: its place in the trace below `parent`, and what was given for it alone.

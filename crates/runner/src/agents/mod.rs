@@ -12,11 +12,13 @@ mod capture;
 mod child;
 mod command;
 mod environment;
+mod output;
 mod parts;
 mod steps;
 mod stream;
 mod tools;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ pub(crate) use environment::BaseEnvironment;
 
 use crate::commands::Core;
 use crate::events::{Emitter, Failure};
+use crate::mask::Mask;
 use crate::stepfile;
 use crate::trace::{CommandTrace, Scope};
 
@@ -102,10 +105,20 @@ pub(crate) struct Run<'c> {
     pub(crate) directory: PathBuf,
     /// What every child of the build gets; each adds its own place in the trace.
     pub(crate) environment: BaseEnvironment,
+    /// What is not to be said.
+    pub(crate) mask: Option<Mask>,
     /// Is cancelled when the build is to stop.
     pub(crate) stop: &'c CancellationToken,
     /// Of the agents `command` and `stream`; steps have their own.
     pub(crate) time_limit: Option<Duration>,
+}
+
+impl Run<'_> {
+    /// A text that is to be cut: without secrets, so that no half of one is left.
+    fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mask = self.mask.as_ref();
+        mask.map_or(text.into(), |mask| mask.text(text))
+    }
 }
 
 /// How an agent's run ended.

@@ -9,7 +9,7 @@ use hopline_wire::command::Step;
 
 use super::capture::Capture;
 use super::child::{Patience, Program, attend, judge, note_exit, signal_name};
-use super::command::{Output, next_chunk, reader};
+use super::output::Output;
 use super::parts::{RunnersPlan, Texts, simple, tool_input, tool_output};
 use super::{Outcome, Run};
 use crate::events::Failure;
@@ -60,11 +60,14 @@ pub(super) async fn run(steps: &[Step], run: &Run<'_>) -> Outcome {
 async fn take_step(index: usize, step: &Step, run: &Run<'_>) -> Result<(), Failure> {
     let number = index + 1;
     let call = format!("step-{number}");
-    let span = run
-        .trace
-        .open(Hop::Step, short_name(&step.name), run.build.id(), |span| {
+    let span = run.trace.open(
+        Hop::Step,
+        short_name(&run.masked(&step.name)),
+        run.build.id(),
+        |span| {
             set(span, keys::STEP_INDEX, number as i64);
-        });
+        },
+    );
     let mut batch = run.emitter.batch().await;
     let input = tool_input(&call, &step.name, Some(index), |input| {
         input.value("run", &step.run);
@@ -113,7 +116,7 @@ async fn execute(
         time_limit: step.timeout_seconds.map(Duration::from_secs),
     };
     let mut process = program.start(run, span).await?;
-    let output = reader(&mut process);
+    let output = Output::of(&mut process, run.mask.as_ref());
     let mut captured = Capture::default();
     let exit = attend(&mut process, run.stop, run.core.grace, |patience| {
         pump(call, run, span, output, &mut captured, patience)
@@ -131,7 +134,7 @@ async fn pump(
     mut patience: Patience,
 ) {
     let mut texts = Texts::new(&format!("{call}-"));
-    while let Some(chunk) = next_chunk(&mut output, &mut patience).await {
+    while let Some(chunk) = output.next(&mut patience).await {
         captured.push(&chunk);
         let mut batch = run.emitter.batch().await;
         texts.add(&mut batch, span.id(), &chunk);

@@ -3,20 +3,23 @@
 //! This is the way with the most events. Lines are cut out of what one read brought, each is parsed once, borrowed, to
 //! know what it is, and its own bytes become the event; what came with one read goes to the outbox together.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use hopline_telemetry::pending::UNFINISHED_AFTER;
 use hopline_wire::SpanId;
 use hopline_wire::command::CommandLine;
-use hopline_wire::part::{BadPart, PLAN_TOOL, Part, Plan, Todo};
+use hopline_wire::part::{BadPart, PLAN_TOOL, Part, Plan, TextKind, Todo};
 use serde_json::value::RawValue;
 use tokio::process::{ChildStderr, ChildStdout};
 
 use super::child::{Patience, Program, attend, judge, note_exit};
-use super::parts::Texts;
+use super::output::Masks;
+use super::parts::{Texts, simple};
 use super::tools::Tools;
 use super::{Outcome, Run};
 use crate::events::{Batch, Failure};
+use crate::mask::{Mask, StreamMask};
 use crate::output::{
     Chunk, ChunkLimits, Line, LineReader, OutputReader, OutputStream, Utf8Decoder,
 };
@@ -32,6 +35,7 @@ pub(super) async fn run(program: &CommandLine, run: &Run<'_>) -> Outcome {
         build: run.build.id(),
         tools: Tools::new(run.trace.clone(), run.build.id()),
         texts: Texts::new(""),
+        secrets: Secrets::new(run.mask.as_ref()),
         decoder: Utf8Decoder::default(),
         text: String::new(),
         after_part: false,
@@ -114,7 +118,7 @@ async fn pump(
             Some(Next::Line(None)) => lines = None,
             Some(Next::Error(Some(chunk))) => {
                 patience.took(chunk.text.len());
-                agent.texts.add(&mut batch, agent.build, &chunk);
+                agent.tell(chunk, &mut batch);
             }
             Some(Next::Error(None)) => errors = None,
             Some(Next::Look) => agent.tools.show_late(),
@@ -130,8 +134,9 @@ async fn pump(
     agent.decoder.finish(&mut agent.text);
     agent.flush_text(&mut batch);
     while let Some(chunk) = errors.as_mut().and_then(OutputReader::rest) {
-        agent.texts.add(&mut batch, agent.build, &chunk);
+        agent.tell(chunk, &mut batch);
     }
+    agent.tell_rest(&mut batch);
     batch.flush().await;
 }
 
@@ -168,10 +173,50 @@ async fn next_error(errors: &mut Option<OutputReader<ChildStdout, ChildStderr>>)
     }
 }
 
+/// Keeps a build's secrets out of what its program says, where they come in pieces: of standard output and error, and
+/// of each text that it writes delta by delta.
+struct Secrets {
+    mask: Option<Mask>,
+    outputs: Masks,
+    texts: HashMap<(TextKind, String), StreamMask>,
+}
+
+impl Secrets {
+    fn new(mask: Option<&Mask>) -> Self {
+        Self {
+            mask: mask.cloned(),
+            outputs: Masks::new(mask),
+            texts: HashMap::new(),
+        }
+    }
+
+    fn json<'t>(&self, json: &'t str) -> Cow<'t, str> {
+        let mask = self.mask.as_ref();
+        mask.map_or(json.into(), |mask| mask.json(json))
+    }
+
+    /// What can be told of a text's delta, if that is something else.
+    fn delta(&mut self, kind: TextKind, id: &str, delta: &str) -> Option<String> {
+        let mask = self.mask.as_ref()?;
+        let text = self.texts.entry((kind, id.to_owned()));
+        let told = text.or_insert_with(|| mask.stream()).push(delta);
+        (told != delta).then_some(told)
+    }
+}
+
+fn text_delta(kind: TextKind, id: &str, delta: &str) -> String {
+    let kind = match kind {
+        TextKind::Text => "text-delta",
+        TextKind::Reasoning => "reasoning-delta",
+    };
+    simple(kind, &[("id", id), ("delta", delta)])
+}
+
 struct StreamAgent {
     build: SpanId,
     tools: Tools,
     texts: Texts,
+    secrets: Secrets,
     decoder: Utf8Decoder,
     /// Lines that are text, until something else comes.
     text: String,
@@ -201,6 +246,7 @@ impl StreamAgent {
         let json = content.strip_prefix(b"data:").map(<[u8]>::trim_ascii);
         if json == Some(b"[DONE]") {
             self.flush_text(batch);
+            self.tell_texts(batch, |_, _| true);
             batch.done(self.build);
             return true;
         }
@@ -211,8 +257,26 @@ impl StreamAgent {
         let Ok(json) = std::str::from_utf8(json) else {
             return false;
         };
+        let json = &*self.secrets.json(json);
         let cause = match Part::read(json) {
+            Ok(Part::TextDelta { kind, id, delta }) => {
+                if let Some(told) = self.secrets.delta(kind, &id, &delta) {
+                    self.flush_text(batch);
+                    if !told.is_empty() {
+                        batch.part(self.build, &text_delta(kind, &id, &told));
+                    }
+                    return true;
+                }
+                self.build
+            }
             Ok(part) => {
+                match &part {
+                    Part::TextEnd { kind, id } => {
+                        self.tell_texts(batch, |held, text| (held, text) == (*kind, &**id));
+                    }
+                    Part::Finish => self.tell_texts(batch, |_, _| true),
+                    _ => {}
+                }
                 if let Part::ToolInput { name, input, .. } = &part
                     && name == PLAN_TOOL
                 {
@@ -237,7 +301,33 @@ impl StreamAgent {
             stream: OutputStream::Stdout,
             text: std::mem::take(&mut self.text),
         };
-        self.texts.add(batch, self.build, &chunk);
+        self.tell(chunk, batch);
+    }
+
+    /// Sends what can be told of a piece of text.
+    fn tell(&mut self, chunk: Chunk, batch: &mut Batch<'_>) {
+        if let Some(chunk) = self.secrets.outputs.of(chunk) {
+            self.texts.add(batch, self.build, &chunk);
+        }
+    }
+
+    /// Sends what was held back of the texts that are asked for, as they have ended.
+    fn tell_texts(&mut self, batch: &mut Batch<'_>, which: impl Fn(TextKind, &str) -> bool) {
+        let texts = &mut self.secrets.texts;
+        for ((kind, id), mut mask) in texts.extract_if(|(kind, id), _| which(*kind, id)) {
+            let rest = mask.end();
+            if !rest.is_empty() {
+                batch.part(self.build, &text_delta(kind, &id, &rest));
+            }
+        }
+    }
+
+    /// Sends all that was held back.
+    fn tell_rest(&mut self, batch: &mut Batch<'_>) {
+        self.tell_texts(batch, |_, _| true);
+        for chunk in self.secrets.outputs.rest() {
+            self.texts.add(batch, self.build, &chunk);
+        }
     }
 
     /// The plan as it stood last.

@@ -1,5 +1,6 @@
 //! `start-build`: from the payload to the one event that ends the build.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use hopline_wire::span::Text;
 use super::{BuildControl, Context, StopReason, metadata};
 use crate::agents::{self, Agent, Outcome, Run};
 use crate::events::Failure;
+use crate::mask::{self, Mask};
 use crate::stepfile::BAD_TIMEOUT;
 use crate::trace::keys;
 
@@ -34,6 +36,14 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
         Agent::Command(_) | Agent::Stream(_) => time_limit(&payload)?,
     };
     let environment = agents::BaseEnvironment::of_build(&context.core, &payload.more)?;
+    let mask = match context.core.mask_secrets {
+        true => secrets(&payload, &environment)?,
+        false => None,
+    };
+    if let Some(mask) = &mask {
+        context.emitter.mask_with(mask.clone());
+        context.trace.mask_with(mask.clone());
+    }
     let build = context
         .trace
         .open(Hop::Build, Text::EMPTY, context.span(), |span| {
@@ -47,11 +57,16 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
         slug,
         directory: directory.clone(),
         environment,
+        mask: mask.clone(),
         stop: control.stop_token(),
         time_limit,
     };
     let outcome = Box::pin(agents::run(&agent, &run)).await;
-    let outcome = outcome.stopped(control.conclude());
+    let mut outcome = outcome.stopped(control.conclude());
+    if let (Some(mask), Some(failure)) = (&mask, &mut outcome.failure) {
+        // For the log, too.
+        failure.error = mask.text(&failure.error).into_owned();
+    }
     match &outcome.failure {
         Some(failure) => build.fail(failure.code, failure.error.clone()),
         None => build.set(
@@ -63,6 +78,18 @@ pub(super) async fn start(context: &Context, control: &BuildControl) -> Result<(
     tell_metadata(context, directory).await;
     tell_end(context, outcome).await;
     Ok(())
+}
+
+/// What is secret among the variables of a build's programs.
+fn secrets(
+    payload: &StartBuild,
+    environment: &agents::BaseEnvironment,
+) -> Result<Option<Mask>, Failure> {
+    let named = mask::named(&payload.more)?;
+    let steps = payload.steps.iter().flatten();
+    let own = steps.flat_map(|step| &step.env);
+    let own = own.map(|(name, value)| (name.as_str(), Cow::from(value)));
+    Mask::of(environment.variables().chain(own), &named)
 }
 
 /// How long the program of a build may run.

@@ -64,6 +64,8 @@ pub(crate) struct Core {
     /// What every child inherits.
     pub(crate) environment: Environment,
     pub(crate) child_spans: ChildSpans,
+    /// Whether what is secret in a build's variables is masked in all that is said of it.
+    pub(crate) mask_secrets: bool,
     /// From a child's SIGTERM to its SIGKILL.
     pub(crate) grace: Duration,
     pub(crate) outbox: Outbox,

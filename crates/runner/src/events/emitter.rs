@@ -1,5 +1,6 @@
 //! Numbering and writing one command's events.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ use super::json::escape_into;
 use super::oversize::{self, cut_middle};
 use super::stream::EventSpan;
 use super::{Members, Stamp, Stream};
+use crate::mask::{self, LateMask, Mask};
 use crate::outbox::{Entry, Outbox};
 use crate::trace::Scope;
 
@@ -34,6 +36,8 @@ struct Inner {
     stream: Arc<Stream>,
     outbox: Outbox,
     max_event_bytes: Arc<AtomicUsize>,
+    /// What no event tells.
+    mask: LateMask,
     /// Held while a batch is written and handed on, so that the outbox gets the events in order.
     writer: Mutex<Writer>,
 }
@@ -109,6 +113,7 @@ impl Emitter {
                 stream,
                 outbox,
                 max_event_bytes,
+                mask: LateMask::default(),
                 writer: Mutex::new(writer),
             }),
         }
@@ -118,6 +123,12 @@ impl Emitter {
     #[cfg(test)]
     pub(crate) fn stream(&self) -> Arc<Stream> {
         Arc::clone(&self.inner.stream)
+    }
+
+    /// From now on no event tells what the mask hides.
+    pub(crate) fn mask_with(&self, mask: Mask) {
+        // A command has one build, and a build one mask.
+        let _ = self.inner.mask.set(mask);
     }
 
     /// Waits until every event so far is on disk.
@@ -193,6 +204,7 @@ impl Batch<'_> {
     /// Adds a `build-stream` event with the part that is `json`; several if it is larger than an event may be, or word
     /// that it was left out if it can be neither split nor cut.
     pub(crate) fn part(&mut self, cause: SpanId, json: &str) {
+        let json = &*self.masked_json(json);
         if self.data(cause, json).is_ok() {
             return;
         }
@@ -236,6 +248,11 @@ impl Batch<'_> {
         if room < limit / 4 { 0 } else { room }
     }
 
+    fn masked_json<'t>(&self, json: &'t str) -> Cow<'t, str> {
+        let mask = self.emitter.mask.get();
+        mask.map_or(json.into(), |mask| mask.json(json))
+    }
+
     fn data(&mut self, cause: SpanId, json: &str) -> Result<(), TooLarge> {
         self.write(EventType::BuildStream, cause, |body| {
             body.extend_from_slice(b",\"data\":\"data: ");
@@ -254,6 +271,7 @@ impl Batch<'_> {
         cause: SpanId,
         write: impl FnOnce(&mut Members<'_>),
     ) -> Result<(), TooLarge> {
+        let mask = self.emitter.mask.get();
         self.write(kind, cause, |body| {
             let head = body.len();
             body.push(b',');
@@ -261,16 +279,25 @@ impl Batch<'_> {
             if body.len() == head + 1 {
                 body.truncate(head);
             }
+            if let Some(mask) = mask
+                && let Ok(members) = std::str::from_utf8(&body[head..])
+                && let Cow::Owned(masked) = mask.json(members)
+            {
+                body.truncate(head);
+                body.extend_from_slice(masked.as_bytes());
+            }
         })
     }
 
     /// Adds a failure as an event of `kind`, `error` or `build-failed`.
     pub(crate) fn failure(&mut self, kind: EventType, cause: SpanId, failure: &Failure) {
         let mut room = MAX_MESSAGE_BYTES;
+        // Before it is cut, so that no half of a secret is left.
+        let whole = mask::text(&self.emitter.mask, &failure.error);
         loop {
             let error = match room {
                 0 => String::new(),
-                room => cut_middle(&failure.error, room),
+                room => cut_middle(&whole, room),
             };
             let added = self.event(kind, cause, |members| {
                 members.text("error", &error).text("code", failure.code);
