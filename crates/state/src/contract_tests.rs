@@ -12,6 +12,7 @@ pub mod api;
 pub mod commits;
 pub mod fixtures;
 pub mod postgres;
+pub mod tokens;
 pub mod upkeep;
 
 /// Makes a test of each function of the suite. `$store` is an expression that gives something that dereferences to a
@@ -54,6 +55,13 @@ macro_rules! contract_tests {
             a_log_is_old_once_nothing_was_received_or_decided_for_long,
             a_log_goes_page_by_page_and_leaves_all_else,
             a_log_that_is_not_old_any_more_stays,
+        );
+        $crate::contract_tests!($store, tokens:
+            a_token_is_live_by_its_own_hash_until_it_is_revoked,
+            a_revoked_token_stays_revoked_since_it_first_was,
+            the_last_use_of_a_token_only_moves_forward,
+            a_hash_is_one_tokens_alone,
+            tokens_are_listed_newest_first_with_the_revoked_ones,
         );
     };
     ($store:expr, $module:ident: $($test:ident,)+) => {

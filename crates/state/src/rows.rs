@@ -304,3 +304,20 @@ pub struct Runner {
     /// When it was last heard of, by the server's clock.
     pub last_seen_at: Timestamp,
 }
+
+/// A row of `runner_tokens`. The token itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerToken {
+    /// What people call it by.
+    pub id: Uuid,
+    /// The token's SHA-256, as 64 lower-case hexadecimal digits.
+    pub token_hash: String,
+    /// The one runner that may show it.
+    pub runner_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it is good for nothing.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last shown, more or less: not every use is noted.
+    pub last_used_at: Option<Timestamp>,
+}

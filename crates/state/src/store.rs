@@ -14,8 +14,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, SessionStatus,
-    Todo, ToolCall,
+    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, RunnerToken, Session,
+    SessionStatus, Todo, ToolCall,
 };
 
 type Result<T> = std::result::Result<T, StateError>;
@@ -259,6 +259,37 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StateError`] if the database cannot be read.
     async fn runners(&self) -> Result<Vec<Runner>>;
+
+    /// Keeps a runner's token.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is kept.
+    async fn create_runner_token(&self, token: RunnerToken) -> Result<()>;
+
+    /// All tokens of runners, revoked ones too, the newest first.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn runner_tokens(&self) -> Result<Vec<RunnerToken>>;
+
+    /// Those tokens of runners that have one of these hashes and are not revoked.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn live_runner_tokens(&self, hashes: Vec<String>) -> Result<Vec<RunnerToken>>;
+
+    /// Notes that these tokens of runners were used. A time before the one noted changes nothing.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is noted.
+    async fn note_runner_tokens_used(&self, ids: Vec<Uuid>, at: Timestamp) -> Result<()>;
+
+    /// Revokes a runner's token for ever, from `at` unless it was revoked before; gives it as it now is, or none if
+    /// there is no such token.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn revoke_runner_token(&self, id: Uuid, at: Timestamp) -> Result<Option<RunnerToken>>;
 
     /// Whether the database can be read just now.
     ///

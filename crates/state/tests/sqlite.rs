@@ -10,6 +10,7 @@ use hopline_state::contract_tests::fixtures;
 use hopline_state::sqlite::SqliteStore;
 use hopline_state::{StateError, Store, contract_tests};
 use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// A store in a folder that goes with it.
@@ -102,6 +103,36 @@ fn another_history_of_the_schema_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn a_database_of_the_first_version_gets_what_came_since_and_keeps_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let first = Connection::open(&path).unwrap();
+    let sql = include_str!("../migrations/sqlite/0001_rows_and_log.sql");
+    let checksum: String = Sha256::digest(sql)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    first.execute_batch(sql).unwrap();
+    first
+        .execute_batch(
+            "CREATE TABLE schema_migrations (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL,
+                 checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT;
+             INSERT INTO runners VALUES ('old', NULL, 'down', NULL, 1);",
+        )
+        .unwrap();
+    first
+        .execute(
+            "INSERT INTO schema_migrations VALUES (1, 'rows_and_log', ?, 1)",
+            [checksum],
+        )
+        .unwrap();
+    drop(first);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.runners().await.unwrap()[0].id, "old");
+    contract_tests::tokens::a_token_is_live_by_its_own_hash_until_it_is_revoked(&store).await;
+}
+
 #[test]
 fn several_programs_that_start_at_once_find_one_schema() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +150,7 @@ fn several_programs_that_start_at_once_find_one_schema() {
     let migrations = connection.query_row("SELECT count(*) FROM schema_migrations", [], |row| {
         row.get(0)
     });
-    assert_eq!(migrations, Ok(1));
+    assert_eq!(migrations, Ok(2));
 }
 
 #[test]

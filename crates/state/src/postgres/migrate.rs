@@ -10,11 +10,18 @@ use super::convert::{Columns, Millis, during};
 use crate::error::StateError;
 use crate::migrations::{Migration, OPERATION, missing};
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "rows_and_log",
-    sql: include_str!("../../migrations/postgres/0001_rows_and_log.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "rows_and_log",
+        sql: include_str!("../../migrations/postgres/0001_rows_and_log.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "runner_tokens",
+        sql: include_str!("../../migrations/postgres/0002_runner_tokens.sql"),
+    },
+];
 
 /// The lock's number: "hopline" in ASCII. Nobody else in the database is likely to have taken it.
 const LOCK: i64 = 0x0068_6f70_6c69_6e65;

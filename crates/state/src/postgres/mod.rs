@@ -28,6 +28,7 @@ mod retention;
 mod sessions;
 mod statements;
 mod tls;
+mod tokens;
 mod whole;
 
 use std::sync::Arc;
@@ -46,7 +47,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, Todo, ToolCall,
+    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, RunnerToken, Session,
+    Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -317,6 +319,31 @@ impl Store for PostgresStore {
     async fn remove_log(&self, command_id: &str, before: Timestamp, page: Page) -> Result<usize> {
         let mut client = self.client("DELETE runner_events").await?;
         retention::remove_log(&mut client, command_id, before, page).await
+    }
+
+    async fn create_runner_token(&self, token: RunnerToken) -> Result<()> {
+        let client = self.client(tokens::INSERT).await?;
+        tokens::create(&client, &token).await
+    }
+
+    async fn runner_tokens(&self) -> Result<Vec<RunnerToken>> {
+        let client = self.client(tokens::SELECT).await?;
+        tokens::all(&client).await
+    }
+
+    async fn live_runner_tokens(&self, hashes: Vec<String>) -> Result<Vec<RunnerToken>> {
+        let client = self.client(tokens::SELECT).await?;
+        tokens::live(&client, &hashes).await
+    }
+
+    async fn note_runner_tokens_used(&self, ids: Vec<Uuid>, at: Timestamp) -> Result<()> {
+        let client = self.client(tokens::UPDATE).await?;
+        tokens::note_used(&client, &ids, at).await
+    }
+
+    async fn revoke_runner_token(&self, id: Uuid, at: Timestamp) -> Result<Option<RunnerToken>> {
+        let client = self.client(tokens::UPDATE).await?;
+        tokens::revoke(&client, id, at).await
     }
 
     async fn check(&self) -> Result<()> {

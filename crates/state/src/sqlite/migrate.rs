@@ -11,11 +11,18 @@ use super::convert::{during, signed};
 use crate::error::StateError;
 use crate::migrations::{Migration, OPERATION, missing};
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "rows_and_log",
-    sql: include_str!("../../migrations/sqlite/0001_rows_and_log.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "rows_and_log",
+        sql: include_str!("../../migrations/sqlite/0001_rows_and_log.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "runner_tokens",
+        sql: include_str!("../../migrations/sqlite/0002_runner_tokens.sql"),
+    },
+];
 
 /// Applies the migrations that are missing.
 ///

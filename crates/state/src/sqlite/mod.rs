@@ -21,6 +21,7 @@ mod rebuild;
 mod retention;
 mod sessions;
 mod threads;
+mod tokens;
 mod whole;
 
 use std::path::Path;
@@ -35,7 +36,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, Session, Todo, ToolCall,
+    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, RunnerToken, Session,
+    Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -279,6 +281,30 @@ impl Store for SqliteStore {
 
     async fn runners(&self) -> Result<Vec<Runner>> {
         self.readers.run("SELECT runners", projects::runners).await
+    }
+
+    async fn create_runner_token(&self, token: RunnerToken) -> Result<()> {
+        let write = move |connection: &mut _| tokens::create(connection, &token);
+        self.writer.run(tokens::INSERT, write).await
+    }
+
+    async fn runner_tokens(&self) -> Result<Vec<RunnerToken>> {
+        self.readers.run(tokens::SELECT, tokens::all).await
+    }
+
+    async fn live_runner_tokens(&self, hashes: Vec<String>) -> Result<Vec<RunnerToken>> {
+        let read = move |connection: &_| tokens::live(connection, &hashes);
+        self.readers.run(tokens::SELECT, read).await
+    }
+
+    async fn note_runner_tokens_used(&self, ids: Vec<Uuid>, at: Timestamp) -> Result<()> {
+        let write = move |connection: &mut _| tokens::note_used(connection, &ids, at);
+        self.writer.run(tokens::UPDATE, write).await
+    }
+
+    async fn revoke_runner_token(&self, id: Uuid, at: Timestamp) -> Result<Option<RunnerToken>> {
+        let write = move |connection: &mut _| tokens::revoke(connection, id, at);
+        self.writer.run(tokens::UPDATE, write).await
     }
 
     async fn check(&self) -> Result<()> {
