@@ -58,6 +58,7 @@ pub struct Incoming {
     command_id: Option<Arc<str>>,
     project_id: Option<Arc<str>>,
     runner_id: Option<Arc<str>>,
+    bound: bool,
     timestamp: Option<Timestamp>,
     seq: Option<u64>,
     link: Option<(Arc<str>, Option<u64>)>,
@@ -90,6 +91,7 @@ impl Reader {
                 data: head.data.map(range),
                 timestamp: head.timestamp.and_then(|text| text.parse().ok()),
                 runner_id: self.runner.share(head.runner_id.as_deref()),
+                bound: head.runner_bound,
                 ..self.common(
                     &head.kind,
                     [&head.command_id, &head.project_id, &head.link].map(Option::as_deref),
@@ -110,6 +112,7 @@ impl Reader {
         Incoming {
             carrier: bad.carrier,
             runner_id: self.runner.share(bad.runner_id.as_deref()),
+            bound: bad.runner_bound,
             problem: Some(Problem {
                 expected: bad.problem,
                 has_no_place,
@@ -135,6 +138,7 @@ impl Reader {
             command_id: self.command.share(command_id),
             project_id: self.project.share(project_id),
             runner_id: None,
+            bound: false,
             timestamp: None,
             seq,
             link: self.link.share(link).map(|link| (link, link_seq)),
@@ -198,6 +202,19 @@ impl Incoming {
     #[must_use]
     pub const fn runner_id(&self) -> Option<&Arc<str>> {
         self.runner_id.as_ref()
+    }
+
+    /// Whether it came from a runner that may speak for its own commands alone.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// Says that it came from this runner, whatever it says itself, and that the runner may speak for its own commands
+    /// alone.
+    pub fn bind(&mut self, runner_id: Arc<str>) {
+        self.runner_id = Some(runner_id);
+        self.bound = true;
     }
 
     /// Its sequence number; none from peers that number nothing.

@@ -263,9 +263,15 @@ impl<'a> Round<'a> {
             let error = event.problem().unwrap_or("expected a commandId");
             return Some(Refusal::new(RejectCode::BadEvent, error));
         }
-        let own = self.state.runner_id.as_deref()?;
-        let error = "the command was given to another runner";
-        (own != &**event.runner_id()?).then(|| Refusal::new(RejectCode::NotYours, error))
+        let not_yours = |error| Some(Refusal::new(RejectCode::NotYours, error));
+        let another = "the command was given to another runner";
+        match (self.state.runner_id.as_deref(), event.runner_id()) {
+            (Some(own), Some(from)) if own == &**from => None,
+            (Some(_), Some(_)) => not_yours(another),
+            // Nobody gave the command to anyone, or nobody says whom the event is from.
+            _ if event.is_bound() => not_yours("the command was not given to this runner"),
+            _ => None,
+        }
     }
 
     fn fold(

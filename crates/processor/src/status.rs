@@ -46,7 +46,8 @@ pub(crate) fn runner_of(event: &Incoming) -> Option<Runner> {
     let payload = status.payload.filter(is_object);
     Some(Runner {
         id: event.runner_id()?.to_string(),
-        broker_url: status.broker_url,
+        // To where it says the runner secret is sent with commands: one that holds no more than a token must not say it.
+        broker_url: status.broker_url.filter(|_| !event.is_bound()),
         link,
         payload: payload.map(|raw| with_beginning(&storable_json(raw.get()), last_seen_at)),
         last_seen_at,

@@ -66,3 +66,81 @@ async fn what_another_runner_sends_is_refused_and_uses_up_none_of_the_commands_n
         "{told}"
     );
 }
+
+/// The events as a broker passes them on that had them from this runner on the strength of its own token.
+fn bound(runner: &str, events: &[Value]) -> Vec<hopline_processor::Incoming> {
+    let bound = |event: &Value| {
+        let mut event = event.clone();
+        event["runnerId"] = runner.into();
+        event["runnerBound"] = true.into();
+        event
+    };
+    incoming(&events.iter().map(bound).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn a_bound_runner_speaks_for_commands_that_were_given_to_it_and_for_no_others() {
+    let world = World::new().await;
+    let build = world.build().await;
+    let own = world.store.load_command(&build.command).await.unwrap();
+    let own = own.unwrap().command.runner_id.unwrap();
+    let submit = async |events| world.handle.submit(events).await.unwrap().reply;
+    let reply = submit(bound(&own, &[delta(&build, 1, "a")])).await;
+    assert!(
+        reply.rejected.is_empty() && reply.acked[&build.command] == 1,
+        "{reply:?}"
+    );
+    let reply = submit(bound("thief", &[delta(&build, 2, "x")])).await;
+    assert_eq!(reply.rejected[0].code, RejectCode::NotYours);
+    // One that is nobody's: whoever is bound can make none up, now or once others have spoken for it.
+    let mut unknown = delta(&build, 1, "x");
+    unknown["commandId"] = "unheard-of".into();
+    for _ in 0..2 {
+        let reply = submit(bound(&own, &[unknown.clone()])).await;
+        assert_eq!(reply.rejected[0].code, RejectCode::NotYours, "{reply:?}");
+        let row = world.store.load_command("unheard-of").await.unwrap();
+        assert!(row.is_none(), "{row:?}");
+    }
+    unknown["runnerId"] = own.as_str().into();
+    assert!(
+        submit(incoming(&[unknown.clone()]))
+            .await
+            .rejected
+            .is_empty()
+    );
+    unknown["seq"] = 2.into();
+    let reply = submit(bound(&own, &[unknown])).await;
+    assert_eq!(reply.rejected[0].code, RejectCode::NotYours, "{reply:?}");
+    // One that names no runner at all.
+    let mut nameless = delta(&build, 2, "x");
+    nameless["runnerBound"] = true.into();
+    nameless.as_object_mut().unwrap().remove("runnerId");
+    let reply = submit(incoming(&[nameless])).await;
+    assert_eq!(reply.rejected[0].code, RejectCode::NotYours, "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_bound_runner_does_not_say_where_its_broker_is() {
+    let world = World::new().await;
+    let status = json!({"type": "runner-status", "brokerUrl": "http://thief.example", "payload": {"status": "online"}});
+    world
+        .handle
+        .submit(bound("r", &[status.clone()]))
+        .await
+        .unwrap();
+    let runner = world.store.runner("r").await.unwrap().unwrap();
+    assert_eq!(runner.broker_url, None);
+    assert!(runner.payload.unwrap().contains("online"));
+    let mut of_broker = status;
+    of_broker["runnerId"] = "r".into();
+    of_broker["brokerUrl"] = "http://broker.example".into();
+    world
+        .handle
+        .submit(incoming(&[of_broker.clone()]))
+        .await
+        .unwrap();
+    of_broker["brokerUrl"] = "http://thief.example".into();
+    world.handle.submit(bound("r", &[of_broker])).await.unwrap();
+    let runner = world.store.runner("r").await.unwrap().unwrap();
+    assert_eq!(runner.broker_url.as_deref(), Some("http://broker.example"));
+}

@@ -43,6 +43,8 @@ pub(crate) struct App {
     pub(crate) snapshots: Snapshots,
     /// One permit for each byte of events that may be on its way through the server.
     pub(crate) ingest_room: Arc<Semaphore>,
+    /// One permit, for whoever notes that runners' tokens were used.
+    pub(crate) token_notes: Arc<Semaphore>,
     /// The memory that requests with spans share.
     pub(crate) span_room: SpanRoom,
     /// One permit for each trace whose spans may be read.

@@ -34,6 +34,7 @@ mod options;
 mod projects;
 mod requests;
 mod requests_under_way;
+mod runner_tokens;
 mod runners;
 mod server;
 mod status;

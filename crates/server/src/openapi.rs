@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
 use crate::{
-    access, builds, devserver, files, ingest, live, metrics, projects, runners, status, traces,
+    access, builds, devserver, files, ingest, live, metrics, projects, runner_tokens, runners,
+    status, traces,
 };
 
 /// What went wrong.
@@ -59,6 +60,12 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
         .routes(routes!(runners::list_runners))
+        .routes(routes!(
+            runner_tokens::list_runner_tokens,
+            runner_tokens::create_runner_token
+        ))
+        .routes(routes!(runner_tokens::revoke_runner_token))
+        .routes(routes!(runner_tokens::check_runner_tokens))
         .routes(routes!(live::live_updates))
         .routes(routes!(access::issue_token))
         .routes(routes!(access::sign_in_once, access::sign_in))
@@ -81,8 +88,14 @@ fn secure(description: &mut OpenApi) {
     let components = description.components.get_or_insert_default();
     for (name, what) in [
         ("admin", "The admin secret, or the console's cookie"),
-        ("runner", "The runner secret"),
-        ("ingest", "An ingest key, or the runner secret"),
+        (
+            "runner",
+            "The runner secret; for events also a runner's own token",
+        ),
+        (
+            "ingest",
+            "An ingest key, the runner secret, or a runner's own token",
+        ),
     ] {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)

@@ -148,6 +148,7 @@ fn app(
         ingest_room: Arc::new(Semaphore::new(
             options.ingest_bytes.min(Semaphore::MAX_PERMITS),
         )),
+        token_notes: Arc::new(Semaphore::new(1)),
         span_room: SpanRoom::default(),
         trace_reads: Arc::new(Semaphore::new(TRACE_READS)),
         trace_summaries: Arc::new(Semaphore::new(TRACE_SUMMARIES)),

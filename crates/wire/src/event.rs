@@ -164,6 +164,8 @@ pub struct EventHead<'a> {
     pub carrier: Option<&'a RawValue>,
     /// The runner, as its broker wrote it.
     pub runner_id: Option<Cow<'a, str>>,
+    /// Whether it came from a runner that may speak for its own commands alone, as its broker wrote it.
+    pub runner_bound: bool,
     /// The link's connection, as the broker wrote it.
     pub link: Option<Cow<'a, str>>,
     /// The event's number on that connection, from 1.
@@ -190,6 +192,8 @@ pub struct BadEvent {
     pub carrier: Option<Range<usize>>,
     /// The runner, where it could be read.
     pub runner_id: Option<String>,
+    /// Whether it came from a runner that may speak for its own commands alone.
+    pub runner_bound: bool,
     /// The connection, where it could be read.
     pub link: Option<String>,
     /// The number on that connection, where it could be read.
@@ -213,6 +217,8 @@ struct RawHead<'a> {
     carrier: Option<&'a RawValue>,
     #[serde(borrow)]
     runner_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    runner_bound: Option<&'a RawValue>,
     #[serde(borrow)]
     link: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -241,6 +247,7 @@ impl<'a> EventHead<'a> {
             seq: optional_number("seq", raw.seq, &mut problem),
             carrier: raw.carrier.filter(|raw| raw.get() != "null"),
             runner_id: optional_text("runnerId", raw.runner_id, &mut problem),
+            runner_bound: is_true(raw.runner_bound),
             link: optional_text("link", raw.link, &mut problem),
             link_seq: optional_number("linkSeq", raw.link_seq, &mut problem),
             data: raw.data,
@@ -275,6 +282,7 @@ impl<'a> EventHead<'a> {
                 .copied()
                 .filter(|raw| raw.get() != "null"),
             runner_id,
+            runner_bound: is_true(members.get("runnerBound").copied()),
             link,
             link_seq: number("linkSeq"),
             data: None,
@@ -296,6 +304,7 @@ impl<'a> EventHead<'a> {
             seq: self.seq,
             carrier: self.carrier.map(place),
             runner_id: owned(&self.runner_id),
+            runner_bound: self.runner_bound,
             link: owned(&self.link),
             link_seq: self.link_seq,
         }
@@ -306,6 +315,10 @@ impl<'a> EventHead<'a> {
     pub fn event_type(&self) -> Option<EventType> {
         EventType::named(&self.kind)
     }
+}
+
+fn is_true(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| raw.get() == "true")
 }
 
 fn optional_text<'a>(

@@ -28,6 +28,7 @@ pub mod span;
 pub mod splice;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod w3c;
 
 pub use carrier::{Carrier, SentryTrace};

@@ -37,6 +37,8 @@ pub struct Stamp<'a> {
     pub carrier: Option<&'a str>,
     /// The runner that the event came from.
     pub runner_id: &'a str,
+    /// Whether that runner may speak for its own commands alone: `runnerBound` is set. If not, it is left as it is.
+    pub bound: bool,
     /// The connection it came on.
     pub link: &'a str,
     /// Its number on that connection, from 1.
@@ -50,6 +52,8 @@ struct Stamped<'a> {
     carrier: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "there")]
     runner_id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    runner_bound: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "there")]
     link: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "there")]
@@ -76,6 +80,11 @@ pub fn stamp(event: &str, stamp: &Stamp<'_>, out: &mut Vec<u8>) -> Result<(), Ba
     let mut members = [
         ("\"_sentry\":", stamp.carrier, carrier_there),
         ("\"runnerId\":", Some(runner_id.as_str()), there.runner_id),
+        (
+            "\"runnerBound\":",
+            stamp.bound.then_some("true"),
+            there.runner_bound.filter(|_| stamp.bound),
+        ),
         ("\"link\":", Some(link.as_str()), there.link),
         ("\"linkSeq\":", Some(link_seq.as_str()), there.link_seq),
     ];
@@ -147,6 +156,7 @@ mod tests {
     const STAMP: Stamp<'_> = Stamp {
         carrier: Some(r#"{"trace":"new"}"#),
         runner_id: "r\"1",
+        bound: false,
         link: "l",
         link_seq: 7,
     };
@@ -178,6 +188,31 @@ mod tests {
             stamped("{}"),
             r#"{"_sentry":{"trace":"new"},"runnerId":"r\"1","link":"l","linkSeq":7}"#
         );
+    }
+
+    #[test]
+    fn a_bound_runner_cannot_say_that_it_is_not() {
+        let bound = Stamp {
+            bound: true,
+            carrier: None,
+            ..STAMP
+        };
+        for (event, bound_to) in [
+            (
+                r#"{"runnerBound":false,"type":"x"}"#,
+                r#"{"runnerBound":true,"type":"x","runnerId":"r\"1","link":"l","linkSeq":7}"#,
+            ),
+            (
+                r#"{"type":"x"}"#,
+                r#"{"type":"x","runnerId":"r\"1","runnerBound":true,"link":"l","linkSeq":7}"#,
+            ),
+        ] {
+            let mut out = Vec::new();
+            stamp(event, &bound, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), bound_to);
+        }
+        // Of one that is not bound it is no business of ours.
+        assert!(stamped(r#"{"runnerBound":5}"#).starts_with(r#"{"runnerBound":5,"#));
     }
 
     #[test]

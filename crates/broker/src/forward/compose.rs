@@ -102,6 +102,7 @@ fn splice(
     let stamp = Stamp {
         carrier,
         runner_id: &origin.runner,
+        bound: origin.token.is_some(),
         link: &origin.id,
         link_seq: held.link_seq,
     };

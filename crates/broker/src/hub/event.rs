@@ -21,21 +21,28 @@ pub(crate) struct Connection {
     pub runner: Arc<str>,
     /// What tells this connection from all others: a UUID.
     pub id: String,
-    /// What an event of this connection ends with, up to its number: the members `runnerId`, `link` and
-    /// `linkSeq` in JSON.
+    /// The hash of the token that the runner has shown, if it was not the shared secret: then it may speak for its own
+    /// commands alone.
+    pub token: Option<String>,
+    /// What an event of this connection ends with, up to its number: the members `runnerId`, `runnerBound` where it is
+    /// set, `link` and `linkSeq` in JSON.
     pub tail: String,
 }
 
 impl Connection {
-    /// A new connection of this runner.
-    pub(crate) fn new(runner: Arc<str>) -> Self {
+    /// A new connection of this runner, by a token of that hash or by the shared secret.
+    pub(crate) fn new(runner: Arc<str>, token: Option<String>) -> Self {
         let id = uuid::Uuid::new_v4().to_string();
         let mut tail = b",\"runnerId\":".to_vec();
         hopline_wire::event::write_string(&runner, &mut tail);
+        if token.is_some() {
+            tail.extend_from_slice(b",\"runnerBound\":true");
+        }
         tail.extend_from_slice(format!(",\"link\":\"{id}\",\"linkSeq\":").as_bytes());
         Self {
             runner,
             id,
+            token,
             tail: String::from_utf8(tail).unwrap_or_default(),
         }
     }
@@ -112,7 +119,9 @@ fn lost_from(kind: &str, json: &str) -> Option<u64> {
 
 /// A search in the bytes errs on the safe side: a text that looks like such a member makes it false.
 fn is_plain(json: &[u8]) -> bool {
-    memmem::find(json, b"\"runnerId\"").is_none() && memmem::find(json, b"\"link").is_none()
+    memmem::find(json, b"\"runnerId\"").is_none()
+        && memmem::find(json, b"\"runnerBound\"").is_none()
+        && memmem::find(json, b"\"link").is_none()
 }
 
 /// How an event's carrier is passed on, and whether its hop is recorded.

@@ -128,7 +128,7 @@ impl Link {
     #[cfg(test)]
     pub(crate) fn without_socket(runner: &str) -> Self {
         Self {
-            connection: Arc::new(Connection::new(runner.into())),
+            connection: Arc::new(Connection::new(runner.into(), None)),
             acks: false,
             instance: None,
             since: Timestamp::now(),
@@ -231,7 +231,7 @@ impl Links {
         };
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let link = Arc::new(Link {
-            connection: Arc::new(Connection::new(runner)),
+            connection: Arc::new(Connection::new(runner, None)),
             acks,
             instance: hello.as_ref().map(|hello| hello.instance_id.clone()),
             since: Timestamp::now(),

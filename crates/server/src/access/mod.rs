@@ -2,10 +2,11 @@
 //!
 //! | surface | credential |
 //! | --- | --- |
-//! | `/api/runner/*` | the runner secret ([`RunnerPeer`]) |
+//! | `/api/runner/events` | the runner secret, or a runner's own token ([`RunnerSender`]) |
+//! | `/api/runner/tokens/check` | the runner secret ([`RunnerPeer`]) |
 //! | everything else under `/api`, `/metrics` | the admin secret or the console's cookie ([`Admin`]) |
 //! | `/ws` | the same, or a token for one project ([`Access::live`]) |
-//! | `/v1/traces` | the ingest key, a build's own key, or the runner secret ([`Access::spans`]) |
+//! | `/v1/traces` | the ingest key, a build's own key, the runner secret, or a runner's own token ([`App::span_right`]) |
 //!
 //! A missing credential is answered 401, a wrong one 403. Secrets are compared in constant time. What a handler
 //! asks for stands in its signature.
@@ -14,6 +15,7 @@ mod cookie;
 mod signed;
 mod signin;
 mod throttle;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ pub(crate) use signin::{
     __path_issue_token, __path_sign_in, __path_sign_in_once, __path_sign_out, issue_token, sign_in,
     sign_in_once, sign_out,
 };
+pub(crate) use tokens::RunnerSender;
 
 /// How long a token for live updates is valid.
 const LIVE_TOKEN_SECONDS: u64 = 60;
@@ -135,8 +138,8 @@ impl Access {
             .ok_or_else(|| ApiError::forbidden("forbidden", "the token is wrong or has expired"))
     }
 
-    /// What a sender of spans may send.
-    pub(crate) fn spans(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
+    /// What a sender of spans may send that bears no token of a runner.
+    fn spans(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
         let Some(token) = bearer_token(headers) else {
             return Err(ApiError::unauthorized("an ingest key as Bearer"));
         };
@@ -154,6 +157,22 @@ impl Access {
             })
         });
         right.ok_or_else(|| ApiError::forbidden("forbidden", "the ingest key is wrong"))
+    }
+}
+
+impl App {
+    /// What a sender of spans may send.
+    ///
+    /// # Errors
+    /// 401 and 403 for want of a credential, 503 if the database cannot say whether a token is live.
+    pub(crate) async fn span_right(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
+        match self.access.spans(headers) {
+            Ok(right) => Ok(right),
+            Err(refused) => {
+                let token = self.token_shown(headers).await?;
+                token.map(|_| SpanRight::Any).ok_or(refused)
+            }
+        }
     }
 }
 

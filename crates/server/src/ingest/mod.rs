@@ -1,4 +1,4 @@
-//! `POST /api/runner/events`: events in, from brokers.
+//! `POST /api/runner/events`: events in, from brokers, and from runners that hold a token of their own.
 //!
 //! An event's way through here: the body is cut into events without copying them ([`read`]); each traced one
 //! gets its span, whose context goes with it ([`spans`]); the processor settles them; the spans end with what
@@ -27,7 +27,7 @@ use hopline_wire::limits::{MAX_INGEST_BYTES, MAX_INGEST_EVENTS};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
-use crate::access::RunnerPeer;
+use crate::access::RunnerSender;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
 use crate::openapi::Problem;
@@ -58,7 +58,7 @@ pub(crate) struct IngestReplySchema {
     gaps: (),
 }
 
-/// Takes in a runner's events from its broker: one, or an array of at most 1,000.
+/// Takes in a runner's events from its broker, or from itself: one, or an array of at most 1,000.
 #[utoipa::path(post, path = "/api/runner/events", tag = "ingest", security(("runner" = [])),
     request_body(content = Object, description = "One event or an array of events; see docs/wire.md"),
     responses((status = 200, body = IngestReplySchema),
@@ -68,13 +68,13 @@ pub(crate) struct IngestReplySchema {
               (status = 429, description = "Overloaded; keep the events", body = Problem),
               (status = 503, description = "The database is unavailable; keep the events", body = Problem)))]
 pub(crate) async fn take_events(
-    _: RunnerPeer,
+    sender: RunnerSender,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     app.counters.ingest_requests.inc();
-    match take(&app, headers, body).await {
+    match take(&app, sender, headers, body).await {
         Ok(reply) if !reply.ok && !reply.gaps.is_empty() => {
             (StatusCode::CONFLICT, Json(reply)).into_response()
         }
@@ -86,7 +86,12 @@ pub(crate) async fn take_events(
     }
 }
 
-async fn take(app: &Arc<App>, headers: HeaderMap, body: Body) -> ApiResult<IngestReply> {
+async fn take(
+    app: &Arc<App>,
+    sender: RunnerSender,
+    headers: HeaderMap,
+    body: Body,
+) -> ApiResult<IngestReply> {
     let received = Timestamp::now();
     let room = make_room(app, &headers).await?;
     let body = receive(body).await?;
@@ -94,7 +99,7 @@ async fn take(app: &Arc<App>, headers: HeaderMap, body: Body) -> ApiResult<Inges
     let task = Arc::clone(app);
     let settled = app.tasks.spawn(async move {
         let _room = room;
-        settle(&task, &headers, body, received).await
+        settle(&task, &sender, &headers, body, received).await
     });
     settled
         .await
@@ -103,6 +108,7 @@ async fn take(app: &Arc<App>, headers: HeaderMap, body: Body) -> ApiResult<Inges
 
 async fn settle(
     app: &App,
+    sender: &RunnerSender,
     headers: &HeaderMap,
     body: Bytes,
     received: Timestamp,
@@ -112,7 +118,7 @@ async fn settle(
     let Batch {
         mut events,
         is_array,
-    } = Batch::read(&body, received)?;
+    } = Batch::read(&body, received, sender)?;
     let mut spans = EventSpans::begin(app, headers, is_array, &mut events);
     spans.waited(arrived.nanos_since(received));
     observe(&app.counters.parsing, begun);

@@ -10,6 +10,7 @@ use hopline_wire::span::Text;
 use hopline_wire::splice;
 
 use super::too_large;
+use crate::access::RunnerSender;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
 
@@ -24,7 +25,11 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Cuts a body into its events, which share its memory, and reads their heads.
-    pub(super) fn read(body: &Bytes, received: Timestamp) -> ApiResult<Self> {
+    pub(super) fn read(
+        body: &Bytes,
+        received: Timestamp,
+        sender: &RunnerSender,
+    ) -> ApiResult<Self> {
         let objects = splice::split(body)
             .map_err(|error| ApiError::bad_request("bad_batch", error.to_string()))?;
         if objects.len() > MAX_INGEST_EVENTS {
@@ -34,7 +39,13 @@ impl Batch {
         let mut reader = Reader::default();
         let events = objects
             .into_iter()
-            .map(|object| reader.read(object, received))
+            .map(|object| {
+                let mut event = reader.read(object, received);
+                if let RunnerSender::One { runner_id } = sender {
+                    event.bind(Arc::clone(runner_id));
+                }
+                event
+            })
             .collect();
         Ok(Self { events, is_array })
     }
@@ -91,7 +102,8 @@ mod tests {
     use axum::http::StatusCode;
 
     fn read(body: &str) -> ApiResult<Batch> {
-        Batch::read(&Bytes::copy_from_slice(body.as_bytes()), Timestamp::now())
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Batch::read(&body, Timestamp::now(), &RunnerSender::Any)
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) async fn take_spans(
     body: Body,
 ) -> Response {
     let taken = async {
-        let right = app.access.spans(&headers)?;
+        let right = app.span_right(&headers).await?;
         if let SpanRight::OneTrace { session_id, .. } = right {
             let session = app.store.session(SessionKey::Id(session_id)).await;
             let session = session.map_err(ApiError::from)?;

@@ -38,7 +38,7 @@ async fn routes(house: &House) -> Vec<(String, String, String)> {
 
 fn expected_credential(path: &str) -> &'static str {
     match path {
-        "/api/runner/events" => RUNNER,
+        "/api/runner/events" | "/api/runner/tokens/check" => RUNNER,
         "/v1/traces" => INGEST,
         _ => ADMIN,
     }

@@ -12,4 +12,5 @@ mod live;
 mod projects;
 mod spans;
 mod support;
+mod tokens;
 mod traces;
