@@ -19,7 +19,8 @@ use crate::counters::Counters;
 use crate::edge::{Edge, Hosts, Listening, LocalAddress, Relay};
 use crate::forward::{Forwarder, HttpTransport, Upstream, show_waiting};
 use crate::hub::{Hub, Policy};
-use crate::link::{Closing, Links, Settings};
+use crate::link::{Closing, Links, Rates, Settings};
+use crate::tokens::Tokens;
 use crate::{BrokerError, Options, reach};
 
 /// How often the broker looks for events that have waited long.
@@ -121,6 +122,18 @@ impl Broker {
             options.heartbeat,
             running.stop.clone(),
         ));
+        let tokens = Tokens::new(
+            client.clone(),
+            &server_url,
+            &options.secret,
+            counters.clone(),
+        );
+        running.tasks.spawn(tokens.clone().watch(
+            Arc::clone(&hub),
+            options.token_check,
+            options.token_grace,
+            running.stop.clone(),
+        ));
         let links = Links {
             hub: Arc::clone(&hub),
             counters: counters.clone(),
@@ -136,6 +149,7 @@ impl Broker {
             ),
             hub,
             links,
+            tokens,
             upstream,
             relay: Relay::new(client, &server_url, options.post_timeout),
             command_patience: options.command_patience,
@@ -250,6 +264,10 @@ fn settings(options: &Options) -> Settings {
         window: options.window,
         window_bytes: options.window_bytes,
         max_event_bytes: options.max_event_bytes,
+        rates: Rates {
+            events: options.token_events_per_second,
+            bytes: options.token_bytes_per_second,
+        },
         hello_timeout: options.hello_timeout,
         ping_interval: options.ping_interval,
         dead_after: options.dead_after,

@@ -26,6 +26,7 @@ pub(crate) struct Counters {
     pub(crate) commands: Counter,
     pub(crate) failed_commands: Counter,
     pub(crate) failed_posts: Counter,
+    pub(crate) token_checks_failed: Counter,
     pub(crate) relayed: Counter,
     pub(crate) links: Gauge,
     pub(crate) held_events: Gauge,
@@ -75,6 +76,10 @@ impl Counters {
             commands: counter("commands_routed", "Commands written to runners"),
             failed_commands: counter("commands_failed", "Commands that could not be written"),
             failed_posts: counter("posts_failed", "Requests that the server did not take"),
+            token_checks_failed: counter(
+                "token_checks_failed",
+                "Questions about tokens of runners that the server did not answer",
+            ),
             relayed: counter(
                 "traces_relayed",
                 "Requests passed on to the server's /v1/traces",

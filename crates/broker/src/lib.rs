@@ -26,6 +26,7 @@ mod hub;
 mod link;
 mod options;
 mod reach;
+mod tokens;
 
 pub use broker::{Broker, Handle, ShutdownReport};
 pub use error::BrokerError;

@@ -55,6 +55,14 @@ pub struct Options {
     /// How long a command may wait for a runner that does not read what is written to it. Less than the ten seconds
     /// that a server waits for the answer: it must hear whether the command is still to be written.
     pub command_patience: Duration,
+    /// How often the server is asked whether the tokens of runners that are linked are still good.
+    pub token_check: Duration,
+    /// For how long links of such runners stay when the server does not say.
+    pub token_grace: Duration,
+    /// How many events a second such a runner may send in the long run; beyond that its link is read no faster.
+    pub token_events_per_second: u32,
+    /// Likewise, how many bytes.
+    pub token_bytes_per_second: u64,
     /// How long a runner of `hopline.v1` may take to say `hello`.
     pub hello_timeout: Duration,
     /// How often each link is pinged.
@@ -94,6 +102,10 @@ impl Options {
             slow_pause: Duration::from_secs(5),
             refused_for: Duration::from_secs(120),
             command_patience: Duration::from_secs(7),
+            token_check: Duration::from_secs(10),
+            token_grace: Duration::from_secs(300),
+            token_events_per_second: 10_000,
+            token_bytes_per_second: 32 << 20,
             hello_timeout: hopline_wire::link::WELCOME_TIMEOUT,
             ping_interval: hopline_wire::link::PING_INTERVAL,
             dead_after: hopline_wire::link::DEAD_AFTER,

@@ -24,6 +24,7 @@ use hopline_wire::ingest::ErrorReply;
 use hopline_wire::limits::MAX_INGEST_BYTES;
 use hopline_wire::link;
 use hopline_wire::secret::{Secret, bearer};
+use hopline_wire::token;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,8 @@ pub(crate) use relay::Relay;
 use crate::counters::Counters;
 use crate::forward::Upstream;
 use crate::hub::Hub;
-use crate::link::{Links, MAX_FRAME_BYTES};
+use crate::link::{Closing, Links, MAX_FRAME_BYTES};
+use crate::tokens::Tokens;
 
 /// What the routes need of the broker.
 pub(crate) struct Edge {
@@ -43,6 +45,7 @@ pub(crate) struct Edge {
     pub(crate) hosts: Hosts,
     pub(crate) hub: Arc<Hub>,
     pub(crate) links: Links,
+    pub(crate) tokens: Tokens,
     pub(crate) upstream: Arc<Mutex<Upstream>>,
     pub(crate) relay: Relay,
     /// See [`crate::Options::command_patience`].
@@ -113,12 +116,17 @@ impl Edge {
 
     /// Whether the request shows the runner secret.
     fn shows_secret(&self, headers: &HeaderMap) -> bool {
-        let header = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        header
-            .and_then(bearer)
-            .is_some_and(|token| self.secret.matches(token))
+        shown(headers).is_some_and(|token| self.secret.matches(token))
+    }
+
+    /// What the request for a link shows: the runner secret, or the token with this hash.
+    fn credential(&self, headers: &HeaderMap) -> Option<Credential> {
+        // The secret may be any text, one like a token too.
+        if self.shows_secret(headers) {
+            return Some(Credential::Secret);
+        }
+        let token = shown(headers).filter(|shown| token::is_token(shown))?;
+        Some(Credential::Token(token::hash(token)))
     }
 
     fn authorise(&self, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -131,6 +139,17 @@ impl Edge {
             "expected the runner secret as a bearer token",
         ))
     }
+}
+
+/// What a runner has shown.
+enum Credential {
+    Secret,
+    /// A token of its own: its hash.
+    Token(String),
+}
+
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
 #[derive(Deserialize)]
@@ -160,25 +179,38 @@ async fn socket(
         Ok(Query(query)) => query,
         Err(error) => return bad(error.to_string()),
     };
-    let refusal = if !edge.shows_secret(&headers) {
-        Some("expected the runner secret as a bearer token")
-    } else if query.runner_id.is_empty() {
-        Some("expected runnerId in the link's address")
-    } else {
-        None
+    let credential = match edge.credential(&headers) {
+        None => Err("expected the runner secret, or a token of the runner, as a bearer token"),
+        Some(_) if query.runner_id.is_empty() => Err("expected runnerId in the link's address"),
+        Some(credential) => Ok(credential),
     };
-    let links = edge.links.clone();
+    let (links, tokens) = (edge.links.clone(), edge.tokens.clone());
     let runner: Arc<str> = query.runner_id.into();
-    let token = edge.tasks.token();
+    let task = edge.tasks.token();
     upgrade
         .protocols([link::SUBPROTOCOL])
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
         .on_upgrade(async move |socket| {
-            let _token = token;
-            match refusal {
-                Some(reason) => crate::link::refuse(socket, reason).await,
-                None => links.serve(socket, runner).await,
+            let _task = task;
+            let admitted = match credential {
+                Err(reason) => Err(Closing::unauthorised(reason)),
+                Ok(Credential::Secret) => Ok(None),
+                Ok(Credential::Token(hash)) => {
+                    let admitted = tokens.admit(&hash, &runner).await;
+                    admitted.map(|()| Some(hash))
+                }
+            };
+            match admitted {
+                Err(closing) => {
+                    tracing::warn!(
+                        runner = &*runner,
+                        reason = closing.reason(),
+                        "refused a link"
+                    );
+                    crate::link::refuse(socket, closing).await;
+                }
+                Ok(token) => links.serve(socket, runner, token).await,
             }
         })
 }

@@ -81,7 +81,7 @@ impl Transport for HttpTransport {
 }
 
 /// A secret as the value of `Authorization`, marked so that no log shows it.
-fn bearer(secret: &Secret) -> HeaderValue {
+pub(crate) fn bearer(secret: &Secret) -> HeaderValue {
     let value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()));
     // A secret that is no header value is one that the server cannot ask for either.
     let mut value = value.unwrap_or_else(|_| HeaderValue::from_static(""));

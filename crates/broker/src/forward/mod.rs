@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use http::HttpTransport;
+pub(crate) use http::{HttpTransport, bearer};
 pub(crate) use transport::{Delivered, Transport};
 use upstream::Allowance;
 pub(crate) use upstream::{Peer, Upstream};

@@ -7,6 +7,7 @@
 
 mod handshake;
 mod outbox;
+mod pace;
 mod read;
 mod write;
 
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use outbox::Outbox;
+pub(crate) use pace::Rates;
 
 use crate::counters::Counters;
 use crate::hub::{Connection, Hub};
@@ -42,6 +44,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const CLOSE_GOING_AWAY: u16 = 1001;
 const CLOSE_PROTOCOL_ERROR: u16 = 1002;
 const CLOSE_TOO_LARGE: u16 = 1009;
+/// IANA's registry of WebSocket close codes, "Try Again Later".
+const CLOSE_TRY_AGAIN_LATER: u16 = 1013;
 /// Another connection of the same runner has taken this one's place.
 const CLOSE_REPLACED: u16 = 4001;
 
@@ -64,6 +68,20 @@ impl Closing {
     /// The broker is ending.
     pub(crate) fn going_away() -> Self {
         Self::new(CLOSE_GOING_AWAY, "the broker is shutting down")
+    }
+
+    /// The credential is not good for this link, or not any more.
+    pub(crate) fn unauthorised(reason: &'static str) -> Self {
+        Self::new(CLOSE_UNAUTHORISED, reason)
+    }
+
+    /// It cannot be told just now whether it is.
+    pub(crate) fn try_again_later(reason: &'static str) -> Self {
+        Self::new(CLOSE_TRY_AGAIN_LATER, reason)
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
     }
 
     fn message(self) -> Message {
@@ -178,18 +196,16 @@ pub(crate) struct Settings {
     pub(crate) window: u32,
     pub(crate) window_bytes: u64,
     pub(crate) max_event_bytes: usize,
+    /// Of runners with a token of their own.
+    pub(crate) rates: Rates,
     pub(crate) hello_timeout: Duration,
     pub(crate) ping_interval: Duration,
     pub(crate) dead_after: Duration,
 }
 
 /// Ends a socket that is no link: a wrong secret, say.
-pub(crate) async fn refuse(mut socket: WebSocket, reason: &str) {
-    close(
-        &mut socket,
-        Closing::new(CLOSE_UNAUTHORISED, reason.to_owned()),
-    )
-    .await;
+pub(crate) async fn refuse(mut socket: WebSocket, closing: Closing) {
+    close(&mut socket, closing).await;
 }
 
 /// Sends the closing frame and waits for the runner's, so that it is not lost to a reset.
@@ -208,8 +224,13 @@ async fn close(socket: &mut WebSocket, closing: Closing) {
 }
 
 impl Links {
-    /// Serves one socket of a runner that has shown the secret, until it ends.
-    pub(crate) async fn serve(self, mut socket: WebSocket, runner: Arc<str>) {
+    /// Serves one socket of a runner that has shown the secret, or a token of its own with this hash, until it ends.
+    pub(crate) async fn serve(
+        self,
+        mut socket: WebSocket,
+        runner: Arc<str>,
+        token: Option<String>,
+    ) {
         let acks = socket
             .protocol()
             .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL.as_bytes());
@@ -231,7 +252,7 @@ impl Links {
         };
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let link = Arc::new(Link {
-            connection: Arc::new(Connection::new(runner, None)),
+            connection: Arc::new(Connection::new(runner, token)),
             acks,
             instance: hello.as_ref().map(|hello| hello.instance_id.clone()),
             since: Timestamp::now(),

@@ -8,7 +8,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use hopline_wire::splice;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::pace::Pace;
 use super::{
     CLOSE_PROTOCOL_ERROR, CLOSE_TIMEOUT, CLOSE_TOO_LARGE, Closing, Link, Links, MAX_FRAME_BYTES,
 };
@@ -31,8 +33,17 @@ impl Links {
         mut writing: JoinHandle<()>,
     ) -> &'static str {
         let mut numbered = 0;
+        // Whoever bears the shared secret may do anything anyway.
+        let is_paced = link.connection.token.is_some();
+        let mut pace = is_paced.then(|| Pace::new(self.settings.rates, Instant::now()));
         let why = loop {
-            // While the hub is full nothing is read, and so the link cannot be found dead either.
+            let turn = async {
+                self.hub.wait_for_room(&link.connection.runner).await;
+                if let Some(pace) = &pace {
+                    tokio::time::sleep_until(pace.ready_at()).await;
+                }
+            };
+            // While the hub is full, or the runner too fast, nothing is read, and so the link cannot be found dead either.
             tokio::select! {
                 biased;
                 () = self.stop_reading.cancelled() => {
@@ -41,7 +52,7 @@ impl Links {
                     return "the broker is shutting down";
                 }
                 _ = &mut writing => break "closed by the broker, or broken",
-                () = self.hub.wait_for_room(&link.connection.runner) => {}
+                () = turn => {}
             }
             let message = tokio::select! {
                 biased;
@@ -56,7 +67,15 @@ impl Links {
                 }
                 Ok(None) => Then::Ended,
                 Ok(Some(Err(error))) => self.broken(&error),
-                Ok(Some(Ok(message))) => self.message(link, message, &mut numbered),
+                Ok(Some(Ok(message))) => {
+                    let (before, bytes) = (numbered, length(&message));
+                    let then = self.message(link, message, &mut numbered);
+                    if let Some(pace) = &mut pace {
+                        let events = usize::try_from(numbered - before).unwrap_or(usize::MAX);
+                        pace.came(events, bytes, Instant::now());
+                    }
+                    then
+                }
             };
             match then {
                 Then::GoOn => {}
@@ -119,6 +138,14 @@ impl Links {
             CLOSE_PROTOCOL_ERROR
         };
         Then::Close(Closing::new(code, reason))
+    }
+}
+
+fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
     }
 }
 

@@ -7,4 +7,5 @@ mod forwarding;
 mod links;
 mod refusals;
 mod support;
+mod tokens;
 mod tracing;

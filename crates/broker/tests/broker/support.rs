@@ -83,6 +83,9 @@ pub(crate) struct Ledger {
     pub(crate) most_bytes: Option<usize>,
     /// Answers so to every request with this text in it.
     pub(crate) poison: Option<(&'static str, u16)>,
+    /// The runners' tokens that are good, by their hashes, and what it answers when asked about them, if not that.
+    pub(crate) tokens: HashMap<String, String>,
+    pub(crate) tokens_status: Option<u16>,
     /// Whether it acknowledges, or is the original's.
     pub(crate) plain: bool,
 }
@@ -192,6 +195,9 @@ async fn answer(
         headers,
         body,
     };
+    if received.path == hopline_wire::token::CHECK_PATH {
+        return shared.ledger.lock().tell_tokens(received);
+    }
     if received.path != "/api/runner/events" {
         let relayed = shared.ledger.lock().faults.pop_front();
         shared.ledger.lock().received.push(received);
@@ -222,7 +228,7 @@ async fn answer(
     shared.ledger.lock().judge(&received)
 }
 
-fn json_answer(status: u16, body: &Value) -> Response {
+pub(crate) fn json_answer(status: u16, body: &Value) -> Response {
     (
         StatusCode::from_u16(status).unwrap(),
         [("content-type", "application/json"), ("retry-after", "0")],
