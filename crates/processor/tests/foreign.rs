@@ -125,7 +125,7 @@ async fn a_bound_runner_does_not_say_where_its_broker_is() {
     let status = json!({"type": "runner-status", "brokerUrl": "http://thief.example", "payload": {"status": "online"}});
     world
         .handle
-        .submit(bound("r", &[status.clone()]))
+        .submit(bound("r", std::slice::from_ref(&status)))
         .await
         .unwrap();
     let runner = world.store.runner("r").await.unwrap().unwrap();

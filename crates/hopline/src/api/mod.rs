@@ -6,6 +6,7 @@
 mod error;
 pub(crate) mod live;
 mod log;
+pub(crate) mod tokens;
 pub(crate) mod types;
 
 use std::io::Write;

@@ -97,6 +97,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Trace(args) => Box::pin(commands::trace::trace(args, context)).await,
         Command::Rebuild(args) => Box::pin(commands::rebuild::rebuild(args, context)).await,
         Command::Status(args) => Box::pin(commands::status::status(args, context)).await,
+        Command::Token(args) => Box::pin(commands::token::token(args, context)).await,
         Command::Up(args) => Box::pin(commands::up::up(args.ready, context)).await,
         Command::Server(args) => Box::pin(commands::apart::server(args.ready, context)).await,
         Command::Broker(args) => Box::pin(commands::apart::broker(args.ready, context)).await,
@@ -118,6 +119,7 @@ fn flags(cli: &Cli) -> Flags {
         Command::Trace(args) => flags.with(&args.server),
         Command::Rebuild(args) => flags.with(&args.server),
         Command::Status(args) => flags.with(&args.server),
+        Command::Token(args) => flags.with(&args.server),
         Command::Up(args) => flags
             .with(&args.listen)
             .with(&args.database)

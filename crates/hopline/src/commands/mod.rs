@@ -13,6 +13,7 @@ pub(crate) mod signals;
 pub(crate) mod spool;
 pub(crate) mod status;
 pub(crate) mod target;
+pub(crate) mod token;
 pub(crate) mod trace;
 pub(crate) mod up;
 pub(crate) mod work;

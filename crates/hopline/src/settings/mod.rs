@@ -67,6 +67,12 @@ pub(crate) struct Settings {
     pub(crate) silence_after: Period,
     /// How long the log of a build is kept after its end.
     pub(crate) log_retention: Retention,
+    /// How often a broker asks the server whether the tokens of linked runners are still good.
+    pub(crate) token_check: Period,
+    /// How many events a second a runner with a token may send in the long run.
+    pub(crate) token_events_per_second: u32,
+    /// Likewise, how many bytes.
+    pub(crate) token_bytes_per_second: u64,
     /// Of runners and brokers.
     pub(crate) runner_secret: Option<SecretText>,
     /// Of people and their tools.
@@ -121,6 +127,9 @@ impl Default for Settings {
             mask_secrets: true,
             silence_after: Period::minutes(30),
             log_retention: Retention(Some(Period::days(7))),
+            token_check: Period::seconds(10),
+            token_events_per_second: 10_000,
+            token_bytes_per_second: 32 << 20,
             runner_secret: None,
             admin_secret: None,
             ingest_key: None,

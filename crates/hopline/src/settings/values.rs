@@ -139,6 +139,11 @@ impl Period {
         Self(Duration::from_secs(count * UNITS[0].1))
     }
 
+    /// So many seconds.
+    pub(crate) const fn seconds(count: u64) -> Self {
+        Self(Duration::from_secs(count))
+    }
+
     /// So many minutes.
     pub(crate) const fn minutes(count: u64) -> Self {
         Self(Duration::from_secs(count * 60))

@@ -33,7 +33,7 @@ pub async fn a_token_is_live_by_its_own_hash_until_it_is_revoked(store: &dyn Sto
     let unknown = "f".repeat(64);
     let hashes = [&one.token_hash, &unknown, &other.token_hash].map(String::as_str);
     assert_eq!(live(store, &hashes).await, [one.clone(), other.clone()]);
-    assert_eq!(live(store, &hashes[..2]).await, [one.clone()]);
+    assert_eq!(live(store, &hashes[..2]).await, std::slice::from_ref(&one));
     assert!(live(store, &hashes[1..2]).await.is_empty());
     assert!(live(store, &[]).await.is_empty());
     let revoked = store.revoke_runner_token(one.id, at(5)).await.unwrap();
