@@ -17,7 +17,7 @@ DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults bench build check fmt lint
+.PHONY: help demo test test-faults fuzz bench build check fmt lint
 
 help: ## Show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,12 @@ test-faults: ## Break every part under builds, ROUNDS times on each database
 	@scripts/require test
 	@scripts/install-test-deps
 	ROUNDS=$(ROUNDS) $(CARGO) test --locked -p hopline --test fault_run -- --nocapture --test-threads 1
+
+# Every target for FUZZ_SECONDS, one after the other; an input that breaks one is kept in its corpus.
+fuzz: FUZZ_SECONDS ?= 60
+fuzz: ## Try hostile inputs on every parser, a minute each
+	@scripts/require test
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked -p hopline-wire -p hopline-runner -p hopline-traces fuzz_ -- --nocapture --test-threads 1
 
 bench: ## Measure a release build, print the figures as a table
 	@scripts/require build

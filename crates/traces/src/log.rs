@@ -49,6 +49,8 @@ mod segment;
 mod upkeep;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod power_tests;
 #[cfg(test)]
 mod reading_tests;

@@ -55,13 +55,14 @@ impl Baggage {
         let sampling = SamplingContext::read(value).map(Arc::new);
         let within =
             value.len() <= MAX_BAGGAGE_BYTES && value.split(',').count() <= MAX_BAGGAGE_ENTRIES;
-        let text = if within {
+        let text: Arc<str> = if within {
             Arc::from(value)
         } else {
             Arc::from(trimmed(value))
         };
+        // One entry over the limit leaves nothing, and nothing is not the same as an empty header.
         Self {
-            text: Some(text),
+            text: (!text.is_empty()).then_some(text),
             sampling,
         }
     }

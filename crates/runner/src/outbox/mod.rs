@@ -551,6 +551,8 @@ mod damage_tests;
 #[cfg(test)]
 mod disk_tests;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod room_tests;
 #[cfg(test)]
 pub(crate) mod testing;
