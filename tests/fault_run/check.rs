@@ -200,7 +200,15 @@ pub(crate) async fn trace(plant: &Plant, build: &Build, log: &[LoggedEvent]) {
     };
     let gaps = told["gaps"].as_array().unwrap();
     for gap in gaps {
-        assert!(!gap["missing"].as_array().unwrap().is_empty(), "{gap}");
+        let missing = gap["missing"].as_array().unwrap();
+        assert!(!missing.is_empty(), "{gap}");
+        for hop in missing {
+            let reason = hop["reason"].as_str().unwrap();
+            assert!(
+                ["dropped", "process ended", "unknown"].contains(&reason),
+                "{gap}"
+            );
+        }
     }
 }
 

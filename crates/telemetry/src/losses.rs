@@ -5,14 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hopline_wire::span::{Attribute, Links, Resource, Span, SpanKind, SpanName, SpanStatus, Value};
+use hopline_wire::span::{
+    Attribute, DROPPED, Links, Resource, Span, SpanKind, SpanName, SpanStatus, Value,
+};
 use hopline_wire::{SpanId, Timestamp, TraceId};
 
 use crate::contract::keys;
 use crate::ids;
-
-/// The name of the span that tells how many spans of its trace were dropped.
-pub const DROPPED: &str = "hopline.spans.dropped";
 
 /// How many traces' drops are told of on the trace; drops of others are only counted.
 const MAX_TRACES_TOLD: usize = 1_024;

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hopline_wire::Timestamp;
 use hopline_wire::span::{Attribute, Links, Span, SpanEvent, SpanSink, Value};
 use parking_lot::{Condvar, Mutex};
 
 use crate::losses::{Drops, Losing};
 use crate::pending::OpenSpans;
 
-pub use crate::losses::DROPPED;
+pub use hopline_wire::span::DROPPED;
 
 /// How much the queue holds, in bytes, unless a setting says otherwise.
 pub const DEFAULT_QUEUE_BYTES: usize = 16 << 20;
@@ -46,6 +47,7 @@ pub struct Pipeline {
 }
 
 struct Shared {
+    started: Timestamp,
     queue: Mutex<Queue>,
     filled: Condvar,
     drained: Condvar,
@@ -105,6 +107,7 @@ impl Pipeline {
     ) -> std::io::Result<(Self, PipelineThread)> {
         let pipeline = Self {
             shared: Arc::new(Shared {
+                started: Timestamp::now(),
                 queue: Mutex::default(),
                 filled: Condvar::new(),
                 drained: Condvar::new(),
@@ -121,6 +124,11 @@ impl Pipeline {
             .name("hopline-spans".into())
             .spawn(move || shared.run(outlets))?;
         Ok((pipeline.clone(), PipelineThread { pipeline, thread }))
+    }
+
+    /// When it was started: with its process, in whose spans this tells it from others.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.shared.started
     }
 
     /// Takes one finished span, or an unfinished one to be replaced later.

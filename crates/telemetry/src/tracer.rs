@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hopline_wire::span::{
-    Attribute, EventKeys, Link, Links, Resource, Span, SpanEvent, SpanStatus, Text, Value,
+    Attribute, CREATION_TIME, EventKeys, Link, Links, Resource, Span, SpanEvent, SpanStatus, Text,
+    Value,
 };
 use hopline_wire::{SpanId, Timestamp};
 
@@ -21,13 +22,16 @@ pub struct Tracer {
 
 impl Tracer {
     /// The tracer of the part that calls itself `service` (`hopline-runner`, say) in `service.name`.
-    /// `instance` tells several of one kind apart.
+    /// `instance` tells several of one kind apart. When the process was started and its id tell it from those that have
+    /// the same place before and after it.
     #[must_use]
     pub fn new(pipeline: Pipeline, service: &'static str, instance: &str) -> Self {
         let attributes = vec![
             Attribute::new("service.name", service),
             Attribute::new("service.version", env!("CARGO_PKG_VERSION")),
             Attribute::new("service.instance.id", instance.to_owned()),
+            Attribute::new("process.pid", i64::from(std::process::id())),
+            Attribute::new(CREATION_TIME, pipeline.started().to_string()),
         ];
         let scope_version = Text::from(env!("CARGO_PKG_VERSION"));
         let resource = Resource {

@@ -1,6 +1,6 @@
 //! A trace in a few figures, told from the bare facts of its spans: however many they are, none of them is made.
 
-use hopline_wire::span::Span;
+use hopline_wire::span::{self, Resource, Span, SpanName};
 use hopline_wire::{SpanId, Timestamp, ops};
 use serde::{Deserialize, Serialize};
 
@@ -42,10 +42,13 @@ impl Overview {
 }
 
 /// What it takes to judge a span's part in its trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts<'a> {
     pub(crate) span_id: SpanId,
     pub(crate) parent_id: Option<SpanId>,
+    /// Whether it tells of others that were dropped.
+    pub(crate) tells_drops: bool,
+    pub(crate) resource: &'a Resource,
     pub(crate) op: &'a str,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
@@ -73,6 +76,8 @@ impl<'a> Facts<'a> {
         Self {
             span_id: span.span_id,
             parent_id: span.parent_id,
+            tells_drops: span.name == SpanName::from(span::DROPPED),
+            resource: &span.resource,
             op: &span.op,
             start: span.start,
             end: span.end,

@@ -15,9 +15,11 @@ use serde::Serialize;
 
 use crate::overview::Facts;
 pub(crate) use arrivals::Journeys;
-pub use arrivals::{Arrivals, Gap, TOLD_GAPS};
+pub use arrivals::{Arrivals, Gap, Missing, TOLD_GAPS};
+pub use makers::Reason;
 
 mod arrivals;
+mod makers;
 
 #[cfg(test)]
 mod tests;

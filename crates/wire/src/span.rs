@@ -415,6 +415,12 @@ pub struct SpanEvent {
     pub attributes: Vec<Attribute>,
 }
 
+/// The name of the span that tells, in `hopline.dropped_spans`, how many spans of its trace its maker had to drop.
+pub const DROPPED: &str = "hopline.spans.dropped";
+
+/// The resource attribute that says when the process was started, in ISO 8601 (OpenTelemetry's conventions).
+pub const CREATION_TIME: &str = "process.creation.time";
+
 /// Who made a span: OpenTelemetry's resource and instrumentation scope.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Resource {

@@ -120,7 +120,7 @@ pub(crate) fn gaps(arrivals: &Arrivals, style: Style) -> String {
             gap.seq,
             plain(&gap.event_type),
             plain(&gap.command_id),
-            gap.missing.join(", "),
+            gap.missing_hops(),
         );
     }
     let more = arrivals.gap_count.saturating_sub(GAPS as u64);

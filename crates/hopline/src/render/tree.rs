@@ -379,7 +379,7 @@ impl<'t> Printer<'t> {
         if entry.place != Place::Linked
             && let Some(gap) = self.gap(span)
         {
-            let missing = gap.missing.join(", ");
+            let missing = gap.missing_hops();
             let _ = write!(line, "  {}", style.bad(&format!("✘ lost: no {missing}")));
         }
     }

@@ -1,6 +1,7 @@
 use super::*;
+use hopline_traces::path::{Missing, Reason};
 use hopline_wire::span::{Attribute, EventKeys, Links, Resource, SpanKind, Text};
-use hopline_wire::{SpanId, TraceId};
+use hopline_wire::{SpanId, TraceId, ops};
 use std::sync::Arc;
 
 const MILLI: u64 = 1_000_000;
@@ -118,11 +119,17 @@ fn an_event_that_was_lost_says_which_hop_it_misses() {
         command_id: "c".into(),
         seq: 4,
         event_type: "build-stream".into(),
-        missing: vec!["broker.event.forward"],
+        missing: vec![Missing {
+            op: ops::EVENT_FORWARD,
+            reason: Reason::ProcessEnded,
+        }],
     };
     let text = rendered(&spans, &[gap], Folding::Folded);
     assert!(text.contains("send #4"), "{text}");
-    assert!(text.contains("✘ lost: no broker.event.forward"), "{text}");
+    assert!(
+        text.contains("✘ lost: no broker.event.forward (process ended)"),
+        "{text}"
+    );
 }
 
 #[test]

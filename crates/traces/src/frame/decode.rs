@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hopline_wire::span::{
-    Attribute, EventKeys, Link, Links, Resource, Span, SpanEvent, SpanKind, SpanName, SpanStatus,
-    Text, Value,
+    self, Attribute, EventKeys, Link, Links, Resource, Span, SpanEvent, SpanKind, SpanName,
+    SpanStatus, Text, Value,
 };
 use hopline_wire::{SpanId, Timestamp, TraceId};
 
@@ -291,6 +291,8 @@ impl Tables<'_> {
         Ok(Facts {
             span_id: fixed.span_id,
             parent_id: fixed.parent_id,
+            tells_drops: self.text_at(fixed.name)? == span::DROPPED,
+            resource: listed(&self.resources, fixed.resource)?,
             op: self.text_at(fixed.op)?,
             start: Timestamp::from_nanos(fixed.start),
             end: Timestamp::from_nanos(fixed.end),

@@ -1,13 +1,16 @@
 //! Which events of a trace went all the way. Told from the bare facts of its spans, so that it can be said of traces
 //! whose spans are too many to be held.
 
+use std::fmt;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hopline_wire::ops;
 use hopline_wire::span::Text;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::makers::{Makers, Reason};
 use crate::overview::Facts;
 
 /// The most gaps that are told one by one; all are counted.
@@ -43,9 +46,36 @@ pub struct Gap {
     /// `event.type`, as the first hop that is there has it.
     #[serde(serialize_with = "put_text", deserialize_with = "get_text")]
     pub event_type: Text,
-    /// The ops of the hops that are missing, in order; [`ops::PERSIST_EVENT`] stands for the last.
-    #[serde(deserialize_with = "get_ops")]
-    pub missing: Vec<&'static str>,
+    /// The hops that are missing, in order.
+    pub missing: Vec<Missing>,
+}
+
+/// The op of a hop. Under a name, since serde takes a plain reference for one into its input.
+type Op = &'static str;
+
+/// A hop that an event misses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Its op; [`ops::PERSIST_EVENT`] stands for the last.
+    #[serde(deserialize_with = "get_op")]
+    pub op: Op,
+    /// Why it is not there.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.op, self.reason.as_str())
+    }
+}
+
+impl Gap {
+    /// The missing hops as one line.
+    #[must_use]
+    pub fn missing_hops(&self) -> String {
+        let hops: Vec<_> = self.missing.iter().map(Missing::to_string).collect();
+        hops.join(", ")
+    }
 }
 
 /// How many hops an event has.
@@ -56,6 +86,9 @@ const HOPS: usize = ops::EVENT_HOPS.len();
 pub(crate) struct Journeys {
     /// By command, as its place in `texts`, and `seq`.
     journeys: HashMap<(u32, u64), Journey>,
+    /// The processes that made the spans, and for each hop one of those that made it.
+    makers: Makers,
+    maker_of: [Option<u8>; HOPS],
     /// The commands and event types that were met.
     texts: Vec<Text>,
     places: HashMap<Arc<str>, u32>,
@@ -68,6 +101,8 @@ pub(crate) struct Journeys {
 struct Journey {
     /// For each hop, by its place in [`ops::EVENT_HOPS`], the bits below.
     hops: [u8; HOPS],
+    /// Who made the unfinished span of each hop that has one.
+    pending_by: [Option<u8>; HOPS],
     /// The type, as the first hop has it: its place in the texts.
     event_type: u32,
 }
@@ -87,8 +122,9 @@ enum Fate {
 }
 
 impl Journeys {
-    /// Takes note of a span, if it is a hop of a numbered event. Each span is to come once.
+    /// Takes note of a span. Each is to come once.
     pub(crate) fn add(&mut self, facts: &Facts<'_>) {
+        let maker = self.makers.add(facts);
         let (Some(hop), Some(event)) = (hop_of(facts.op), &facts.event) else {
             return;
         };
@@ -100,6 +136,10 @@ impl Journeys {
         let journey = self.journeys.entry((command, event.seq)).or_default();
         if journey.hops[..hop].iter().all(|before| *before == 0) {
             journey.event_type = event_type;
+        }
+        self.maker_of[hop] = maker.or(self.maker_of[hop]);
+        if facts.pending {
+            journey.pending_by[hop] = maker;
         }
         let known = &mut journey.hops[hop];
         let pending = if facts.pending { PENDING } else { 0 };
@@ -117,7 +157,7 @@ impl Journeys {
         let mut gaps = Vec::new();
         for (key, journey) in &self.journeys {
             arrivals.events += 1;
-            match journey.fate() {
+            match journey.fate(&self.makers) {
                 Fate::Carried => arrivals.events -= 1,
                 Fate::Complete => arrivals.complete += 1,
                 Fate::UnderWay => arrivals.under_way += 1,
@@ -133,10 +173,19 @@ impl Journeys {
                 command_id: self.texts[command as usize].clone(),
                 seq,
                 event_type: self.texts[journey.event_type as usize].clone(),
-                missing: journey.missing().collect(),
+                missing: self.missing(&journey).collect(),
             })
             .collect();
         arrivals
+    }
+
+    fn missing(&self, journey: &Journey) -> impl Iterator<Item = Missing> {
+        let hops = ops::EVENT_HOPS.iter().zip(self.maker_of).zip(journey.hops);
+        hops.filter(|(_, hop)| *hop == 0)
+            .map(|((ops, maker), _)| Missing {
+                op: ops[0],
+                reason: maker.map_or(Reason::Unknown, |maker| self.makers.reason(maker)),
+            })
     }
 
     fn text(&self, place: u32) -> &str {
@@ -168,12 +217,12 @@ impl Journeys {
 }
 
 impl Journey {
-    fn fate(&self) -> Fate {
+    fn fate(&self, makers: &Makers) -> Fate {
         if self.hops[..HOPS - 1].iter().all(|hop| *hop == 0) {
             Fate::Carried
         } else if self.hops.iter().all(|hop| *hop != 0) {
             Fate::Complete
-        } else if self.hops.iter().any(|hop| hop & PENDING != 0) {
+        } else if self.is_under_way(makers) {
             Fate::UnderWay
         } else if self.ends_with_failure() {
             Fate::Failed
@@ -182,9 +231,10 @@ impl Journey {
         }
     }
 
-    fn missing(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let hops = self.hops.iter().zip(ops::EVENT_HOPS);
-        hops.filter(|(hop, _)| **hop == 0).map(|(_, ops)| ops[0])
+    /// Whether a hop is unfinished whose process may yet finish it.
+    fn is_under_way(&self, makers: &Makers) -> bool {
+        let mut hops = self.hops.iter().zip(self.pending_by);
+        hops.any(|(hop, by)| hop & PENDING != 0 && !by.is_some_and(|maker| makers.has_ended(maker)))
     }
 
     /// Whether all that is missing comes after a hop that failed.
@@ -210,9 +260,9 @@ fn get_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error
     String::deserialize(deserializer).map(Text::from)
 }
 
-/// Reads the ops of hops; those that are none are passed over.
-fn get_ops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
-    let named = Vec::<String>::deserialize(deserializer)?;
-    let hops = named.iter().filter_map(|op| hop_of(op));
-    Ok(hops.map(|hop| ops::EVENT_HOPS[hop][0]).collect())
+fn get_op<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op, D::Error> {
+    let named = String::deserialize(deserializer)?;
+    let hop =
+        hop_of(&named).ok_or_else(|| D::Error::custom("expected the op of an event's hop"))?;
+    Ok(ops::EVENT_HOPS[hop][0])
 }

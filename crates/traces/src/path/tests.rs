@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use hopline_wire::Timestamp;
-use hopline_wire::span::{Attribute, EventKeys, SpanStatus};
+use hopline_wire::span::{
+    Attribute, CREATION_TIME, DROPPED, EventKeys, Resource, SpanStatus, Text,
+};
 
 use super::*;
 use crate::testing::{span, span_id};
@@ -63,9 +65,119 @@ fn an_event_that_misses_a_hop_is_a_gap_and_says_which() {
         (4, 2, 2)
     );
     assert_eq!(path.arrivals.gaps[0].seq, 2);
-    assert_eq!(path.arrivals.gaps[0].missing, HOPS[1..]);
-    assert_eq!(path.arrivals.gaps[1].missing, HOPS[..1]);
+    let missing = |gap: usize| path.arrivals.gaps[gap].missing.iter();
+    assert!(
+        missing(0)
+            .map(|missing| missing.op)
+            .eq(HOPS[1..].iter().copied())
+    );
+    assert_eq!(missing(1).copied().collect::<Vec<_>>(), [unknown(HOPS[0])]);
     assert_eq!(&*path.arrivals.gaps[1].event_type, "build-stream");
+}
+
+fn unknown(op: &'static str) -> Missing {
+    Missing {
+        op,
+        reason: Reason::Unknown,
+    }
+}
+
+/// A span made by the process of a service that was started then.
+fn made_by(span: Span, service: &'static str, started: u64) -> Span {
+    let started = Timestamp::from_nanos(started).to_string();
+    let resource = Resource {
+        attributes: vec![
+            Attribute::new("service.name", service),
+            Attribute::new(CREATION_TIME, started),
+        ],
+        ..Resource::default()
+    };
+    Span {
+        resource: Arc::new(resource),
+        ..span
+    }
+}
+
+/// Milliseconds, in nanoseconds.
+const MS: u64 = 1_000_000;
+
+/// An event whose spans are made at `at`, the runner's by the process started at `runner`, all others by processes
+/// started at 0.
+fn journey_by(seq: u64, at: u64, runner: u64) -> Vec<Span> {
+    let services = ["runner", "broker", "server", "server"];
+    let hops = HOPS.into_iter().zip(services);
+    hops.map(|(op, service)| {
+        let started = if service == "runner" { runner } else { 0 };
+        made_by(hop(seq, op, at, MS), service, started)
+    })
+    .collect()
+}
+
+#[test]
+fn a_missing_hop_says_that_the_process_that_owed_it_has_ended() {
+    // The runner is killed with the span of its second event in its memory; its successor sends the third.
+    let mut spans = journey_by(1, MS, 0);
+    spans.extend(journey_by(2, 2 * MS, 0).split_off(1));
+    let before = Path::of(&spans).arrivals;
+    assert_eq!(before.gaps[0].missing, [unknown(ops::EVENT_SEND)]);
+    spans.extend(journey_by(3, 9 * MS, 8 * MS));
+    let after = Path::of(&spans).arrivals;
+    assert_eq!((after.complete, after.gap_count), (2, 1));
+    let expected = Missing {
+        op: ops::EVENT_SEND,
+        reason: Reason::ProcessEnded,
+    };
+    assert_eq!(after.gaps[0].missing, [expected]);
+    let told = serde_json::to_value(&after.gaps[0]).unwrap();
+    let reason = &told["missing"][0]["reason"];
+    assert_eq!(reason, "process ended");
+    assert_eq!(serde_json::from_value::<Gap>(told).unwrap(), after.gaps[0]);
+}
+
+#[test]
+fn several_processes_of_a_service_that_all_go_on_have_not_ended() {
+    // Both were started before the first event.
+    let mut spans = Vec::new();
+    for seq in 1..=4 {
+        spans.extend(journey_by(seq, (10 + seq) * MS, seq % 2));
+    }
+    spans.retain(|span| span.event.as_ref().unwrap().seq != 3 || &*span.op != ops::EVENT_SEND);
+    let arrivals = Path::of(&spans).arrivals;
+    assert_eq!(arrivals.gaps[0].missing, [unknown(ops::EVENT_SEND)]);
+}
+
+#[test]
+fn what_a_process_left_unfinished_is_under_way_until_another_has_taken_its_place() {
+    let mut spans = journey_by(1, MS, 0);
+    spans.truncate(1);
+    spans[0].pending = true;
+    assert_eq!(Path::of(&spans).arrivals.under_way, 1);
+    spans.extend(journey_by(2, 9 * MS, 8 * MS));
+    let arrivals = Path::of(&spans).arrivals;
+    assert_eq!((arrivals.under_way, arrivals.gap_count), (0, 1));
+    // Those of the broker and the server, who are still there.
+    assert!(
+        arrivals.gaps[0]
+            .missing
+            .iter()
+            .all(|missing| missing.reason == Reason::Unknown)
+    );
+}
+
+#[test]
+fn a_missing_hop_says_that_spans_were_dropped_if_its_part_has_said_so() {
+    let mut spans = journey_by(1, MS, 0);
+    let mut second = journey_by(2, 2 * MS, 0);
+    let mut told = second.remove(0);
+    told.name = DROPPED.into();
+    (told.op, told.event) = (Text::EMPTY, None);
+    spans.extend(second);
+    spans.push(told);
+    let expected = Missing {
+        op: ops::EVENT_SEND,
+        reason: Reason::Dropped,
+    };
+    assert_eq!(Path::of(&spans).arrivals.gaps[0].missing, [expected]);
 }
 
 #[test]
