@@ -8,6 +8,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::{Tracer, http};
+use hopline_wire::pace::Paces;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use crate::counters::Counters;
 use crate::edge::{Edge, Hosts, Listening, LocalAddress, Relay};
 use crate::forward::{Forwarder, HttpTransport, Upstream, show_waiting};
 use crate::hub::{Hub, Policy};
-use crate::link::{Closing, Links, Rates, Settings};
+use crate::link::{Closing, Links, Settings};
 use crate::tokens::Tokens;
 use crate::{BrokerError, Options, reach};
 
@@ -138,6 +139,7 @@ impl Broker {
             hub: Arc::clone(&hub),
             counters: counters.clone(),
             settings: settings(&options),
+            paces: Arc::new(Mutex::new(Paces::new(options.token_rates))),
             stop_reading: running.stop_intake.clone(),
         };
         let edge = Arc::new(Edge {
@@ -264,10 +266,6 @@ fn settings(options: &Options) -> Settings {
         window: options.window,
         window_bytes: options.window_bytes,
         max_event_bytes: options.max_event_bytes,
-        rates: Rates {
-            events: options.token_events_per_second,
-            bytes: options.token_bytes_per_second,
-        },
         hello_timeout: options.hello_timeout,
         ping_interval: options.ping_interval,
         dead_after: options.dead_after,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::{Head, Sampler};
 use hopline_wire::limits;
+use hopline_wire::pace::Rates;
 use hopline_wire::secret::Secret;
 
 /// What a broker is started with. [`Options::new`] sets everything but three to its default.
@@ -59,10 +60,8 @@ pub struct Options {
     pub token_check: Duration,
     /// For how long links of such runners stay when the server does not say.
     pub token_grace: Duration,
-    /// How many events a second such a runner may send in the long run; beyond that its link is read no faster.
-    pub token_events_per_second: u32,
-    /// Likewise, how many bytes.
-    pub token_bytes_per_second: u64,
+    /// What such a runner may send in the long run; beyond that its link is read no faster.
+    pub token_rates: Rates,
     /// How long a runner of `hopline.v1` may take to say `hello`.
     pub hello_timeout: Duration,
     /// How often each link is pinged.
@@ -104,8 +103,7 @@ impl Options {
             command_patience: Duration::from_secs(7),
             token_check: Duration::from_secs(10),
             token_grace: Duration::from_secs(300),
-            token_events_per_second: 10_000,
-            token_bytes_per_second: 32 << 20,
+            token_rates: Rates::default(),
             hello_timeout: hopline_wire::link::WELCOME_TIMEOUT,
             ping_interval: hopline_wire::link::PING_INTERVAL,
             dead_after: hopline_wire::link::DEAD_AFTER,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hopline_wire::secret::Secret;
 use hopline_wire::token::{self, LiveTokens, MAX_HASHES, TokenCheck};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,11 @@ use crate::forward::bearer;
 use crate::hub::Hub;
 use crate::link::Closing;
 
-/// How long the server may take to say whether a token is good: a runner waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server may take to say whether a token is good: a runner waits for it with the opening of its link.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many links may be judged at once: whoever knocks costs the server a request.
+const JUDGED_AT_ONCE: usize = 64;
 
 /// Asks the server about tokens; cheap to clone.
 #[derive(Clone)]
@@ -26,6 +30,16 @@ pub(crate) struct Tokens {
     url: String,
     authorization: HeaderValue,
     counters: Counters,
+    /// One permit for each link that is being judged.
+    turns: Arc<Semaphore>,
+}
+
+/// Why a link is not opened.
+pub(crate) enum Denied {
+    /// The token is not good for it.
+    Wrong(&'static str),
+    /// Nobody can say just now.
+    Unknown,
 }
 
 /// Whose the tokens with these hashes are, of those that are good.
@@ -40,6 +54,9 @@ pub(crate) enum NotTold {
     /// It answered otherwise.
     #[error("the server answered {0} when asked about tokens of runners")]
     Status(u16),
+    /// It did not say so in time, or there was no time left to ask it.
+    #[error("the server has not said in time which tokens of runners are good")]
+    Late,
 }
 
 impl Tokens {
@@ -55,24 +72,32 @@ impl Tokens {
             url: format!("{base}{}", token::CHECK_PATH),
             authorization: bearer(secret),
             counters,
+            turns: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
         }
     }
 
-    /// Judges a runner that opens a link with the token of this hash: how the link is to be closed if it may not.
-    pub(crate) async fn admit(&self, hash: &str, runner: &str) -> Result<(), Closing> {
-        match self.live(vec![hash.to_owned()]).await {
+    /// Judges a runner that opens a link with the token of this hash. That is done before the link stands: a runner of an
+    /// older link counts as settled what it has written, and one of a newer waits for its welcome only so long.
+    pub(crate) async fn admit(&self, hash: &str, runner: &str) -> Result<(), Denied> {
+        let judged = async {
+            let Ok(_turn) = self.turns.acquire().await else {
+                return Err(NotTold::Late);
+            };
+            self.live(vec![hash.to_owned()]).await
+        };
+        let live = tokio::time::timeout(PATIENCE, judged).await;
+        match live.unwrap_or(Err(NotTold::Late)) {
             Ok(live) => match live.get(hash) {
                 Some(owner) if owner == runner => Ok(()),
-                Some(_) => Err(Closing::unauthorised("the token is another runner's")),
-                None => Err(Closing::unauthorised("the token is wrong or revoked")),
+                Some(_) => Err(Denied::Wrong("the token is another runner's")),
+                None => Err(Denied::Wrong("the token is wrong or revoked")),
             },
-            Err(NotTold::Status(404)) => Err(Closing::unauthorised(
-                "the server knows no tokens of runners",
-            )),
+            Err(NotTold::Status(404)) => {
+                Err(Denied::Wrong("the server knows no tokens of runners"))
+            }
             Err(error) => {
                 self.failed(&error);
-                let reason = "the server cannot say whether the token is good";
-                Err(Closing::try_again_later(reason))
+                Err(Denied::Unknown)
             }
         }
     }
@@ -157,7 +182,7 @@ impl Tokens {
 fn close(hub: &Hub, judge: impl Fn(&str, &str) -> Option<Closing>) {
     for link in hub.links() {
         let connection = &link.connection;
-        let closing = connection.token.as_deref();
+        let closing = connection.token.as_deref().filter(|_| !link.has_ended());
         let closing = closing.and_then(|hash| judge(&connection.runner, hash));
         if let Some(closing) = closing {
             tracing::warn!(
@@ -165,7 +190,7 @@ fn close(hub: &Hub, judge: impl Fn(&str, &str) -> Option<Closing>) {
                 reason = closing.reason(),
                 "closing a link"
             );
-            link.outbox.close(closing);
+            link.end(closing);
         }
     }
 }

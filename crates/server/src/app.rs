@@ -7,10 +7,13 @@ use hopline_telemetry::Tracer;
 use hopline_telemetry::metrics::Metrics;
 use hopline_traces::TraceStore;
 use hopline_wire::Timestamp;
+use hopline_wire::pace::Paces;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
+use uuid::Uuid;
 
 use crate::access::Access;
 use crate::commands::BrokerClient;
@@ -43,6 +46,8 @@ pub(crate) struct App {
     pub(crate) snapshots: Snapshots,
     /// One permit for each byte of events that may be on its way through the server.
     pub(crate) ingest_room: Arc<Semaphore>,
+    /// How fast runners with tokens of their own send, by the token.
+    pub(crate) token_paces: Mutex<Paces<Uuid>>,
     /// One permit, for whoever notes that runners' tokens were used.
     pub(crate) token_notes: Arc<Semaphore>,
     /// The memory that requests with spans share.

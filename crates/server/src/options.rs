@@ -9,6 +9,7 @@ use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::{Head, Sampler, Tracer};
 use hopline_traces::TraceStore;
+use hopline_wire::pace::Rates;
 use hopline_wire::secret::Secret;
 
 /// The credentials that a server asks for.
@@ -92,6 +93,8 @@ pub struct Options {
     pub runner_timeout: Duration,
     /// How many bytes of events may be on their way through the server; beyond, senders are held off.
     pub ingest_bytes: usize,
+    /// What a runner with a token of its own may send in the long run; what it sends beyond that is turned away for a while.
+    pub token_rates: Rates,
     /// The bounds of live updates.
     pub live: LiveOptions,
 }
@@ -116,6 +119,7 @@ impl Options {
             send_again_after: Duration::from_secs(5),
             runner_timeout: Duration::from_secs(60),
             ingest_bytes: 64 << 20,
+            token_rates: Rates::default(),
             live: LiveOptions::default(),
         }
     }

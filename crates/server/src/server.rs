@@ -9,6 +9,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::serve::ListenerExt;
 use hopline_state::StateError;
 use hopline_wire::Timestamp;
+use hopline_wire::pace::Paces;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -148,6 +150,7 @@ fn app(
         ingest_room: Arc::new(Semaphore::new(
             options.ingest_bytes.min(Semaphore::MAX_PERMITS),
         )),
+        token_paces: Mutex::new(Paces::new(options.token_rates)),
         token_notes: Arc::new(Semaphore::new(1)),
         span_room: SpanRoom::default(),
         trace_reads: Arc::new(Semaphore::new(TRACE_READS)),

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod link;
 pub mod ops;
 pub mod otlp;
+pub mod pace;
 pub mod part;
 pub mod secret;
 pub mod span;

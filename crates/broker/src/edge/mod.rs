@@ -37,7 +37,7 @@ use crate::counters::Counters;
 use crate::forward::Upstream;
 use crate::hub::Hub;
 use crate::link::{Closing, Links, MAX_FRAME_BYTES};
-use crate::tokens::Tokens;
+use crate::tokens::{Denied, Tokens};
 
 /// What the routes need of the broker.
 pub(crate) struct Edge {
@@ -179,13 +179,27 @@ async fn socket(
         Ok(Query(query)) => query,
         Err(error) => return bad(error.to_string()),
     };
+    let runner: Arc<str> = query.runner_id.into();
     let credential = match edge.credential(&headers) {
         None => Err("expected the runner secret, or a token of the runner, as a bearer token"),
-        Some(_) if query.runner_id.is_empty() => Err("expected runnerId in the link's address"),
+        Some(_) if runner.is_empty() => Err("expected runnerId in the link's address"),
         Some(credential) => Ok(credential),
     };
-    let (links, tokens) = (edge.links.clone(), edge.tokens.clone());
-    let runner: Arc<str> = query.runner_id.into();
+    let admitted = match credential {
+        Err(reason) => Err(reason),
+        Ok(Credential::Secret) => Ok(None),
+        Ok(Credential::Token(hash)) => match edge.tokens.admit(&hash, &runner).await {
+            Ok(()) => Ok(Some(hash)),
+            Err(Denied::Wrong(reason)) => Err(reason),
+            Err(Denied::Unknown) => {
+                let error = "the server cannot say whether the token is good; try again";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let refusal = Refusal::new(status, "server_unavailable", error);
+                return ([(header::RETRY_AFTER, "1")], refusal).into_response();
+            }
+        },
+    };
+    let links = edge.links.clone();
     let task = edge.tasks.token();
     upgrade
         .protocols([link::SUBPROTOCOL])
@@ -193,22 +207,10 @@ async fn socket(
         .max_frame_size(MAX_READ_BYTES)
         .on_upgrade(async move |socket| {
             let _task = task;
-            let admitted = match credential {
-                Err(reason) => Err(Closing::unauthorised(reason)),
-                Ok(Credential::Secret) => Ok(None),
-                Ok(Credential::Token(hash)) => {
-                    let admitted = tokens.admit(&hash, &runner).await;
-                    admitted.map(|()| Some(hash))
-                }
-            };
             match admitted {
-                Err(closing) => {
-                    tracing::warn!(
-                        runner = &*runner,
-                        reason = closing.reason(),
-                        "refused a link"
-                    );
-                    crate::link::refuse(socket, closing).await;
+                Err(reason) => {
+                    tracing::warn!(runner = &*runner, reason, "refused a link");
+                    crate::link::refuse(socket, Closing::unauthorised(reason)).await;
                 }
                 Ok(token) => links.serve(socket, runner, token).await,
             }

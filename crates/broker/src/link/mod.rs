@@ -7,7 +7,6 @@
 
 mod handshake;
 mod outbox;
-mod pace;
 mod read;
 mod write;
 
@@ -22,12 +21,13 @@ use hopline_wire::limits::MAX_INGEST_BYTES;
 use hopline_wire::link::{
     CLOSE_ALREADY_CONNECTED, CLOSE_UNAUTHORISED, LinkFrame, SUBPROTOCOL, Welcome,
 };
+use hopline_wire::pace::Paces;
 use hopline_wire::text;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use outbox::Outbox;
-pub(crate) use pace::Rates;
 
 use crate::counters::Counters;
 use crate::hub::{Connection, Hub};
@@ -129,6 +129,8 @@ pub(crate) struct Link {
     pub(crate) instance: Option<String>,
     pub(crate) since: Timestamp,
     pub(crate) outbox: Outbox,
+    /// Cancelled when nothing more of the runner's is to be read.
+    cut: CancellationToken,
     commands: mpsc::Sender<Frame>,
 }
 
@@ -151,8 +153,20 @@ impl Link {
             instance: None,
             since: Timestamp::now(),
             outbox: Outbox::default(),
+            cut: CancellationToken::new(),
             commands: mpsc::channel(1).0,
         }
+    }
+
+    /// Ends the link now: nothing more is read, whatever still waits to be written, and however slowly the runner takes it.
+    pub(crate) fn end(&self, closing: Closing) {
+        self.outbox.close(closing);
+        self.cut.cancel();
+    }
+
+    /// Whether it was ended, and may only still have to say so.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.cut.is_cancelled()
     }
 
     /// Writes a command to the runner, and returns when the socket has taken it; also when that has begun, but takes
@@ -186,6 +200,8 @@ pub(crate) struct Links {
     pub(crate) hub: Arc<Hub>,
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
+    /// How fast runners with a token of their own may speak, by its hash.
+    pub(crate) paces: Arc<Mutex<Paces<String>>>,
     /// Told when no more events are to be read.
     pub(crate) stop_reading: CancellationToken,
 }
@@ -196,8 +212,6 @@ pub(crate) struct Settings {
     pub(crate) window: u32,
     pub(crate) window_bytes: u64,
     pub(crate) max_event_bytes: usize,
-    /// Of runners with a token of their own.
-    pub(crate) rates: Rates,
     pub(crate) hello_timeout: Duration,
     pub(crate) ping_interval: Duration,
     pub(crate) dead_after: Duration,
@@ -257,6 +271,7 @@ impl Links {
             instance: hello.as_ref().map(|hello| hello.instance_id.clone()),
             since: Timestamp::now(),
             outbox: Outbox::default(),
+            cut: CancellationToken::new(),
             commands,
         });
         if acks {
@@ -271,7 +286,7 @@ impl Links {
             Ok(replaced) => {
                 if let Some(replaced) = replaced {
                     let reason = "a newer connection of this runner has taken over";
-                    replaced.outbox.close(Closing::new(CLOSE_REPLACED, reason));
+                    replaced.end(Closing::new(CLOSE_REPLACED, reason));
                 }
                 self.run(socket, &link, waiting).await;
             }

@@ -1,6 +1,7 @@
 //! The reading half of a link: frames in, events to the hub.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
@@ -8,9 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use hopline_wire::splice;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use super::pace::Pace;
 use super::{
     CLOSE_PROTOCOL_ERROR, CLOSE_TIMEOUT, CLOSE_TOO_LARGE, Closing, Link, Links, MAX_FRAME_BYTES,
 };
@@ -34,13 +33,13 @@ impl Links {
     ) -> &'static str {
         let mut numbered = 0;
         // Whoever bears the shared secret may do anything anyway.
-        let is_paced = link.connection.token.is_some();
-        let mut pace = is_paced.then(|| Pace::new(self.settings.rates, Instant::now()));
+        let paced = link.connection.token.as_ref();
         let why = loop {
             let turn = async {
                 self.hub.wait_for_room(&link.connection.runner).await;
-                if let Some(pace) = &pace {
-                    tokio::time::sleep_until(pace.ready_at()).await;
+                if let Some(token) = paced {
+                    let ready_at = self.paces.lock().ready_at(token, Instant::now());
+                    tokio::time::sleep_until(ready_at.into()).await;
                 }
             };
             // While the hub is full, or the runner too fast, nothing is read, and so the link cannot be found dead either.
@@ -51,12 +50,20 @@ impl Links {
                     drain(&mut stream).await;
                     return "the broker is shutting down";
                 }
+                () = link.cut.cancelled() => {
+                    let last_words = tokio::time::timeout(CLOSE_TIMEOUT, &mut writing).await;
+                    if last_words.is_err() {
+                        writing.abort();
+                    }
+                    break "ended by the broker";
+                }
                 _ = &mut writing => break "closed by the broker, or broken",
                 () = turn => {}
             }
             let message = tokio::select! {
                 biased;
                 () = self.stop_reading.cancelled() => continue,
+                () = link.cut.cancelled() => continue,
                 message = tokio::time::timeout(self.settings.dead_after, stream.next()) => message,
                 _ = &mut writing => break "closed by the broker, or broken",
             };
@@ -70,9 +77,10 @@ impl Links {
                 Ok(Some(Ok(message))) => {
                     let (before, bytes) = (numbered, length(&message));
                     let then = self.message(link, message, &mut numbered);
-                    if let Some(pace) = &mut pace {
+                    if let Some(token) = paced {
                         let events = usize::try_from(numbered - before).unwrap_or(usize::MAX);
-                        pace.came(events, bytes, Instant::now());
+                        let mut paces = self.paces.lock();
+                        paces.came(token.clone(), events, bytes, Instant::now());
                     }
                     then
                 }

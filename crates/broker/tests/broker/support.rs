@@ -83,7 +83,8 @@ pub(crate) struct Ledger {
     pub(crate) most_bytes: Option<usize>,
     /// Answers so to every request with this text in it.
     pub(crate) poison: Option<(&'static str, u16)>,
-    /// The runners' tokens that are good, by their hashes, and what it answers when asked about them, if not that.
+    /// The runners' tokens that are good, by their hashes, and what it answers when asked about them, if not that:
+    /// nothing at all, if this is 0.
     pub(crate) tokens: HashMap<String, String>,
     pub(crate) tokens_status: Option<u16>,
     /// Whether it acknowledges, or is the original's.
@@ -196,6 +197,12 @@ async fn answer(
         body,
     };
     if received.path == hopline_wire::token::CHECK_PATH {
+        let never = shared.ledger.lock().tokens_status == Some(0);
+        if never {
+            shared.ledger.lock().received.push(received);
+            std::future::pending::<()>().await;
+            unreachable!();
+        }
         return shared.ledger.lock().tell_tokens(received);
     }
     if received.path != "/api/runner/events" {

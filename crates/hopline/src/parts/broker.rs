@@ -29,8 +29,7 @@ pub(crate) async fn start(
         sampler: settings.sampler(),
         head: settings.head(),
         token_check: settings.token_check.0,
-        token_events_per_second: settings.token_events_per_second,
-        token_bytes_per_second: settings.token_bytes_per_second,
+        token_rates: settings.token_rates(),
         ..Options::new(listen, server_url, secret)
     };
     let tracer = telemetry.tracer("hopline-broker", &listen.to_string());

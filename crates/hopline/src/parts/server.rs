@@ -110,6 +110,7 @@ fn options(settings: &Settings, listen: SocketAddr, secrets: &Secrets) -> Option
             TraceHead::Continue => TraceMode::Continue,
         },
         broker_url: settings.broker.as_ref().map(ToString::to_string),
+        token_rates: settings.token_rates(),
         ..Options::new(listen, secrets)
     }
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use hopline_state::postgres::CONNECTIONS;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::{Head, Sampler};
+use hopline_wire::pace::Rates;
 use serde::Deserialize;
 
 pub(crate) use error::SettingsError;
@@ -191,6 +192,14 @@ impl Settings {
     /// What decides new traces.
     pub(crate) fn sampler(&self) -> Sampler {
         Sampler::new(self.sample_rate.0)
+    }
+
+    /// How fast runners with tokens of their own may send.
+    pub(crate) fn token_rates(&self) -> Rates {
+        Rates {
+            events: self.token_events_per_second,
+            bytes: self.token_bytes_per_second,
+        }
     }
 
     /// What new traces say of their head.

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use hopline_state::rows::RunnerToken;
 use hopline_wire::{Timestamp, token};
+use uuid::Uuid;
 
 use super::bearer_token;
 use crate::app::App;
@@ -25,6 +26,8 @@ pub(crate) enum RunnerSender {
     One {
         /// The runner.
         runner_id: Arc<str>,
+        /// The token.
+        token: Uuid,
     },
 }
 
@@ -40,6 +43,7 @@ impl FromRequestParts<Arc<App>> for RunnerSender {
         let token = app.token_shown(headers).await?.ok_or(refused)?;
         Ok(Self::One {
             runner_id: token.runner_id.into(),
+            token: token.id,
         })
     }
 }

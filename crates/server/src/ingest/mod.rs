@@ -93,6 +93,7 @@ async fn take(
     body: Body,
 ) -> ApiResult<IngestReply> {
     let received = Timestamp::now();
+    hold_to_rate(app, &sender)?;
     let room = make_room(app, &headers).await?;
     let body = receive(body).await?;
     // A sender that hangs up now does not undo its events, so their spans must come to their end as well.
@@ -119,6 +120,10 @@ async fn settle(
         mut events,
         is_array,
     } = Batch::read(&body, received, sender)?;
+    if let RunnerSender::One { token, .. } = sender {
+        let mut paces = app.token_paces.lock();
+        paces.came(*token, events.len(), body.len(), Instant::now());
+    }
     let mut spans = EventSpans::begin(app, headers, is_array, &mut events);
     spans.waited(arrived.nanos_since(received));
     observe(&app.counters.parsing, begun);
@@ -134,6 +139,21 @@ async fn settle(
         event.give(app, &settled);
     }
     Ok(settled.reply)
+}
+
+/// Turns away a runner that has sent more than it may, until that is paid for.
+fn hold_to_rate(app: &App, sender: &RunnerSender) -> ApiResult<()> {
+    let RunnerSender::One { token, .. } = sender else {
+        return Ok(());
+    };
+    let now = Instant::now();
+    let wait = app.token_paces.lock().ready_at(token, now) - now;
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+    let error = "the token's runner sends more than it may; keep the events and try again";
+    Err(ApiError::overloaded(error).retry_after(seconds.saturating_add(1)))
 }
 
 /// Reserves as many bytes as the body may have.

@@ -41,7 +41,7 @@ impl Batch {
             .into_iter()
             .map(|object| {
                 let mut event = reader.read(object, received);
-                if let RunnerSender::One { runner_id } = sender {
+                if let RunnerSender::One { runner_id, .. } = sender {
                     event.bind(Arc::clone(runner_id));
                 }
                 event

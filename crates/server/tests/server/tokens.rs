@@ -7,7 +7,7 @@ use hopline_wire::token;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, House, RUNNER, answer, house};
+use crate::support::{Answer, House, RUNNER, answer, house, house_with};
 
 /// A token of this runner: its id and itself.
 async fn made(house: &House, runner: &str) -> (String, String) {
@@ -182,4 +182,27 @@ async fn a_token_is_judged_while_the_database_takes_no_writes() {
     drop(lock);
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body["live"][0]["runnerId"], "a");
+}
+
+#[tokio::test]
+async fn a_runner_that_sends_more_than_its_token_may_is_told_when_to_come_again() {
+    // What is sent beyond the first second's worth costs a quarter of an hour.
+    let house = house_with(|options| options.token_rates.events = 1).await;
+    let ((_, busy), (_, calm)) = (made(&house, "a").await, made(&house, "b").await);
+    let events: Vec<_> = (1..=900)
+        .map(|seq| json!({"type": "ack", "commandId": "c", "seq": seq}))
+        .collect();
+    let (status, body) = send(&house, &busy, &events.into()).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let request = house.bare(Method::POST, "/api/runner/events");
+    let request = request.bearer_auth(&busy).json(&json!([]));
+    let answered = request.send().await.unwrap();
+    assert_eq!(answered.status(), StatusCode::TOO_MANY_REQUESTS);
+    let after = answered.headers()["retry-after"].to_str().unwrap();
+    let after: u64 = after.parse().unwrap();
+    assert!((600..=900).contains(&after), "{after}");
+    for other in [calm.as_str(), RUNNER] {
+        let (status, body) = send(&house, other, &json!([])).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
 }
