@@ -114,3 +114,31 @@ fn a_power_cut_while_a_cut_store_opens_loses_nothing_either() {
         }
     }
 }
+
+/// Whoever waits for a flush looks at segments that are not sealed only: what is sealed counts as durable, be it that it
+/// was written after the last flush.
+#[test]
+fn a_sealed_segment_is_durable_with_all_that_was_written_to_it() {
+    let power = Power::default();
+    let path = Path::new(FOLDER).join(segment::file_name(1));
+    power.create_folder(Path::new(FOLDER)).unwrap();
+    let file = power.create(&path).unwrap();
+    power.sync_folder(Path::new(FOLDER)).unwrap();
+    let spans: Vec<_> = (0..4).map(|number| span(1, number)).collect();
+    let mut bytes = segment::header().to_vec();
+    let at = u32::try_from(bytes.len()).unwrap();
+    let encoded = FrameEncoder::new().encode(&spans, &mut bytes).unwrap();
+    assert_eq!(encoded.spans, spans.len());
+    file.write_at(&bytes, 0).unwrap();
+    let written = Written {
+        number: 1,
+        path: path.clone(),
+        file,
+        synced: AtomicU64::new(0),
+        failed: false.into(),
+    };
+    let entries = vec![(trace_id(1), at)];
+    segment::seal(&power, &written, bytes.len() as u64, 4, entries).unwrap();
+    let (store, opened) = open(&power.after_cut(Left::Nothing)).unwrap();
+    assert_eq!(spans_of(&store, trace_id(1)), spans, "{opened:?}");
+}
