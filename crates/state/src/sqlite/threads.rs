@@ -238,23 +238,3 @@ fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Only SQLite knows what it does between a commit and the disk: with these settings it syncs each (its manual, "PRAGMA
-    /// synchronous"), so that a power cut takes back nothing that was committed.
-    #[test]
-    fn every_commit_is_synced() {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = open_for_writing(&folder.path().join("hopline.db")).unwrap();
-        let setting = |name: &str| -> String {
-            let read = connection
-                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
-            format!("{:?}", read.unwrap())
-        };
-        assert_eq!(setting("journal_mode"), r#"Text("wal")"#);
-        assert_eq!(setting("synchronous"), "Integer(2)");
-    }
-}
