@@ -17,7 +17,7 @@ DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults fuzz bench build check fmt lint
+.PHONY: help demo test test-faults soak fuzz bench build check fmt lint
 
 help: ## Show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,15 @@ test-faults: ## Break every part under builds, ROUNDS times on each database
 	@scripts/require test
 	@scripts/install-test-deps
 	ROUNDS=$(ROUNDS) $(CARGO) test --locked -p hopline --test fault_run -- --nocapture --test-threads 1
+
+# On release builds, which take more of them in the time.
+soak: EVENTS ?= 2000000
+soak: BUILDS ?= 64
+soak: ## Break every part under BUILDS builds at once, one fault after the other, until EVENTS events are through
+	@scripts/require test
+	@scripts/install-test-deps
+	EVENTS=$(EVENTS) BUILDS=$(BUILDS) PARTS=$(or $(PARTS),6000) FAULTS=$(or $(FAULTS),4) \
+		$(CARGO) test --release --locked -p hopline --test fault_run sqlite -- --nocapture --test-threads 1
 
 # Every target for FUZZ_SECONDS, one after the other; an input that breaks one is kept in its corpus.
 fuzz: FUZZ_SECONDS ?= 60

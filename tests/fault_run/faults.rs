@@ -97,17 +97,22 @@ impl Fault {
     /// Whether this process may bring it about.
     pub(crate) fn is_possible(self, plant: &Plant) -> bool {
         match self {
-            Self::OutboxFull | Self::DatabaseFull => plant.disks.is_some(),
+            Self::OutboxFull => plant.disks.is_some(),
+            Self::DatabaseFull => plant
+                .disks
+                .as_ref()
+                .is_some_and(|disks| disks.rows.is_some()),
             _ => true,
         }
     }
 
-    /// What must be so before the builds begin.
-    pub(crate) fn prepare(self, plant: &mut Plant) {
-        plant.set_clocks(match self {
-            Clock(off) => off,
-            _ => 0,
+    /// What must be so before the builds begin that these befall.
+    pub(crate) fn prepare(faults: &[Self], plant: &mut Plant) {
+        let off = faults.iter().find_map(|fault| match fault {
+            Clock(off) => Some(*off),
+            _ => None,
         });
+        plant.set_clocks(off.unwrap_or_default());
     }
 
     /// The runners that it kills, by their place: both builds of one and of the other.
@@ -176,7 +181,8 @@ impl Fault {
             }
             Self::DatabaseFull => {
                 let disks = plant.disks.as_ref().expect("disks");
-                filled(&disks.rows, while_it_lasts).await
+                let rows = disks.rows.as_ref().expect("a small disk under the rows");
+                filled(rows, while_it_lasts).await
             }
         }
     }

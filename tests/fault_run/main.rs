@@ -2,7 +2,9 @@
 //! the runner's programs said, to the byte, by rules that this test tells anew (`naive.rs`).
 //!
 //! `make test` runs a short form of it, `make test-faults ROUNDS=N` the long one. What a round says and when it is hit
-//! follows from its seed, which is printed; the order of the faults from that of the first, `SEED` (1 unless set).
+//! follows from its seed, which is printed; the order of the faults from that of the first, `SEED` (1 unless set). With
+//! `EVENTS=N` it is a soak: rounds follow each other on the same parts and the same files until so many events were made.
+//! `BUILDS`, `PARTS` and `FAULTS` make each round larger.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,12 +31,39 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
-/// Rounds of the short form: each database meets other faults, since it has others to meet.
-const ROUNDS: u64 = 4;
-/// How many builds run at once.
-const BUILDS: usize = 8;
-/// How many things each says, at least and at most.
-const PARTS: std::ops::Range<usize> = 150..450;
+/// What is run.
+struct Form {
+    /// How many rounds; of a soak, as many as it takes.
+    rounds: usize,
+    /// How many events a soak is to have.
+    events: Option<u64>,
+    /// How many builds run at once.
+    builds: usize,
+    /// How many things each says, at most; at least a third of them.
+    parts: usize,
+    /// How many faults befall a round, one after the other.
+    faults: usize,
+}
+
+impl Form {
+    /// As the environment says; else the short form, in which each database meets other faults, since it has others to meet.
+    fn asked_for() -> Self {
+        let number = |variable, unless| number(variable).unwrap_or(unless) as usize;
+        let events = self::number("EVENTS");
+        Self {
+            rounds: if events.is_some() {
+                usize::MAX
+            } else {
+                number("ROUNDS", 4)
+            },
+            events,
+            builds: number("BUILDS", 8),
+            parts: number("PARTS", 450),
+            faults: number("FAULTS", 1),
+        }
+    }
+}
+
 /// After how many rounds everything is started anew, in new folders.
 const ROUNDS_OF_A_PLANT: usize = 16;
 /// How often a round is tried whose fault has met nothing.
@@ -59,47 +88,59 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 async fn run(database: Database) {
-    let rounds = number("ROUNDS").unwrap_or(ROUNDS) as usize;
+    let form = Form::asked_for();
     let first = number("SEED").unwrap_or(1);
     let mut faults = faults::all(database);
     faults.shuffle(&mut StdRng::seed_from_u64(first));
-    let mut counted = 0;
+    let mut faults = faults.into_iter().cycle();
+    let (mut counted, mut events) = (0, 0);
     let mut plant = None;
-    for (round, fault) in (0..rounds).zip(faults.into_iter().cycle()) {
+    for round in 0..form.rounds {
+        if form.events.is_some_and(|wanted| events >= wanted) {
+            break;
+        }
         if round % ROUNDS_OF_A_PLANT == 0
+            && form.events.is_none()
             && let Some(old) = plant.take()
         {
             Plant::end(old);
         }
         if plant.is_none() {
-            plant = Some(Plant::start(database).await);
+            plant = Some(Plant::start(database, form.events.is_none()).await);
         }
         let plant = plant.as_mut().unwrap();
-        if !fault.is_possible(plant) {
-            println!("{database:?}: {fault:?} is not possible for this user");
-            continue;
-        }
+        let mut next = || {
+            faults.find(|fault| {
+                let is_possible = fault.is_possible(plant);
+                if !is_possible {
+                    println!("{database:?}: {fault:?} is left out, for want of small disks");
+                }
+                is_possible
+            })
+        };
+        let faults: Vec<_> = (0..form.faults).filter_map(|_| next()).collect();
         let mut tries = 0;
         loop {
             let seed = first + round as u64 + 1_000_000 * tries;
             let begun = Instant::now();
-            let told = one(plant, fault, seed).await;
+            let told = one(plant, &faults, seed, &form).await;
             println!(
-                "{database:?} round {round} seed {seed} {fault:?}: {told} in {:.1?}",
+                "{database:?} round {round} seed {seed} {faults:?}: {told} in {:.1?}",
                 begun.elapsed()
             );
+            events += told.events;
             if told.in_flight > 0 {
                 counted += 1;
                 break;
             }
             tries += 1;
-            assert!(tries < TRIES, "{fault:?} never meets an event");
+            assert!(tries < TRIES, "{faults:?} never meets an event");
         }
     }
     if let Some(plant) = plant {
         plant.end();
     }
-    println!("{database:?}: {counted} rounds without a difference");
+    println!("{database:?}: {counted} rounds, {events} events, without a difference");
     assert!(counted > 0);
 }
 
@@ -119,34 +160,41 @@ impl std::fmt::Display for Told {
     }
 }
 
-async fn one(plant: &mut Plant, fault: Fault, seed: u64) -> Told {
+async fn one(plant: &mut Plant, faults: &[Fault], seed: u64, form: &Form) -> Told {
     let mut random = StdRng::seed_from_u64(seed);
-    fault.prepare(plant);
-    let written: Vec<_> = (0..BUILDS)
-        .map(|place| write(plant, place, &mut random))
+    Fault::prepare(faults, plant);
+    let written: Vec<_> = (0..form.builds)
+        .map(|place| write(plant, place, form.parts, &mut random))
         .collect();
     let mut builds = Vec::new();
     for (place, written) in written.into_iter().enumerate() {
         builds.push(start(plant, place, written).await);
     }
-    // It happens when a part of what all say is in the rows.
+    // Each happens when a part of what all say is in the rows.
     let said: usize = builds.iter().map(|build| build.plan.len()).sum();
-    let when = (said as f64 * random.random_range(0.05..0.5)) as u64;
-    wait("the builds are under way", || async {
-        let listed = plant.get("/api/builds?status=active&limit=100").await?;
-        let builds = listed["builds"].as_array()?.iter();
-        let events: u64 = builds.filter_map(|build| build["lastSeq"].as_u64()).sum();
-        (events >= when).then_some(())
-    })
-    .await;
-    let before = check::now();
-    let hits = fault.happen(plant, &mut random).await;
-    let after = check::now();
+    let mut spells = Vec::new();
+    for (place, fault) in faults.iter().enumerate() {
+        let part = (place as f64 + random.random_range(0.1..1.0)) / faults.len() as f64;
+        let when = (said as f64 * part / 2.0) as u64;
+        wait("the builds are under way", || async {
+            let listed = plant.get("/api/builds?limit=100").await?;
+            let listed = listed["builds"].as_array()?.iter();
+            let own = listed.filter(|shown| {
+                builds
+                    .iter()
+                    .any(|build| shown["commandId"] == *build.command)
+            });
+            let events: u64 = own.filter_map(|build| build["lastSeq"].as_u64()).sum();
+            (events >= when).then_some(())
+        })
+        .await;
+        let before = check::now();
+        let hits = fault.happen(plant, &mut random).await;
+        spells.push((hits, before, check::now()));
+    }
     check::poison(plant, seed).await;
-    let mut told = Told {
-        events: 0,
-        in_flight: 0,
-    };
+    let mut events = 0;
+    let mut in_flight = vec![0; spells.len()];
     for build in &builds {
         let session = &build.session;
         wait("a build ends for good", || async {
@@ -154,25 +202,30 @@ async fn one(plant: &mut Plant, fault: Fault, seed: u64) -> Told {
             (shown["final"] == true).then_some(())
         })
         .await;
-        let killed = fault.kills_runner() && build.runner == RUNNERS[0];
+        let killed = faults.iter().any(|fault| fault.kills_runner()) && build.runner == RUNNERS[0];
         let log = check::rows(plant, build, killed).await;
-        told.events += log.len() as u64;
-        if hits > 0 {
-            told.in_flight += check::in_flight(&log, before, after, plant.clock_off);
+        events += log.len() as u64;
+        for (met, (hits, before, after)) in in_flight.iter_mut().zip(&spells) {
+            if *hits > 0 {
+                *met += check::in_flight(&log, *before, *after, plant.clock_off);
+            }
         }
         check::trace(plant, build, &log).await;
     }
     check::memory(plant);
-    told
+    Told {
+        events,
+        in_flight: in_flight.into_iter().min().unwrap_or_default(),
+    }
 }
 
 /// Writes down what a build is to say.
-fn write(plant: &Plant, place: usize, random: &mut StdRng) -> Written {
-    let plan = plan::make(random.random(), random.random_range(PARTS));
+fn write(plant: &Plant, place: usize, parts: usize, random: &mut StdRng) -> Written {
+    let plan = plan::make(random.random(), random.random_range(parts / 3..parts));
     let folder = plant.folder().join(format!("said-{place}"));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).unwrap();
-    for (number, said) in plan.chunks(8).enumerate() {
+    for (number, said) in plan.chunks((parts / 50).max(8)).enumerate() {
         let lines: String = said.iter().map(plan::Said::line).collect();
         std::fs::write(folder.join(format!("{number:04}")), lines).unwrap();
     }

@@ -47,16 +47,22 @@ pub(crate) struct Plant {
 /// Disks that are full when a test wants it: a `tmpfs` each.
 pub(crate) struct Disks {
     pub(crate) outbox: PathBuf,
-    pub(crate) rows: PathBuf,
+    /// None where the rows will be more than such a disk can hold.
+    pub(crate) rows: Option<PathBuf>,
 }
 
 impl Disks {
-    fn make(place: &Place) -> Option<Self> {
+    fn make(place: &Place, with_rows: bool) -> Option<Self> {
         let disks = Self {
             outbox: place.data().join("outbox"),
-            rows: place.path().join("rows"),
+            rows: with_rows.then(|| place.path().join("rows")),
         };
-        for (folder, size) in [(&disks.outbox, "256m"), (&disks.rows, "1536m")] {
+        for folder in disks.folders() {
+            let size = if *folder == disks.outbox {
+                "256m"
+            } else {
+                "1536m"
+            };
             std::fs::create_dir_all(folder).unwrap();
             let option = format!("size={size},mode=0700");
             let mounted = Command::new("mount")
@@ -69,11 +75,15 @@ impl Disks {
         }
         Some(disks)
     }
+
+    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.outbox).chain(&self.rows)
+    }
 }
 
 impl Drop for Disks {
     fn drop(&mut self) {
-        for folder in [&self.outbox, &self.rows] {
+        for folder in self.folders() {
             let _ = Command::new("umount").arg("-l").arg(folder).status();
         }
     }
@@ -82,10 +92,11 @@ impl Drop for Disks {
 const LISTEN: &str = "127.0.0.1:0";
 
 impl Plant {
-    pub(crate) async fn start(database: Database) -> Self {
+    /// Starts all. With `few_rows` those of SQLite are on a small disk too.
+    pub(crate) async fn start(database: Database, few_rows: bool) -> Self {
         let place = Place::new();
         std::fs::create_dir(place.data()).unwrap();
-        let disks = Disks::make(&place);
+        let disks = Disks::make(&place, few_rows);
         let (mut postgres, mut queries) = (None, None);
         if database == Database::Postgres {
             let settings = ["listen_addresses=127.0.0.1", "fsync=on"];
@@ -219,8 +230,9 @@ impl Plant {
     }
 
     pub(crate) fn sqlite(&self) -> PathBuf {
-        match &self.disks {
-            Some(disks) => disks.rows.join("hopline.db"),
+        let small = self.disks.as_ref().and_then(|disks| disks.rows.as_ref());
+        match small {
+            Some(rows) => rows.join("hopline.db"),
             None => self.place.data().join("hopline.db"),
         }
     }
