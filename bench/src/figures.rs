@@ -54,7 +54,7 @@ pub(crate) type Measured = Vec<(&'static str, &'static str, Reach, f64)>;
 const RATE: &str = "events/s";
 
 /// How often memory is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
 /// How many times `hopline run -- true` is timed for one value.
 const RUNS_OF_TRUE: usize = 9;
@@ -164,7 +164,7 @@ pub(crate) fn latency(setting: &Setting) -> anyhow::Result<Measured> {
     let build = up.build("latency", &argv)?;
     std::thread::sleep(Duration::from_secs_f64(setting.whole()));
     up.drained()?;
-    let mut millis = latencies(&up.trace(&build)?);
+    let mut millis = latencies(&up.trace(&build)?, 0);
     up.stop()?;
     ensure!(!millis.is_empty(), "no event went all the way");
     Ok(vec![
@@ -247,15 +247,15 @@ struct Load {
 }
 
 impl Setting {
-    fn up(&self, settings: &[(&str, &str)]) -> anyhow::Result<Up> {
+    pub(crate) fn up(&self, settings: &[(&str, &str)]) -> anyhow::Result<Up> {
         Up::start(&self.program, self.folder.as_deref(), settings)
     }
 
-    fn whole(&self) -> f64 {
+    pub(crate) fn whole(&self) -> f64 {
         self.warm_up + self.seconds
     }
 
-    fn argv(&self, args: &[&str]) -> Vec<String> {
+    pub(crate) fn argv(&self, args: &[&str]) -> Vec<String> {
         let load = self.load.display().to_string();
         std::iter::once(load)
             .chain(args.iter().map(|arg| (*arg).to_owned()))
@@ -301,8 +301,8 @@ const SPANS_STORED: &str = "hopline_traces_spans_appended_total";
 const SPANS_DROPPED_FULL: &str = "hopline_spans_dropped_full_total";
 const SPANS_DROPPED_BY_SINKS: &str = "hopline_spans_dropped_by_sinks_total";
 
-/// For each event, the milliseconds from the beginning of its first hop to the end of its last.
-fn latencies(trace: &Value) -> Vec<f64> {
+/// For each event after this one, the milliseconds from the beginning of its first hop to the end of its last.
+pub(crate) fn latencies(trace: &Value, after: i64) -> Vec<f64> {
     let mut sent: HashMap<i64, u64> = HashMap::new();
     let mut committed: HashMap<i64, u64> = HashMap::new();
     let list =
@@ -317,7 +317,9 @@ fn latencies(trace: &Value) -> Vec<f64> {
             let text = value.as_str().and_then(|text| text.parse().ok());
             text.or_else(|| value.as_u64()).unwrap_or_default()
         };
-        let Some(seq) = seq_of(&span) else { continue };
+        let Some(seq) = seq_of(&span).filter(|seq| *seq > after) else {
+            continue;
+        };
         if name.starts_with("runner.sendEvent.") {
             sent.insert(seq, nanos("startTimeUnixNano"));
         } else if name.starts_with("persistent-processor.persistEvent.") {
@@ -429,6 +431,6 @@ mod tests {
         ];
         let trace =
             serde_json::json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
-        assert_eq!(latencies(&trace), [2.5]);
+        assert_eq!(latencies(&trace, 0), [2.5]);
     }
 }

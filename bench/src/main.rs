@@ -1,7 +1,9 @@
 //! Measures Hopline's figures on the machine it runs on, and prints them as a table. The method is described in
 //! `bench/README.md`; `bench/run` builds everything and calls this.
 
+mod clients;
 mod figures;
+mod recovery;
 mod stats;
 mod up;
 
@@ -52,6 +54,10 @@ enum Kind {
     Growth,
     /// Every event traced against none.
     Tracing,
+    /// A thousand live clients of a build.
+    Clients,
+    /// A server that was killed, and comes back to what waits for it.
+    Recovery,
     /// `hopline run -- true`.
     Run,
 }
@@ -90,6 +96,8 @@ fn main() -> anyhow::Result<()> {
                 Kind::Latency => figures::latency(&setting)?,
                 Kind::Growth => figures::growth(&setting)?,
                 Kind::Tracing => figures::tracing(&setting)?,
+                Kind::Clients => clients::clients(&setting)?,
+                Kind::Recovery => recovery::recovery(&setting)?,
                 Kind::Run => figures::run_true(&setting)?,
             };
             for (name, unit, reach, value) in figures {
