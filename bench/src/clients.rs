@@ -91,6 +91,8 @@ fn measure(setting: &Setting, count: usize) -> anyhow::Result<(f64, f64)> {
 
 /// Takes what comes for clients until told to end; answers how many bytes the one had that had the fewest.
 fn take(mut clients: Vec<TcpStream>, ended: &AtomicBool) -> anyhow::Result<usize> {
+    // Clients are on other machines, where nothing of the build's has to wait for them.
+    rustix::process::nice(19).context("read for the clients")?;
     for client in &clients {
         client
             .set_nonblocking(true)
@@ -101,6 +103,8 @@ fn take(mut clients: Vec<TcpStream>, ended: &AtomicBool) -> anyhow::Result<usize
     while !ended.load(Ordering::Acquire) {
         for (client, had) in clients.iter_mut().zip(&mut had) {
             loop {
+                // Low priority alone does not make the system take the processor away from it at once.
+                std::thread::yield_now();
                 match client.read(&mut buffer) {
                     Ok(0) => anyhow::bail!("the server hung up on a live client"),
                     Ok(bytes) => *had += bytes,

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::commands::answers::Answers;
 use crate::commands::{BrokerClient, fail_unanswered};
 use crate::hosts::{Hosts, guard};
-use crate::live::{Hub, Snapshots};
+use crate::live::{Hub, Snapshots, Threads};
 use crate::metrics::Counters;
 use crate::openapi;
 use crate::options::{Options, Parts};
@@ -57,6 +57,9 @@ pub enum ServerError {
     /// The system gives no HTTP client to call brokers with.
     #[error("make the client for brokers")]
     Client(#[source] reqwest::Error),
+    /// The system gives no thread for live updates.
+    #[error("start the threads of live updates")]
+    Threads(#[source] std::io::Error),
     /// The commands that are still unanswered could not be read.
     #[error("read the commands that are unanswered")]
     State(#[source] StateError),
@@ -71,6 +74,7 @@ pub struct Handle {
     address: SocketAddr,
     app: Arc<App>,
     serving: JoinHandle<std::io::Result<()>>,
+    _live: Threads,
 }
 
 impl Server {
@@ -86,7 +90,9 @@ impl Server {
         let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (routes, description) = openapi::routes();
-        let app = app(options, parts, address, description).map_err(ServerError::Client)?;
+        let live = Threads::start().map_err(ServerError::Threads)?;
+        let app = app(options, parts, address, description, live.handle());
+        let app = app.map_err(ServerError::Client)?;
         fail_unanswered(&app).await.map_err(ServerError::State)?;
         let router = routes
             .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -107,6 +113,7 @@ impl Server {
             address,
             app,
             serving: tokio::spawn(serving.into_future()),
+            _live: live,
         })
     }
 }
@@ -116,6 +123,7 @@ fn app(
     parts: Parts,
     address: SocketAddr,
     description: OpenApi,
+    live: tokio::runtime::Handle,
 ) -> Result<Arc<App>, reqwest::Error> {
     let counters = Counters::register(&parts.metrics);
     let tasks = TaskTracker::new();
@@ -126,6 +134,7 @@ fn app(
         options.live.clone(),
         counters.clone(),
         tasks.clone(),
+        live,
         stopping.clone(),
     );
     let secure = options

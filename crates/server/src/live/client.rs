@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::queue::{Next, Queue};
 use super::snapshot::{newest_build, nothing_yet, project_of};
+use super::threads::give_way;
 use crate::access::LiveRight;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
@@ -311,6 +312,7 @@ impl Client {
 
     async fn put(&mut self, message: Message) -> Result<(), Ended> {
         let stopping = self.app.stopping.clone();
+        give_way();
         tokio::select! {
             sent = timeout(SEND_TIMEOUT, self.sink.send(message)) => match sent {
                 Ok(sent) => Ok(sent?),

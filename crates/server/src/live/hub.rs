@@ -11,6 +11,7 @@ use std::time::Duration;
 use hopline_processor::feed::{Change, Delivery, Feed, Interest, Subscription};
 use hopline_telemetry::Tracer;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,7 @@ struct Shared {
     counters: Counters,
     rooms: Mutex<HashMap<Interest, mpsc::Sender<Join>>>,
     tasks: TaskTracker,
+    threads: Handle,
     stopping: CancellationToken,
 }
 
@@ -65,6 +67,7 @@ impl Hub {
         options: LiveOptions,
         counters: Counters,
         tasks: TaskTracker,
+        threads: Handle,
         stopping: CancellationToken,
     ) -> Self {
         let shared = Shared {
@@ -74,6 +77,7 @@ impl Hub {
             counters,
             rooms: Mutex::default(),
             tasks,
+            threads,
             stopping,
         };
         Self {
@@ -109,6 +113,12 @@ impl Hub {
         }
     }
 
+    /// Serves a client on the threads of live updates.
+    pub(super) fn serve(&self, client: impl Future<Output = ()> + Send + 'static) {
+        let shared = &self.shared;
+        shared.tasks.spawn_on(client, &shared.threads);
+    }
+
     fn room(&self, interest: Interest) -> Option<mpsc::Sender<Join>> {
         if self.shared.stopping.is_cancelled() {
             return None;
@@ -131,7 +141,8 @@ impl Hub {
             looked_at: Instant::now(),
             is_empty: false,
         };
-        self.shared.tasks.spawn(room.run(joins));
+        let shared = &self.shared;
+        shared.tasks.spawn_on(room.run(joins), &shared.threads);
         Some(sender)
     }
 }

@@ -22,7 +22,9 @@ mod queue;
 mod recent;
 mod snapshot;
 mod socket;
+mod threads;
 
 pub(crate) use hub::Hub;
 pub(crate) use snapshot::Snapshots;
 pub(crate) use socket::{__path_live_updates, live_updates};
+pub(crate) use threads::Threads;

@@ -96,8 +96,10 @@ pub(crate) async fn live_updates(
         .protocols(chosen)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
-    let tasks = app.tasks.clone();
-    Ok(upgrade.on_upgrade(move |socket| {
-        tasks.track_future(Client::serve(app, socket, right, interest, wanted))
+    let task = app.tasks.token();
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let _task = task;
+        let hub = app.live.clone();
+        hub.serve(Client::serve(app, socket, right, interest, wanted));
     }))
 }

@@ -1,0 +1,59 @@
+//! The threads of live updates.
+//!
+//! Telling a thousand clients of one flush is a thousand writes to sockets. On the threads that take events in, those would
+//! stand in front of the next events; so live updates have threads of their own, which the system lets run after others.
+
+use std::io;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// The threads, which end when this is let go.
+pub(crate) struct Threads(Option<Runtime>);
+
+impl Threads {
+    /// Starts as many as half the processors.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads((processors / 2).max(1))
+            .thread_name("hopline-live")
+            .on_thread_start(be_nicer)
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// To start tasks on them.
+    pub(crate) fn handle(&self) -> Handle {
+        // It is taken when this is let go, and not before.
+        self.0
+            .as_ref()
+            .map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Nobody waits here: this may be a thread that must not.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Linux has a priority for each thread, others for the process only.
+fn be_nicer() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "the threads of live updates are as urgent as others");
+    }
+}
+
+/// Lets others have the processor that wait for it. A low priority alone gives them more of it, but not at once: what runs
+/// is left to run for a few milliseconds, which is as long as a commit.
+pub(super) fn give_way() {
+    std::thread::yield_now();
+}
