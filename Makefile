@@ -50,7 +50,7 @@ soak: BUILDS ?= 64
 soak: ## Break every part under BUILDS builds at once, one fault after the other, until EVENTS events are through
 	@scripts/require test
 	@scripts/install-test-deps
-	EVENTS=$(EVENTS) BUILDS=$(BUILDS) PARTS=$(or $(PARTS),6000) FAULTS=$(or $(FAULTS),4) \
+	EVENTS=$(EVENTS) BUILDS=$(BUILDS) PARTS=$(or $(PARTS),3000) FAULTS=$(or $(FAULTS),4) \
 		$(CARGO) test --release --locked -p hopline --test fault_run sqlite -- --nocapture --test-threads 1
 
 # Every target for FUZZ_SECONDS, one after the other; an input that breaks one is kept in its corpus.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::naive::{self, Call, Text};
 use crate::plan::Said;
 use crate::plant::Plant;
-use crate::{PATIENCE, wait};
+use crate::{patience, wait};
 
 /// A build of a round.
 pub(crate) struct Build {
@@ -183,7 +183,7 @@ pub(crate) async fn trace(plant: &Plant, build: &Build, log: &[LoggedEvent]) {
     // An acknowledgement is only carried: no hop makes a span of it.
     let events = log.iter().filter(|event| event.kind != "ack").count() as u64;
     let path = format!("/api/traces/{}?format=path", build.trace);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     let told = loop {
         let told = plant.get(&path).await.unwrap_or_default();
         let number = |name: &str| told[name].as_u64().unwrap_or_default();

@@ -68,8 +68,11 @@ impl Form {
 const ROUNDS_OF_A_PLANT: usize = 16;
 /// How often a round is tried whose fault has met nothing.
 const TRIES: u64 = 5;
-/// How long a round's builds may take to end once all is mended.
-const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a round's builds may take to end once all is mended; a soak's rounds are some hundred times as large.
+fn patience() -> Duration {
+    Duration::from_secs(if number("EVENTS").is_some() { 600 } else { 60 })
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_goes_wrong_the_rows_in_sqlite_are_the_fold_of_what_was_said() {
@@ -286,7 +289,7 @@ pub(crate) async fn wait<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut condition: impl FnMut() -> F,
 ) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Some(found) = condition().await {
             return found;
