@@ -58,11 +58,11 @@ impl Collector {
         format!("http://key@{}/1", self.0.address("collector"))
     }
 
-    /// The spans of this op that came, by their ids, once there are at least so many.
-    fn spans(&self, op: &str, count: usize) -> HashMap<String, Value> {
+    /// The spans of this op that came of a trace, by their ids, once there are at least so many.
+    fn spans(&self, op: &str, trace: &str, count: usize) -> HashMap<String, Value> {
         eventually("the peer's spans have come", || {
             let spans = told(&self.0, "span").into_iter();
-            let spans = spans.filter(|span| span["op"] == op);
+            let spans = spans.filter(|span| span["op"] == op && span["trace_id"] == trace);
             let spans: HashMap<_, _> = spans.map(|span| (text(&span["span_id"]), span)).collect();
             (spans.len() >= count).then_some(spans)
         })
@@ -167,10 +167,9 @@ fn a_runner_in_typescript_on_the_older_link_builds_for_hopline() {
         assert_eq!(row_text(&place, &line, id), script(id, 100));
     }
     // Its events are: start, plan, tool call, answer, 2 × (start, 100, end), plan, finish, and the end.
-    let sent = collector.spans("runner.event.send", 211);
-    assert_eq!(sent.len(), 211);
     let id = text(&line["traceId"]);
-    assert!(sent.values().all(|span| span["trace_id"] == *id));
+    let sent = collector.spans("runner.event.send", &id, 211);
+    assert_eq!(sent.len(), 211);
     let trace = trace(
         &place,
         &id,
@@ -183,13 +182,12 @@ fn a_runner_in_typescript_on_the_older_link_builds_for_hopline() {
         parents(&trace, "api.runner.events."),
         ids(trace.named("broker.forwardEvent."))
     );
-    let commands = collector.spans("runner.command", 1);
+    let commands = collector.spans("runner.command", &id, 1);
     let handled = commands.values().next().unwrap();
     assert_eq!(
         handled["parent_span_id"],
         *trace.only("broker.routeCommand.start-build").id
     );
-    assert_eq!(handled["trace_id"], *id);
     // What the SDK sends as the trace's context is what Hopline has decided at its head.
     let command = &told(&runner, "command")[0];
     let (mut decided, _) = entries(command["_sentry"]["baggage"].as_str().unwrap());
@@ -231,19 +229,20 @@ fn a_runner_in_typescript_on_the_newer_link_loses_nothing_to_a_killed_broker() {
         let building = scope.spawn(|| build(&place, "ts", &["true"]));
         eventually("the build is on its way", || {
             let rows = Connection::open(place.data().join("hopline.db")).ok()?;
-            let seq = rows.query_row("SELECT max(last_seq) FROM generation_sessions", [], |row| {
-                row.get(0)
-            });
-            seq.is_ok_and(|seq: i64| seq > 100).then_some(())
+            let asked = "SELECT max(last_seq) FROM generation_sessions";
+            let seq = rows.query_row(asked, [], |row| row.get(0));
+            // Near its end, the kill could come too late to hit anything.
+            seq.is_ok_and(|seq: i64| {
+                assert!(seq < 5_000, "the build is over before the broker is killed");
+                seq > 100
+            })
+            .then_some(())
         });
         broker.kill();
         let _again = part(&place, &["broker", "--listen", &at], &[]);
         building.join().unwrap()
     });
-    assert!(
-        !told(&runner, "closed").is_empty(),
-        "the broker was killed too late"
-    );
+    assert!(!told(&runner, "closed").is_empty());
     for id in ["one", "two"] {
         assert_eq!(row_text(&place, &building, id), script(id, 3_000));
     }
@@ -375,7 +374,7 @@ fn hoplines_runner_and_broker_serve_an_api_that_knows_single_events_only() {
             .iter()
             .filter(|told| traced(told))
             .count();
-        let processed = collector.spans("api.runner.event.process", attempts);
+        let processed = collector.spans("api.runner.event.process", TRACE, attempts);
         let trace = trace(
             &place,
             TRACE,
@@ -383,8 +382,8 @@ fn hoplines_runner_and_broker_serve_an_api_that_knows_single_events_only() {
             count,
         );
         let forwards = ids(trace.named("broker.forwardEvent."));
-        let of_trace = processed.values().filter(|span| span["trace_id"] == TRACE);
-        let above: BTreeSet<_> = of_trace.map(|span| text(&span["parent_span_id"])).collect();
+        let above = processed.values().map(|span| text(&span["parent_span_id"]));
+        let above: BTreeSet<_> = above.collect();
         assert_eq!(above, forwards);
         assert_eq!(
             parents(&trace, "broker.forwardEvent."),
@@ -459,21 +458,17 @@ fn a_broker_of_the_originals_carries_hoplines_builds_whatever_it_says_to_the_sub
             .iter()
             .filter(|sent| sent["type"] != "ack")
             .count();
-        let spans = collector.spans("broker.event.forward", count);
+        let spans = collector.spans("broker.event.forward", &id, count);
         let trace = trace(
             &place,
             &id,
             &["runner.sendEvent.", "api.runner.events."],
             count,
         );
-        let of_build = spans.iter().filter(|(_, span)| span["trace_id"] == *id);
-        let of_build: BTreeMap<_, _> = of_build.collect();
-        let above: BTreeSet<_> = of_build
-            .values()
-            .map(|span| text(&span["parent_span_id"]))
-            .collect();
+        let above = spans.values().map(|span| text(&span["parent_span_id"]));
+        let above: BTreeSet<_> = above.collect();
         assert_eq!(above, ids(trace.named("runner.sendEvent.")));
-        let forwards: BTreeSet<_> = of_build.keys().map(|id| (*id).clone()).collect();
+        let forwards: BTreeSet<_> = spans.into_keys().collect();
         assert_eq!(parents(&trace, "api.runner.events."), forwards);
     }
 }

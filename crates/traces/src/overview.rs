@@ -1,10 +1,12 @@
 //! A trace in a few figures, told from the bare facts of its spans: however many they are, none of them is made.
 
-use hopline_wire::span::{self, Resource, Span, SpanName};
+use std::borrow::Cow;
+
+use hopline_wire::span::{self, Span, SpanName};
 use hopline_wire::{SpanId, Timestamp, ops};
 use serde::{Deserialize, Serialize};
 
-use crate::path::{Arrivals, Journeys};
+use crate::path::{Arrivals, Journeys, MakerId};
 
 /// The figures of a whole trace. Serializes as `GET /api/traces/{id}?format=summary` answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,13 +44,13 @@ impl Overview {
 }
 
 /// What it takes to judge a span's part in its trace.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts<'a> {
     pub(crate) span_id: SpanId,
     pub(crate) parent_id: Option<SpanId>,
     /// Whether it tells of others that were dropped.
     pub(crate) tells_drops: bool,
-    pub(crate) resource: &'a Resource,
+    pub(crate) maker: Cow<'a, MakerId>,
     pub(crate) op: &'a str,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
@@ -77,7 +79,7 @@ impl<'a> Facts<'a> {
             span_id: span.span_id,
             parent_id: span.parent_id,
             tells_drops: span.name == SpanName::from(span::DROPPED),
-            resource: &span.resource,
+            maker: Cow::Owned(MakerId::of(&span.resource)),
             op: &span.op,
             start: span.start,
             end: span.end,

@@ -131,6 +131,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     /// Cancelled when nothing more of the runner's is to be read.
     cut: CancellationToken,
+    /// Cancelled when all is taken of it.
+    over: CancellationToken,
     commands: mpsc::Sender<Frame>,
 }
 
@@ -154,6 +156,7 @@ impl Link {
             since: Timestamp::now(),
             outbox: Outbox::default(),
             cut: CancellationToken::new(),
+            over: CancellationToken::new(),
             commands: mpsc::channel(1).0,
         }
     }
@@ -245,6 +248,10 @@ impl Links {
         runner: Arc<str>,
         token: Option<String>,
     ) {
+        if self.stop_reading.is_cancelled() {
+            // Nobody would tell it later.
+            return close(&mut socket, Closing::going_away()).await;
+        }
         let acks = socket
             .protocol()
             .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL.as_bytes());
@@ -272,6 +279,7 @@ impl Links {
             since: Timestamp::now(),
             outbox: Outbox::default(),
             cut: CancellationToken::new(),
+            over: CancellationToken::new(),
             commands,
         });
         if acks {
@@ -286,7 +294,16 @@ impl Links {
             Ok(replaced) => {
                 if let Some(replaced) = replaced {
                     let reason = "a newer connection of this runner has taken over";
-                    replaced.end(Closing::new(CLOSE_REPLACED, reason));
+                    let closing = Closing::new(CLOSE_REPLACED, reason);
+                    if replaced.acks {
+                        // What was not acknowledged comes again on this one.
+                        replaced.end(closing);
+                    } else {
+                        // What was written counts as settled with the runner, and comes before what it writes here.
+                        replaced.outbox.close(closing);
+                        let over = replaced.over.cancelled();
+                        let _ = tokio::time::timeout(2 * CLOSE_TIMEOUT, over).await;
+                    }
                 }
                 self.run(socket, &link, waiting).await;
             }
@@ -313,6 +330,7 @@ impl Links {
         };
         let writing = tokio::spawn(writer.run(sink, waiting));
         let why = self.read(stream, link, writing).await;
+        link.over.cancel();
         self.hub.detach(link);
         tracing::info!(runner = &*connection.runner, link = %connection.id, why, "a runner's link has ended");
     }

@@ -46,15 +46,15 @@ impl Links {
             tokio::select! {
                 biased;
                 () = self.stop_reading.cancelled() => {
-                    let _ = writing.await;
+                    tokio::select! {
+                        _ = &mut writing => {}
+                        () = link.cut.cancelled() => last_words(&mut writing).await,
+                    }
                     drain(&mut stream).await;
                     return "the broker is shutting down";
                 }
                 () = link.cut.cancelled() => {
-                    let last_words = tokio::time::timeout(CLOSE_TIMEOUT, &mut writing).await;
-                    if last_words.is_err() {
-                        writing.abort();
-                    }
+                    last_words(&mut writing).await;
                     break "ended by the broker";
                 }
                 _ = &mut writing => break "closed by the broker, or broken",
@@ -79,6 +79,8 @@ impl Links {
                     let then = self.message(link, message, &mut numbered);
                     if let Some(token) = paced {
                         let events = usize::try_from(numbered - before).unwrap_or(usize::MAX);
+                        // A frame that is no event costs us as much.
+                        let events = events.max(1);
                         let mut paces = self.paces.lock();
                         paces.came(token.clone(), events, bytes, Instant::now());
                     }
@@ -95,14 +97,35 @@ impl Links {
                 }
                 Then::Close(closing) => {
                     tracing::warn!(runner = &*link.connection.runner, reason = %closing.reason, "closing a link");
-                    link.outbox.close(closing);
-                    let _ = (&mut writing).await;
-                    break "closed by the broker, or broken";
+                    link.end(closing);
                 }
             }
         };
-        drain(&mut stream).await;
+        if link.acks || link.has_ended() {
+            drain(&mut stream).await;
+        } else {
+            self.take_rest(&mut stream, link, numbered).await;
+        }
         why
+    }
+
+    /// Takes what a runner has written on an older link before it heard that this is closed: that counts as settled with it.
+    async fn take_rest(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        link: &Arc<Link>,
+        mut numbered: u64,
+    ) {
+        let rest = async {
+            while let Some(Ok(message)) = stream.next().await {
+                self.hub.wait_for_room(&link.connection.runner).await;
+                if !matches!(self.message(link, message, &mut numbered), Then::GoOn) {
+                    break;
+                }
+            }
+        };
+        // A runner that does not close its end is not waited for.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, rest).await;
     }
 
     fn message(&self, link: &Arc<Link>, message: Message, numbered: &mut u64) -> Then {
@@ -154,6 +177,16 @@ fn length(message: &Message) -> usize {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
         Message::Close(_) => 0,
+    }
+}
+
+/// Lets what is said last be written, but not for long.
+async fn last_words(writing: &mut JoinHandle<()>) {
+    if tokio::time::timeout(CLOSE_TIMEOUT, &mut *writing)
+        .await
+        .is_err()
+    {
+        writing.abort();
     }
 }
 

@@ -74,6 +74,31 @@ async fn the_newest_legacy_connection_wins() {
     assert_eq!(events[1]["linkSeq"], 1);
 }
 
+/// On such a link what is written counts as settled, read or not.
+#[tokio::test]
+async fn what_was_written_on_a_replaced_legacy_link_is_taken_before_what_is_written_on_the_new_one()
+{
+    let api = Api::start().await;
+    let mut options = options(&api);
+    // The old link is not read any more after a few events.
+    options.held_bytes = 4 << 10;
+    let broker = start(options).await.handle;
+    api.close_gate();
+    let mut old = Runner::legacy(&broker, "r").await;
+    for n in 1..=300 {
+        old.send(&unnumbered("c", n)).await;
+    }
+    let mut new = Runner::legacy(&broker, "r").await;
+    new.send(&unnumbered("c", 301)).await;
+    api.open_gate();
+    let events = api.wait_for("c", 301).await;
+    let expected: Vec<_> = (1..=301)
+        .map(|n| unnumbered("c", n)["data"].clone())
+        .collect();
+    let found: Vec<_> = events.iter().map(|event| event["data"].clone()).collect();
+    assert_eq!(found, expected);
+}
+
 #[tokio::test]
 async fn a_link_that_does_not_begin_with_hello_is_closed_with_what_was_expected() {
     let api = Api::start().await;

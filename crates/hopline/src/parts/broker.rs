@@ -32,7 +32,7 @@ pub(crate) async fn start(
         token_rates: settings.token_rates(),
         ..Options::new(listen, server_url, secret)
     };
-    let tracer = telemetry.tracer("hopline-broker", &listen.to_string());
+    let tracer = telemetry.tracer("hopline-broker", &super::instance(listen));
     Broker::start(options, tracer, telemetry.metrics().clone())
         .await
         .map_err(|error| {

@@ -14,6 +14,7 @@ pub(crate) mod stores;
 pub(crate) mod telemetry;
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -50,6 +51,12 @@ impl Deadlines {
 /// The moment that lies this far ahead.
 pub(crate) fn within(duration: Duration) -> Instant {
     Instant::now() + duration
+}
+
+/// What tells a server or a broker from others of its kind, in its spans: the machine and where it listens there. One that is
+/// started there anew takes its place.
+fn instance(listen: SocketAddr) -> String {
+    format!("{}/{listen}", runner::machine_name())
 }
 
 /// The failure of a part that cannot listen where it should, or for another reason does not start.

@@ -35,7 +35,7 @@ pub(crate) async fn start(
     telemetry: &Telemetry,
 ) -> anyhow::Result<ServerSide> {
     let rows: Arc<dyn Store> = Arc::clone(&stores.rows);
-    let instance = listen.to_string();
+    let instance = super::instance(listen);
     let processor = Processor::start(
         processor_options(settings),
         Arc::clone(&rows),

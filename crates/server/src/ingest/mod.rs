@@ -96,6 +96,8 @@ async fn take(
     hold_to_rate(app, &sender)?;
     let room = make_room(app, &headers).await?;
     let body = receive(body).await?;
+    // Others of its requests may have come meanwhile.
+    hold_to_rate(app, &sender)?;
     // A sender that hangs up now does not undo its events, so their spans must come to their end as well.
     let task = Arc::clone(app);
     let settled = app.tasks.spawn(async move {
@@ -119,11 +121,7 @@ async fn settle(
     let Batch {
         mut events,
         is_array,
-    } = Batch::read(&body, received, sender)?;
-    if let RunnerSender::One { token, .. } = sender {
-        let mut paces = app.token_paces.lock();
-        paces.came(*token, events.len(), body.len(), Instant::now());
-    }
+    } = charged(app, sender, &body, Batch::read(&body, received, sender))?;
     let mut spans = EventSpans::begin(app, headers, is_array, &mut events);
     spans.waited(arrived.nanos_since(received));
     observe(&app.counters.parsing, begun);
@@ -154,6 +152,21 @@ fn hold_to_rate(app: &App, sender: &RunnerSender) -> ApiResult<()> {
     let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
     let error = "the token's runner sends more than it may; keep the events and try again";
     Err(ApiError::overloaded(error).retry_after(seconds.saturating_add(1)))
+}
+
+/// Has the sender's rate pay for a body, whatever is in it.
+fn charged<E>(
+    app: &App,
+    sender: &RunnerSender,
+    body: &Bytes,
+    batch: Result<Batch, E>,
+) -> Result<Batch, E> {
+    if let RunnerSender::One { token, .. } = sender {
+        let events = batch.as_ref().map_or(1, |batch| batch.events.len());
+        let mut paces = app.token_paces.lock();
+        paces.came(*token, events, body.len(), Instant::now());
+    }
+    batch
 }
 
 /// Reserves as many bytes as the body may have.

@@ -115,7 +115,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Serves a client until it goes or the server ends.
+    /// Serves a client, which is counted among the live ones, until it goes or the server ends.
     pub(super) async fn serve(
         app: Arc<App>,
         socket: WebSocket,
@@ -133,7 +133,6 @@ impl Client {
             joined_at: Instant::now(),
             positions: HashMap::new(),
         };
-        client.app.counters.live_clients.inc();
         let ended = client.run(stream, wanted).await;
         client.app.counters.live_clients.dec();
         if let Err(Ended::Closed(code, reason)) = ended {
@@ -209,7 +208,9 @@ impl Client {
         let (session_id, project_id) = match self.interest {
             Interest::Session(session_id) => (Some(session_id), None),
             Interest::Project(project_id) => {
-                let newest = newest_build(&*self.app.store, project_id).await;
+                let app = Arc::clone(&self.app);
+                let newest = async move { newest_build(&*app.store, project_id).await };
+                let newest = self.read(newest).await?;
                 (newest.map_err(|error| failed(&error))?, Some(project_id))
             }
         };
@@ -225,18 +226,24 @@ impl Client {
 
     /// Sends a build's state.
     async fn send_state(&mut self, session_id: Uuid) -> Result<(), Ended> {
-        let app = Arc::clone(&self.app);
-        let snapshot = app
-            .snapshots
-            .take(&*app.store, session_id, self.joined_at)
-            .await
-            .map_err(|error| failed(&error))?;
+        let (app, since) = (Arc::clone(&self.app), self.joined_at);
+        let taking = async move { app.snapshots.take(&*app.store, session_id, since).await };
+        let snapshot = self.read(taking).await?;
+        let snapshot = snapshot.map_err(|error| failed(&error))?;
         let Some(snapshot) = snapshot else {
             return Err(Ended::Closed(close_code::POLICY, "the build is gone"));
         };
         self.positions.insert(session_id, snapshot.seq);
-        app.counters.live_snapshots.inc();
+        self.app.counters.live_snapshots.inc();
         self.send(snapshot.text).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        reading: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Ended> {
+        let read = self.app.live.at_home(reading).await;
+        read.ok_or(Ended::Closed(close_code::AWAY, "the server is stopping"))
     }
 
     async fn pass_on(&mut self, next: Next) -> Result<(), Ended> {
@@ -271,7 +278,9 @@ impl Client {
         };
         match serde_json::from_str(&text) {
             Ok(FromClient::Subscribe(wanted)) => {
-                match interest_of(&self.app, self.right, &wanted).await {
+                let (app, right) = (Arc::clone(&self.app), self.right);
+                let asking = async move { interest_of(&app, right, &wanted).await };
+                match self.read(asking).await? {
                     Ok(interest) => {
                         self.interest = interest;
                         self.follow(wanted).await

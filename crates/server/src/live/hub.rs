@@ -45,6 +45,8 @@ struct Shared {
     rooms: Mutex<HashMap<Interest, mpsc::Sender<Join>>>,
     tasks: TaskTracker,
     threads: Handle,
+    /// The runtime that all else runs on.
+    home: Handle,
     stopping: CancellationToken,
 }
 
@@ -78,6 +80,7 @@ impl Hub {
             rooms: Mutex::default(),
             tasks,
             threads,
+            home: Handle::current(),
             stopping,
         };
         Self {
@@ -111,6 +114,14 @@ impl Hub {
                 return Some(joined);
             }
         }
+    }
+
+    /// Reads rows for a client, on the threads of all else. Gives nothing if the server is ending.
+    pub(super) async fn at_home<T: Send + 'static>(
+        &self,
+        reading: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.shared.home.spawn(reading).await.ok()
     }
 
     /// Serves a client on the threads of live updates.

@@ -99,6 +99,7 @@ pub(crate) async fn live_updates(
     let task = app.tasks.token();
     Ok(upgrade.on_upgrade(async move |socket| {
         let _task = task;
+        app.counters.live_clients.inc();
         let hub = app.live.clone();
         hub.serve(Client::serve(app, socket, right, interest, wanted));
     }))

@@ -2,6 +2,8 @@
 //!
 //! Telling a thousand clients of one flush is a thousand writes to sockets. On the threads that take events in, those would
 //! stand in front of the next events; so live updates have threads of their own, which the system lets run after others.
+//! Rows are read for them on the other threads ([`super::Hub::at_home`]): whoever runs after others must hold nothing
+//! meanwhile that those wait for, a connection to the database above all.
 
 use std::io;
 

@@ -1,5 +1,6 @@
 //! Reading frames.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hopline_wire::span::{
@@ -13,6 +14,7 @@ use super::bytes::Reader;
 use super::record::{Before, MAX_DEPTH, flag, tag};
 use super::size;
 use crate::overview::{EventFacts, Facts};
+use crate::path::MakerId;
 
 /// The fewest bytes of a record: flags, id, and one byte for each number that is always there.
 const LEAST_RECORD: usize = 16;
@@ -105,10 +107,12 @@ fn records<'a>(
         traces: contents.traces,
         texts,
         resources: Vec::new(),
+        makers: Vec::new(),
         links: Vec::new(),
     };
     for _ in 0..reader.count(3)? {
         let resource = tables.resource(&mut reader)?;
+        tables.makers.push(MakerId::of(&resource));
         tables.resources.push(resource);
     }
     for _ in 0..reader.count(1)? {
@@ -146,6 +150,8 @@ struct Tables<'a> {
     traces: Vec<TraceId>,
     texts: Vec<Stored<'a>>,
     resources: Vec<Arc<Resource>>,
+    /// Whose they are, likewise.
+    makers: Vec<MakerId>,
     links: Vec<StoredLinks<'a>>,
 }
 
@@ -292,7 +298,7 @@ impl Tables<'_> {
             span_id: fixed.span_id,
             parent_id: fixed.parent_id,
             tells_drops: self.text_at(fixed.name)? == span::DROPPED,
-            resource: listed(&self.resources, fixed.resource)?,
+            maker: Cow::Borrowed(listed(&self.makers, fixed.resource)?),
             op: self.text_at(fixed.op)?,
             start: Timestamp::from_nanos(fixed.start),
             end: Timestamp::from_nanos(fixed.end),

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use hopline_wire::ops;
 use hopline_wire::span::Text;
+use hopline_wire::{Timestamp, ops};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -103,6 +103,8 @@ struct Journey {
     hops: [u8; HOPS],
     /// Who made the unfinished span of each hop that has one.
     pending_by: [Option<u8>; HOPS],
+    /// When the first of them began.
+    made: Timestamp,
     /// The type, as the first hop has it: its place in the texts.
     event_type: u32,
 }
@@ -133,7 +135,12 @@ impl Journeys {
         }
         let command = self.place_of(event.command_id, 0);
         let event_type = self.place_of(event.event_type, 1);
-        let journey = self.journeys.entry((command, event.seq)).or_default();
+        let journey = self.journeys.entry((command, event.seq));
+        let journey = journey.or_insert_with(|| Journey {
+            made: facts.start,
+            ..Journey::default()
+        });
+        journey.made = journey.made.min(facts.start);
         if journey.hops[..hop].iter().all(|before| *before == 0) {
             journey.event_type = event_type;
         }
@@ -152,7 +159,8 @@ impl Journeys {
     }
 
     /// What the hops come to.
-    pub(crate) fn arrivals(self) -> Arrivals {
+    pub(crate) fn arrivals(mut self) -> Arrivals {
+        self.makers.settle();
         let mut arrivals = Arrivals::default();
         let mut gaps = Vec::new();
         for (key, journey) in &self.journeys {
@@ -180,11 +188,12 @@ impl Journeys {
     }
 
     fn missing(&self, journey: &Journey) -> impl Iterator<Item = Missing> {
+        let made = journey.made;
         let hops = ops::EVENT_HOPS.iter().zip(self.maker_of).zip(journey.hops);
         hops.filter(|(_, hop)| *hop == 0)
-            .map(|((ops, maker), _)| Missing {
+            .map(move |((ops, maker), _)| Missing {
                 op: ops[0],
-                reason: maker.map_or(Reason::Unknown, |maker| self.makers.reason(maker)),
+                reason: maker.map_or(Reason::Unknown, |maker| self.makers.reason(maker, made)),
             })
     }
 

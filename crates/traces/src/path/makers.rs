@@ -1,10 +1,14 @@
 //! Which processes made a trace's spans and which of them have ended, as far as the trace itself tells it.
 //!
-//! A process says who it is in its spans' resource. It is known to have ended once another of the same service shows in
-//! the trace that was started after the last that is known of the first.
+//! A process says who it is in its spans' resource. It is known to have ended once another shows in the trace that has its
+//! place (`service.name`, `service.instance.id`) and says that it was started (`process.creation.time`) after the last that
+//! is known of the first.
+
+use std::borrow::Cow;
 
 use hopline_wire::Timestamp;
-use hopline_wire::span::{self, Resource, Text, Value};
+use hopline_wire::span::{CREATION_TIME, Resource, Text, Value};
+use hopline_wire::text;
 use serde::{Deserialize, Serialize};
 
 use crate::overview::Facts;
@@ -35,6 +39,46 @@ impl Reason {
     }
 }
 
+/// What tells a process from others. Little of a resource, however large that is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct MakerId {
+    service: Text,
+    instance: Text,
+    started: Option<Timestamp>,
+    process: i64,
+}
+
+/// Names are told apart by so many of their bytes.
+const NAME_BYTES: usize = 256;
+
+impl MakerId {
+    pub(crate) fn of(resource: &Resource) -> Self {
+        let mut id = Self::default();
+        for attribute in &resource.attributes {
+            match (&*attribute.key, &attribute.value) {
+                ("service.name", Value::Text(name)) => id.service = short(name),
+                ("service.instance.id", Value::Text(name)) => id.instance = short(name),
+                (CREATION_TIME, Value::Text(time)) => id.started = time.parse().ok(),
+                ("process.pid", Value::Int(process)) => id.process = *process,
+                _ => {}
+            }
+        }
+        id
+    }
+
+    /// Whether both are processes of one place.
+    fn is_in_place_of(&self, other: &Self) -> bool {
+        self.service == other.service && self.instance == other.instance
+    }
+}
+
+fn short(name: &Text) -> Text {
+    match text::prefix(name, NAME_BYTES) {
+        whole if whole.len() == name.len() => name.clone(),
+        prefix => prefix.to_owned().into(),
+    }
+}
+
 /// The most processes that are told apart: more are in no trace of one build, but could be in one that was made up.
 const MOST: usize = 255;
 
@@ -43,81 +87,72 @@ const MOST: usize = 255;
 pub(super) struct Makers(Vec<Maker>);
 
 struct Maker {
-    resource: Resource,
-    service: Text,
-    /// When it was started; when its first span began, if it does not say.
-    started: Timestamp,
-    says_when_started: bool,
+    id: MakerId,
     /// When the last span of its began or ended.
     last: Timestamp,
     has_dropped: bool,
+    /// When the one was started that has taken its place.
+    ended: Option<Timestamp>,
 }
 
 impl Makers {
     /// Takes note of who made a span, and answers its place; none if there are too many.
     pub(super) fn add(&mut self, facts: &Facts<'_>) -> Option<u8> {
-        let mut makers = self.0.iter();
-        let known = makers.position(|maker| maker.resource == *facts.resource);
+        let known = self.0.iter().position(|maker| maker.id == *facts.maker);
         let place = known.unwrap_or(self.0.len());
         if place == self.0.len() && place < MOST {
-            self.0.push(Maker::of(facts.resource));
+            self.0.push(Maker {
+                id: Cow::clone(&facts.maker).into_owned(),
+                last: Timestamp::default(),
+                has_dropped: false,
+                ended: None,
+            });
         }
         let maker = self.0.get_mut(place)?;
-        if !maker.says_when_started {
-            maker.started = maker.started.min(facts.start);
-        }
         maker.last = maker.last.max(facts.start).max(facts.end);
         maker.has_dropped |= facts.tells_drops;
         u8::try_from(place).ok()
     }
 
+    /// Finds out which have ended. Before that none has.
+    pub(super) fn settle(&mut self) {
+        let ended: Vec<_> = self.0.iter().map(|maker| self.successor(maker)).collect();
+        for (maker, ended) in self.0.iter_mut().zip(ended) {
+            maker.ended = ended;
+        }
+    }
+
+    fn successor(&self, maker: &Maker) -> Option<Timestamp> {
+        let others = self.0.iter();
+        let others = others.filter(|other| other.id.is_in_place_of(&maker.id));
+        let started = others.filter_map(|other| other.id.started);
+        started.filter(|started| *started > maker.last).min()
+    }
+
     /// Whether the process at this place is known to have ended.
     pub(super) fn has_ended(&self, place: u8) -> bool {
-        self.0
-            .get(usize::from(place))
-            .is_some_and(|maker| self.is_over(maker))
+        let maker = self.0.get(usize::from(place));
+        maker.is_some_and(|maker| maker.ended.is_some())
     }
 
-    fn is_over(&self, maker: &Maker) -> bool {
-        self.of(&maker.service)
-            .any(|other| other.started > maker.last && other.resource != maker.resource)
-    }
-
-    /// Why a span is missing that the service of the process at this place owes.
-    pub(super) fn reason(&self, place: u8) -> Reason {
+    /// Why a span is missing that the service of the process at this place owes, of an event that was made then.
+    pub(super) fn reason(&self, place: u8, made: Timestamp) -> Reason {
         let Some(maker) = self.0.get(usize::from(place)) else {
             return Reason::Unknown;
         };
-        if self.of(&maker.service).any(|maker| maker.has_dropped) {
-            Reason::Dropped
-        } else if self.of(&maker.service).any(|maker| self.is_over(maker)) {
-            Reason::ProcessEnded
-        } else {
-            Reason::Unknown
+        let mut reason = Reason::Unknown;
+        for other in &self.0 {
+            if other.id.service != maker.id.service {
+                continue;
+            }
+            if other.has_dropped {
+                return Reason::Dropped;
+            }
+            // What came after it had ended was another's to tell.
+            if other.ended.is_some_and(|ended| made < ended) {
+                reason = Reason::ProcessEnded;
+            }
         }
-    }
-
-    fn of(&self, service: &Text) -> impl Iterator<Item = &Maker> {
-        self.0.iter().filter(move |maker| maker.service == *service)
-    }
-}
-
-impl Maker {
-    fn of(resource: &Resource) -> Self {
-        let said = resource.attributes.iter();
-        let said = said.filter(|attribute| &*attribute.key == span::CREATION_TIME);
-        let mut started = said.filter_map(|attribute| match &attribute.value {
-            Value::Text(text) => text.parse::<Timestamp>().ok(),
-            _ => None,
-        });
-        let started = started.next();
-        Self {
-            resource: resource.clone(),
-            service: resource.service(),
-            started: started.unwrap_or(Timestamp::from_nanos(u64::MAX)),
-            says_when_started: started.is_some(),
-            last: Timestamp::default(),
-            has_dropped: false,
-        }
+        reason
     }
 }

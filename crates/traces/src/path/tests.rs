@@ -82,12 +82,13 @@ fn unknown(op: &'static str) -> Missing {
     }
 }
 
-/// A span made by the process of a service that was started then.
-fn made_by(span: Span, service: &'static str, started: u64) -> Span {
+/// A span made by the process of a service that was started then, at this place.
+fn made_at(span: Span, service: &'static str, place: &'static str, started: u64) -> Span {
     let started = Timestamp::from_nanos(started).to_string();
     let resource = Resource {
         attributes: vec![
             Attribute::new("service.name", service),
+            Attribute::new("service.instance.id", place),
             Attribute::new(CREATION_TIME, started),
         ],
         ..Resource::default()
@@ -108,7 +109,7 @@ fn journey_by(seq: u64, at: u64, runner: u64) -> Vec<Span> {
     let hops = HOPS.into_iter().zip(services);
     hops.map(|(op, service)| {
         let started = if service == "runner" { runner } else { 0 };
-        made_by(hop(seq, op, at, MS), service, started)
+        made_at(hop(seq, op, at, MS), service, "here", started)
     })
     .collect()
 }
@@ -135,13 +136,33 @@ fn a_missing_hop_says_that_the_process_that_owed_it_has_ended() {
 }
 
 #[test]
-fn several_processes_of_a_service_that_all_go_on_have_not_ended() {
-    // Both were started before the first event.
-    let mut spans = Vec::new();
-    for seq in 1..=4 {
-        spans.extend(journey_by(seq, (10 + seq) * MS, seq % 2));
-    }
-    spans.retain(|span| span.event.as_ref().unwrap().seq != 3 || &*span.op != ops::EVENT_SEND);
+fn a_process_elsewhere_takes_nobodys_place() {
+    // The server at one place is started while the one at another works on its first event, and has the second.
+    let mut spans = journey_by(1, MS, 0);
+    spans.truncate(3);
+    spans[2].pending = true;
+    let mut second = journey_by(2, 9 * MS, 0);
+    second.retain(|span| !span.op.starts_with("api."));
+    second.push(made_at(
+        hop(2, ops::EVENT_PROCESS, 9 * MS, MS),
+        "server",
+        "there",
+        8 * MS,
+    ));
+    spans.extend(second);
+    // Of a third event both have lost their spans.
+    spans.extend(journey_by(3, 12 * MS, 0).into_iter().take(2));
+    let arrivals = Path::of(&spans).arrivals;
+    assert_eq!((arrivals.complete, arrivals.under_way), (1, 1));
+    assert_eq!(arrivals.gaps[0].missing[0], unknown(ops::EVENT_PROCESS));
+}
+
+#[test]
+fn what_comes_after_a_process_has_ended_is_not_its_fault() {
+    let mut spans = journey_by(1, MS, 0);
+    spans.extend(journey_by(2, 9 * MS, 8 * MS));
+    // The new one's span of this is lost, nobody knows why.
+    spans.extend(journey_by(3, 20 * MS, 8 * MS).split_off(1));
     let arrivals = Path::of(&spans).arrivals;
     assert_eq!(arrivals.gaps[0].missing, [unknown(ops::EVENT_SEND)]);
 }
