@@ -56,7 +56,6 @@ pub(crate) fn recovery(setting: &Setting) -> anyhow::Result<Measured> {
     let (before, at) = committed()?;
     server.kill()?;
     std::thread::sleep(down);
-    let waiting = at.elapsed().as_secs_f64() * RATE;
     let back = Instant::now();
     let address = api.address().to_owned();
     let server = Process::start(
@@ -65,11 +64,13 @@ pub(crate) fn recovery(setting: &Setting) -> anyhow::Result<Measured> {
         &["server", "--listen", &address],
         &[],
     )?;
-    let took = loop {
+    let (took, waiting) = loop {
         let (now, looked) = committed()?;
         let made = before + (looked - at).as_secs_f64() * RATE;
         if now >= made - RATE / 2.0 {
-            break back.elapsed();
+            // What was committed since, less what was made since.
+            let took = (looked - back).as_secs_f64();
+            break (took, now - before - took * RATE);
         }
         ensure!(
             back.elapsed() < PATIENCE,
@@ -91,7 +92,7 @@ pub(crate) fn recovery(setting: &Setting) -> anyhow::Result<Measured> {
             "until all that waited is committed",
             "s",
             Reach::AtMost(10.0),
-            took.as_secs_f64(),
+            took,
         ),
     ])
 }

@@ -178,8 +178,8 @@ pub(crate) fn in_flight(
     met.count() as u64
 }
 
-/// Every event of a build is in its trace with all its hops, or it is told which one is missing.
-pub(crate) async fn trace(plant: &Plant, build: &Build, log: &[LoggedEvent]) {
+/// Every event of a build is in its trace with all its hops; or, if a part was killed, it is told which one is missing.
+pub(crate) async fn trace(plant: &Plant, build: &Build, log: &[LoggedEvent], killed: bool) {
     // An acknowledgement is only carried: no hop makes a span of it.
     let events = log.iter().filter(|event| event.kind != "ack").count() as u64;
     let path = format!("/api/traces/{}?format=path", build.trace);
@@ -187,7 +187,8 @@ pub(crate) async fn trace(plant: &Plant, build: &Build, log: &[LoggedEvent]) {
     let told = loop {
         let told = plant.get(&path).await.unwrap_or_default();
         let number = |name: &str| told[name].as_u64().unwrap_or_default();
-        let sum = number("complete") + number("failed") + number("gapCount");
+        let gaps = if killed { number("gapCount") } else { 0 };
+        let sum = number("complete") + number("failed") + gaps;
         if number("underWay") == 0 && sum >= events {
             break told;
         }

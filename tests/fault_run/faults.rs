@@ -115,6 +115,15 @@ impl Fault {
         plant.set_clocks(off.unwrap_or_default());
     }
 
+    pub(crate) fn is_clock(self) -> bool {
+        matches!(self, Clock(_))
+    }
+
+    /// Whether it kills a part, with the spans in its memory.
+    pub(crate) fn kills(self) -> bool {
+        matches!(self, Kill(..))
+    }
+
     /// The runners that it kills, by their place: both builds of one and of the other.
     pub(crate) fn kills_runner(self) -> bool {
         matches!(self, Kill(Part::Runner, _) | Kill(_, Some(Part::Runner)))

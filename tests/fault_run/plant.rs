@@ -276,7 +276,7 @@ impl Plant {
         request.send().await.ok()?.json().await.ok()
     }
 
-    /// Every part's memory, in KiB.
+    /// Every part's memory at its greatest, in KiB.
     pub(crate) fn memory(&self) -> Vec<(&'static str, u64)> {
         let parts = [("server", &self.server), ("broker", &self.broker)];
         let runners = RUNNERS.into_iter().zip(&self.runners);
@@ -305,11 +305,12 @@ impl Plant {
     }
 }
 
+/// The most that it has ever occupied, in KiB.
 fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
