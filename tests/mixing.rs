@@ -182,6 +182,11 @@ fn a_runner_in_typescript_on_the_older_link_builds_for_hopline() {
         parents(&trace, "api.runner.events."),
         ids(trace.named("broker.forwardEvent."))
     );
+    // The runner's spans are with Sentry; all other hops are found.
+    let path = place.run(&["trace", &id]).expect(0).stdout;
+    let lines: Vec<_> = path.lines().filter(|line| line.contains(" no ")).collect();
+    let only = |line: &&str| line.ends_with("no runner.event.send (unknown)");
+    assert!(!lines.is_empty() && lines.iter().all(only), "{path}");
     let commands = collector.spans("runner.command", &id, 1);
     let handled = commands.values().next().unwrap();
     assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hopline_wire::span::Text;
-use hopline_wire::{Timestamp, ops};
+use hopline_wire::{SpanId, Timestamp, ops};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -89,6 +89,8 @@ pub(crate) struct Journeys {
     /// The processes that made the spans, and for each hop one of those that made it.
     makers: Makers,
     maker_of: [Option<u8>; HOPS],
+    /// Hops of events before these had a number.
+    unnumbered: HashMap<SpanId, Unnumbered>,
     /// The commands and event types that were met.
     texts: Vec<Text>,
     places: HashMap<Arc<str>, u32>,
@@ -103,10 +105,23 @@ struct Journey {
     hops: [u8; HOPS],
     /// Who made the unfinished span of each hop that has one.
     pending_by: [Option<u8>; HOPS],
+    /// The parent of the hop that may have been the first to know the number.
+    parent: Option<SpanId>,
     /// When the first of them began.
     made: Timestamp,
     /// The type, as the first hop has it: its place in the texts.
     event_type: u32,
+}
+
+/// The hop at which the server gives a number to an event that has none: the place of [`ops::EVENT_PROCESS`].
+const NUMBERED_FROM: usize = 2;
+
+/// A hop of an event before that had a number.
+#[derive(Clone, Copy)]
+struct Unnumbered {
+    hop: usize,
+    bits: u8,
+    parent: Option<SpanId>,
 }
 
 const PRESENT: u8 = 1;
@@ -130,7 +145,14 @@ impl Journeys {
         let (Some(hop), Some(event)) = (hop_of(facts.op), &facts.event) else {
             return;
         };
+        let pending = if facts.pending { PENDING } else { 0 };
+        let failed = if facts.failed { FAILED } else { 0 };
+        let bits = PRESENT | pending | failed;
+        self.maker_of[hop] = maker.or(self.maker_of[hop]);
         if event.seq == 0 {
+            let parent = facts.parent_id;
+            let unnumbered = Unnumbered { hop, bits, parent };
+            self.unnumbered.insert(facts.span_id, unnumbered);
             return;
         }
         let command = self.place_of(event.command_id, 0);
@@ -144,15 +166,15 @@ impl Journeys {
         if journey.hops[..hop].iter().all(|before| *before == 0) {
             journey.event_type = event_type;
         }
-        self.maker_of[hop] = maker.or(self.maker_of[hop]);
         if facts.pending {
             journey.pending_by[hop] = maker;
         }
+        if hop == NUMBERED_FROM {
+            journey.parent = facts.parent_id;
+        }
         let known = &mut journey.hops[hop];
-        let pending = if facts.pending { PENDING } else { 0 };
-        let failed = if facts.failed { FAILED } else { 0 };
         // A hop that was made again, after a retry, is there if any of its spans is well, whichever came first.
-        *known = match (*known, PRESENT | pending | failed) {
+        *known = match (*known, bits) {
             (PRESENT, _) | (_, PRESENT) => PRESENT,
             (known, more) => known | more,
         };
@@ -161,6 +183,9 @@ impl Journeys {
     /// What the hops come to.
     pub(crate) fn arrivals(mut self) -> Arrivals {
         self.makers.settle();
+        for journey in self.journeys.values_mut() {
+            journey.find_unnumbered(&self.unnumbered);
+        }
         let mut arrivals = Arrivals::default();
         let mut gaps = Vec::new();
         for (key, journey) in &self.journeys {
@@ -226,6 +251,21 @@ impl Journeys {
 }
 
 impl Journey {
+    /// Finds the hops that did not know the number: each is the parent of the one after it.
+    fn find_unnumbered(&mut self, unnumbered: &HashMap<SpanId, Unnumbered>) {
+        let mut parent = self.parent;
+        for hop in (0..NUMBERED_FROM).rev() {
+            let before = parent.and_then(|parent| unnumbered.get(&parent));
+            let Some(before) = before.filter(|before| before.hop == hop) else {
+                return;
+            };
+            if self.hops[hop] == 0 {
+                self.hops[hop] = before.bits;
+            }
+            parent = before.parent;
+        }
+    }
+
     fn fate(&self, makers: &Makers) -> Fate {
         if self.hops[..HOPS - 1].iter().all(|hop| *hop == 0) {
             Fate::Carried

@@ -201,6 +201,23 @@ fn a_missing_hop_says_that_spans_were_dropped_if_its_part_has_said_so() {
     assert_eq!(Path::of(&spans).arrivals.gaps[0].missing, [expected]);
 }
 
+/// Runners and brokers of the older link know no numbers: the server gives them.
+#[test]
+fn a_hop_before_an_event_had_its_number_is_found_as_the_parent_of_the_next() {
+    let mut spans: Vec<_> = (1..=3).flat_map(journey).collect();
+    for span in &mut spans {
+        let is_early = [ops::EVENT_SEND, ops::EVENT_FORWARD].contains(&&*span.op);
+        span.event.as_mut().unwrap().seq *= u64::from(!is_early);
+    }
+    let whole = Path::of(&spans).arrivals;
+    assert_eq!((whole.events, whole.complete), (3, 3));
+    // Where the runner keeps its spans to itself, its hop alone is missing.
+    spans.retain(|span| &*span.op != ops::EVENT_SEND);
+    let arrivals = Path::of(&spans).arrivals;
+    assert_eq!(arrivals.gap_count, 3);
+    assert_eq!(arrivals.gaps[0].missing, [unknown(ops::EVENT_SEND)]);
+}
+
 #[test]
 fn an_event_under_way_or_refused_is_no_gap() {
     let mut spans = Vec::new();
