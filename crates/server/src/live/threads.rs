@@ -59,3 +59,22 @@ fn be_nicer() {
 pub(super) fn give_way() {
     std::thread::yield_now();
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_served_on_threads_that_let_others_go_first() {
+        let urgency = || rustix::process::getpriority_process(None).unwrap();
+        let threads = Threads::start().unwrap();
+        let handle = threads.handle();
+        let served = handle.spawn(async move {
+            let name = std::thread::current().name().map(str::to_owned);
+            (name, urgency())
+        });
+        let (name, of_clients) = handle.block_on(served).unwrap();
+        assert_eq!(name.as_deref(), Some("hopline-live"));
+        assert_eq!(of_clients, (urgency() + 10).min(19));
+    }
+}
