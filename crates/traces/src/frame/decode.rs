@@ -67,7 +67,7 @@ pub(crate) fn facts(
 ) -> Result<(), Corrupt> {
     records(payload, |tables, place, fixed, rest| {
         if fixed.trace_id == trace {
-            let bytes = tables.own_texts(&fixed) + size::at_most(rest.0.len());
+            let bytes = tables.beside(&fixed)? + size::at_most(rest.0.len());
             told(place, tables.facts(&fixed)?, bytes);
         }
         Ok(())
@@ -86,7 +86,7 @@ pub(crate) fn sized_facts(
                 Some(bytes) => bytes,
                 None => size::of(&tables.span(&fixed, rest)?),
             };
-            let bytes = tables.own_texts(&fixed) + bytes;
+            let bytes = tables.beside(&fixed)? + bytes;
             told(place, tables.facts(&fixed)?, bytes);
         }
         Ok(())
@@ -108,11 +108,13 @@ fn records<'a>(
         texts,
         resources: Vec::new(),
         makers: Vec::new(),
+        heavy: Vec::new(),
         links: Vec::new(),
     };
     for _ in 0..reader.count(3)? {
         let resource = tables.resource(&mut reader)?;
         tables.makers.push(MakerId::of(&resource));
+        tables.heavy.push(size::of_heavy(&resource));
         tables.resources.push(resource);
     }
     for _ in 0..reader.count(1)? {
@@ -152,6 +154,8 @@ struct Tables<'a> {
     resources: Vec<Arc<Resource>>,
     /// Whose they are, likewise.
     makers: Vec<MakerId>,
+    /// What each takes in memory, if that is much.
+    heavy: Vec<usize>,
     links: Vec<StoredLinks<'a>>,
 }
 
@@ -225,6 +229,11 @@ impl Tables<'_> {
             Stored::Made(text) => Ok(text),
             Stored::Written(bytes) => utf8(bytes),
         }
+    }
+
+    /// What a span takes beside what its record tells, in bytes.
+    fn beside(&self, fixed: &Fixed) -> Result<usize, Corrupt> {
+        Ok(self.own_texts(fixed) + listed(&self.heavy, fixed.resource)?)
     }
 
     /// How long the texts of a record are that stand in the frame's list however long they are.

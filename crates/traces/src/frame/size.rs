@@ -1,7 +1,7 @@
 //! How much memory a span takes, told from its record where that is near enough.
 
 use hopline_wire::SpanId;
-use hopline_wire::span::{Attribute, Link, Links, Span, SpanEvent, Value};
+use hopline_wire::span::{Attribute, Link, Links, Resource, Span, SpanEvent, Value};
 
 /// Records up to this length are not made into spans to find out.
 const LIGHT: usize = 256;
@@ -11,6 +11,9 @@ const USUAL: usize = 12;
 
 /// And no record's become more: an attribute has at least 2.
 const MOST: usize = 24;
+
+/// A resource has a few names, in less than this.
+const HEAVY: usize = 4 << 10;
 
 const SPAN: usize = size_of::<Span>();
 
@@ -42,6 +45,12 @@ pub(super) fn of(span: &Span) -> usize {
         + events.map(of_event).sum::<usize>()
         + links
         + span.trace_state.len()
+}
+
+/// What a resource takes, if that is much. Spans of a frame share theirs, but may each be the only one that is read of it.
+pub(super) fn of_heavy(resource: &Resource) -> usize {
+    let bytes = of_attributes(&resource.attributes);
+    if bytes > HEAVY { bytes } else { 0 }
 }
 
 fn of_attributes(attributes: &[Attribute]) -> usize {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hopline_wire::ops;
-use hopline_wire::span::{Attribute, Span, Text, Value};
+use hopline_wire::span::{Attribute, Resource, Span, Text, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -217,6 +217,20 @@ fn a_reading_takes_no_more_memory_than_it_may() {
         store.for_each(trace_id(trace), visit).unwrap();
         assert_eq!(visited, 31);
     }
+    // What a span shares with others counts as well: here each is alone with it.
+    for number in 0..30 {
+        let resource = Arc::new(Resource {
+            attributes: text(200_000),
+            ..Resource::default()
+        });
+        let alone = Span {
+            resource,
+            ..span(5, number)
+        };
+        store.append(&[alone], Durability::Buffered).unwrap();
+    }
+    let part = store.trace(trace_id(5), 100).unwrap();
+    assert_eq!((part.spans.len(), part.total), (5, 30));
     // One is shown, however large it is.
     let large = Span {
         attributes: text(2 << 20),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hopline_wire::span::Text;
-use hopline_wire::{SpanId, Timestamp, ops};
+use hopline_wire::{SpanId, Timestamp, ops, text};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -77,6 +77,9 @@ impl Gap {
         hops.join(", ")
     }
 }
+
+/// Commands and types are told apart by so many of their bytes.
+const NAME_BYTES: usize = 1_024;
 
 /// How many hops an event has.
 const HOPS: usize = ops::EVENT_HOPS.len();
@@ -228,6 +231,8 @@ impl Journeys {
 
     /// The place of a text, that of a command (`of` is 0) or a type (1).
     fn place_of(&mut self, text: &str, of: usize) -> u32 {
+        // Whoever makes it longer means no command of ours.
+        let text = text::prefix(text, NAME_BYTES);
         let last = self.last[of];
         if self
             .texts
