@@ -34,7 +34,8 @@ pub(crate) fn recovery(setting: &Setting) -> anyhow::Result<Measured> {
     let api = Api::new(&setting.program, data, &url)?;
     api.linked()?;
 
-    let down = Duration::from_secs_f64(WAITING / RATE);
+    // A little longer, for what the generators are late.
+    let down = Duration::from_secs_f64(1.08 * WAITING / RATE);
     let seconds = (BEFORE + down + PATIENCE).as_secs_f64().to_string();
     #[expect(clippy::cast_precision_loss, reason = "builds are few")]
     let each = (RATE / setting.builds as f64).to_string();
