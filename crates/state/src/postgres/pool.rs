@@ -1,17 +1,11 @@
 //! The connections to the database.
 
-use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    ClientWrapper, ConfigConnectImpl, Connect, Manager, ManagerConfig, Object, Pool,
-    RecyclingMethod, Runtime, Timeouts,
+    ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts,
 };
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, Error};
 
 use super::address::Address;
 use super::convert::no_connection;
@@ -21,38 +15,15 @@ use crate::error::StateError;
 /// How long a free connection is waited for, and how long a new one may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes connections on the runtime that the pool was made on, whoever it is that waits for one: others may be less urgent
-/// than those who use it later, or may end before.
-struct AtHome<C> {
-    connect: C,
-    home: Handle,
-}
-
-type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send + 'a>>;
-type Connected = (Client, JoinHandle<()>);
-
-impl<C: Connect> Connect for AtHome<C> {
-    fn connect(&self, config: &Config) -> Connecting<'_> {
-        let mut connecting = self.connect.connect(config);
-        Box::pin(poll_fn(move |context| {
-            let _at_home = self.home.enter();
-            connecting.as_mut().poll(context)
-        }))
-    }
-}
-
-/// Makes the pool, on the current runtime. No connection is made yet.
+/// Makes the pool. No connection is made yet.
 pub(super) fn pool(address: &Address, connections: usize) -> Result<Pool, StateError> {
-    let connect = AtHome {
-        connect: ConfigConnectImpl {
-            tls: tls::connector(address)?,
+    let manager = Manager::from_config(
+        address.config.clone(),
+        tls::connector(address)?,
+        ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
         },
-        home: Handle::current(),
-    };
-    let config = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
-    let manager = Manager::from_connect(address.config.clone(), connect, config);
+    );
     let timeouts = Timeouts {
         wait: Some(PATIENCE),
         create: Some(2 * PATIENCE),

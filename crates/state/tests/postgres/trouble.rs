@@ -92,35 +92,3 @@ async fn that_no_connection_is_free_is_told_as_that() {
     operator.batch_execute("COMMIT").await.unwrap();
     holding.await.unwrap().unwrap();
 }
-
-/// Live updates ask on a runtime of their own, which has few threads, and those less urgent.
-#[tokio::test]
-async fn a_connection_outlives_the_runtime_of_whoever_needed_it_first() {
-    let server = Server::start(Version::Debian);
-    let store = Arc::new(open(&server, "", 1).await);
-    let operator = operator(&server).await;
-    let connections = async || {
-        let asked =
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'hopline' ORDER BY pid";
-        let rows = operator.query(asked, &[]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
-    };
-    // What opening took is gone.
-    let ends =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hopline'";
-    operator.execute(ends, &[]).await.unwrap();
-    eventually("no connection is left", async || {
-        connections().await.is_empty()
-    })
-    .await;
-    let elsewhere = Arc::clone(&store);
-    let asked = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async { while elsewhere.runner("nobody").await.is_err() {} });
-    });
-    asked.await.unwrap();
-    let made = connections().await;
-    assert_eq!(made.len(), 1);
-    store.runner("nobody").await.unwrap();
-    assert_eq!(connections().await, made, "another connection was made");
-}
