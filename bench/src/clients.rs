@@ -70,12 +70,17 @@ fn measure(setting: &Setting, count: usize) -> anyhow::Result<(f64, f64)> {
     let mut most_mib = 0.0_f64;
     std::thread::scope(|scope| {
         let taking = scope.spawn(|| take(reading, &ended));
-        while start.elapsed().as_secs_f64() < setting.whole() {
-            most_mib = most_mib.max(up.resident_mib()?);
-            std::thread::sleep(LOOK);
-        }
-        up.drained()?;
+        let mut look = || {
+            while start.elapsed().as_secs_f64() < setting.whole() {
+                most_mib = most_mib.max(up.resident_mib()?);
+                std::thread::sleep(LOOK);
+            }
+            up.drained()
+        };
+        let drained = look();
+        // Else a measurement that failed would wait for it for ever.
         ended.store(true, Ordering::Release);
+        drained?;
         let taken = taking.join().ok().context("read for the clients")??;
         // A text's piece is 80 bytes, and most events are one.
         let least = setting.seconds * f64::from(RATE) * 50.0;
@@ -96,7 +101,7 @@ fn measure(setting: &Setting, count: usize) -> anyhow::Result<(f64, f64)> {
     let share = millis.len() as f64 / (setting.seconds * f64::from(RATE));
     ensure!(
         share > 0.95,
-        "of {share:.2} of the events the way is known: spans are missing"
+        "the way is known of {share:.2} of the events alone: spans are missing"
     );
     Ok((percentile(&mut millis, 99.0), most_mib))
 }

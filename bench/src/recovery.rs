@@ -51,7 +51,7 @@ pub(crate) fn recovery(setting: &Setting) -> anyhow::Result<Measured> {
         api.build(&format!("load-{number}"), &setting.argv(&args))?;
     }
     std::thread::sleep(BEFORE);
-    // By how much what is committed is behind the clock when all is well.
+    // How many there are, and when that was.
     #[expect(clippy::cast_precision_loss, reason = "events are far fewer than 2^52")]
     let committed = || anyhow::Ok((api.committed()?.0 as f64, Instant::now()));
     let (before, at) = committed()?;
