@@ -141,7 +141,7 @@ async fn what_an_endpoint_refused_is_told_of_on_its_trace_with_the_next_batch_it
     let taken = endpoint.taken.lock();
     let mut told: Vec<_> = taken
         .iter()
-        .filter(|span| span.name.to_string() == crate::pipeline::DROPPED)
+        .filter(|span| span.name.to_string() == hopline_wire::span::DROPPED)
         .map(|span| (span.trace_id, span.attribute("hopline.dropped_spans")))
         .collect();
     told.sort_by_key(|(trace_id, _)| *trace_id != first[0].trace_id);

@@ -1,7 +1,7 @@
 //! From the parts to whatever keeps spans: a bounded queue and one thread.
 //!
 //! Recording never waits and never fails. The queue is bounded by bytes; when it is full, spans are
-//! dropped, counted, and told of on their own trace by a span named [`DROPPED`], so that a hole
+//! dropped, counted, and told of on their own trace by a span named [`DROPPED`](hopline_wire::span::DROPPED), so that a hole
 //! in a trace is never mistaken for a lost event. The thread hands what has gathered to every sink in
 //! turn; a sink that has no room loses that batch, which is counted and told of likewise, with the next
 //! batch that goes to that sink.
@@ -17,8 +17,6 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::losses::{Drops, Losing};
 use crate::pending::OpenSpans;
-
-pub use hopline_wire::span::DROPPED;
 
 /// How much the queue holds, in bytes, unless a setting says otherwise.
 pub const DEFAULT_QUEUE_BYTES: usize = 16 << 20;

@@ -5,7 +5,7 @@ use crate::contract::keys;
 use crate::sampling::Sampler;
 use crate::tracer::Tracer;
 use hopline_wire::Timestamp;
-use hopline_wire::span::SinkError;
+use hopline_wire::span::{DROPPED, SinkError};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<Span>>);

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use hopline_wire::span::{self, Span, SpanName};
-use hopline_wire::{SpanId, Timestamp, ops};
+use hopline_wire::span::{self, CREATION_TIME, Resource, Span, SpanName, Text, Value};
+use hopline_wire::{SpanId, Timestamp, ops, text};
 use serde::{Deserialize, Serialize};
 
-use crate::path::{Arrivals, Journeys, MakerId};
+use crate::path::{Arrivals, Journeys};
 
 /// The figures of a whole trace. Serializes as `GET /api/traces/{id}?format=summary` answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -95,6 +95,46 @@ impl<'a> Facts<'a> {
         let numbered = self.event.is_some_and(|event| event.seq > 0);
         let shared = [ops::DB_QUERY, ops::STATE_REFRESH, ops::BROADCAST].contains(&self.op);
         !numbered && !shared
+    }
+}
+
+/// What tells a process from others. Little of a resource, however large that is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct MakerId {
+    pub(crate) service: Text,
+    instance: Text,
+    pub(crate) started: Option<Timestamp>,
+    process: i64,
+}
+
+/// Names are told apart by so many of their bytes.
+const NAME_BYTES: usize = 256;
+
+impl MakerId {
+    pub(crate) fn of(resource: &Resource) -> Self {
+        let mut id = Self::default();
+        for attribute in &resource.attributes {
+            match (&*attribute.key, &attribute.value) {
+                ("service.name", Value::Text(name)) => id.service = short(name),
+                ("service.instance.id", Value::Text(name)) => id.instance = short(name),
+                (CREATION_TIME, Value::Text(time)) => id.started = time.parse().ok(),
+                ("process.pid", Value::Int(process)) => id.process = *process,
+                _ => {}
+            }
+        }
+        id
+    }
+
+    /// Whether both are processes of one place.
+    pub(crate) fn is_in_place_of(&self, other: &Self) -> bool {
+        self.service == other.service && self.instance == other.instance
+    }
+}
+
+fn short(name: &Text) -> Text {
+    match text::prefix(name, NAME_BYTES) {
+        whole if whole.len() == name.len() => name.clone(),
+        prefix => prefix.to_owned().into(),
     }
 }
 

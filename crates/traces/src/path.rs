@@ -16,7 +16,6 @@ use serde::Serialize;
 use crate::overview::Facts;
 pub(crate) use arrivals::Journeys;
 pub use arrivals::{Arrivals, Gap, Missing, TOLD_GAPS};
-pub(crate) use makers::MakerId;
 pub use makers::Reason;
 
 mod arrivals;

@@ -13,8 +13,7 @@ use super::Corrupt;
 use super::bytes::Reader;
 use super::record::{Before, MAX_DEPTH, flag, tag};
 use super::size;
-use crate::overview::{EventFacts, Facts};
-use crate::path::MakerId;
+use crate::overview::{EventFacts, Facts, MakerId};
 
 /// The fewest bytes of a record: flags, id, and one byte for each number that is always there.
 const LEAST_RECORD: usize = 16;

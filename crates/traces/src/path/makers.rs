@@ -4,14 +4,10 @@
 //! place (`service.name`, `service.instance.id`) and says that it was started (`process.creation.time`) after the last that
 //! is known of the first.
 
-use std::borrow::Cow;
-
 use hopline_wire::Timestamp;
-use hopline_wire::span::{CREATION_TIME, Resource, Text, Value};
-use hopline_wire::text;
 use serde::{Deserialize, Serialize};
 
-use crate::overview::Facts;
+use crate::overview::{Facts, MakerId};
 
 /// Why a hop has no span, as far as the trace tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,46 +35,6 @@ impl Reason {
     }
 }
 
-/// What tells a process from others. Little of a resource, however large that is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct MakerId {
-    service: Text,
-    instance: Text,
-    started: Option<Timestamp>,
-    process: i64,
-}
-
-/// Names are told apart by so many of their bytes.
-const NAME_BYTES: usize = 256;
-
-impl MakerId {
-    pub(crate) fn of(resource: &Resource) -> Self {
-        let mut id = Self::default();
-        for attribute in &resource.attributes {
-            match (&*attribute.key, &attribute.value) {
-                ("service.name", Value::Text(name)) => id.service = short(name),
-                ("service.instance.id", Value::Text(name)) => id.instance = short(name),
-                (CREATION_TIME, Value::Text(time)) => id.started = time.parse().ok(),
-                ("process.pid", Value::Int(process)) => id.process = *process,
-                _ => {}
-            }
-        }
-        id
-    }
-
-    /// Whether both are processes of one place.
-    fn is_in_place_of(&self, other: &Self) -> bool {
-        self.service == other.service && self.instance == other.instance
-    }
-}
-
-fn short(name: &Text) -> Text {
-    match text::prefix(name, NAME_BYTES) {
-        whole if whole.len() == name.len() => name.clone(),
-        prefix => prefix.to_owned().into(),
-    }
-}
-
 /// The most processes that are told apart: more are in no trace of one build, but could be in one that was made up.
 const MOST: usize = 255;
 
@@ -102,7 +58,7 @@ impl Makers {
         let place = known.unwrap_or(self.0.len());
         if place == self.0.len() && place < MOST {
             self.0.push(Maker {
-                id: Cow::clone(&facts.maker).into_owned(),
+                id: MakerId::clone(&facts.maker),
                 last: Timestamp::default(),
                 has_dropped: false,
                 ended: None,
