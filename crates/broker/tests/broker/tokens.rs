@@ -65,6 +65,21 @@ async fn knock(broker: &Handle, id: &str, token: &'static str) -> Runner {
     runner
 }
 
+/// Sends at once, as command `c`, what costs a quarter of an hour at one event a second.
+async fn send_burst(runner: &mut Runner) {
+    let burst: Vec<_> = (1..=900).map(|seq| event("c", seq)).collect();
+    runner.send(&json!(burst)).await;
+}
+
+/// Another runner is read from and answered, again and again: whatever was sent before that would have been read too.
+async fn others_go_on(broker: &Handle) {
+    let mut any = Runner::v1(broker, "three", "i", json!([])).await;
+    for seq in 1..=50 {
+        any.send(&event("d", seq)).await;
+        any.acked("d", seq).await;
+    }
+}
+
 /// A runner that was welcomed.
 async fn linked(broker: &Handle, id: &str, token: &'static str) -> Runner {
     let mut runner = knock(broker, id, token).await;
@@ -181,17 +196,12 @@ async fn a_new_link_is_held_to_what_the_token_has_spent_on_the_last() {
     options.token_rates.events = 1;
     let broker = start(options).await.handle;
     let mut first = linked(&broker, "one", OF_ONE).await;
-    let burst: Vec<_> = (1..=900).map(|seq| event("c", seq)).collect();
-    first.send(&json!(burst)).await;
+    send_burst(&mut first).await;
     first.acked("c", 900).await;
     first.vanish();
     let mut second = linked(&broker, "one", OF_ONE).await;
     second.send(&event("e", 1)).await;
-    let mut any = Runner::v1(&broker, "three", "i", json!([])).await;
-    for seq in 1..=50 {
-        any.send(&event("d", seq)).await;
-        any.acked("d", seq).await;
-    }
+    others_go_on(&broker).await;
     assert_eq!(api.committed("e").len(), 0);
 }
 
@@ -248,16 +258,11 @@ async fn a_runner_with_a_token_is_held_to_its_rate_and_loses_nothing() {
     options.token_rates.events = 1;
     let broker = start(options).await.handle;
     let mut one = linked(&broker, "one", OF_ONE).await;
-    let burst: Vec<_> = (1..=900).map(|seq| event("c", seq)).collect();
-    one.send(&json!(burst)).await;
+    send_burst(&mut one).await;
     one.send(&event("c", 901)).await;
     one.acked("c", 900).await;
     // Others are not held up by it; what is read of theirs came later than what is not read of the first one's.
-    let mut any = Runner::v1(&broker, "three", "i", json!([])).await;
-    for seq in 1..=50 {
-        any.send(&event("d", seq)).await;
-        any.acked("d", seq).await;
-    }
+    others_go_on(&broker).await;
     let committed = api.committed("c");
     assert_eq!(seqs(&committed), (1..=900).collect::<Vec<_>>());
 }
