@@ -300,9 +300,13 @@ impl Links {
                         replaced.end(closing);
                     } else {
                         // What was written counts as settled with the runner, and comes before what it writes here.
-                        replaced.outbox.close(closing);
+                        replaced.outbox.close(closing.clone());
                         let over = replaced.over.cancelled();
-                        let _ = tokio::time::timeout(2 * CLOSE_TIMEOUT, over).await;
+                        let over = tokio::time::timeout(2 * CLOSE_TIMEOUT, over).await;
+                        // Nobody would hear it close, or look whether its token is still good.
+                        if over.is_err() {
+                            replaced.end(closing);
+                        }
                     }
                 }
                 self.run(socket, &link, waiting).await;

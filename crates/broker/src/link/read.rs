@@ -117,8 +117,12 @@ impl Links {
         mut numbered: u64,
     ) {
         let rest = async {
-            while let Some(Ok(message)) = stream.next().await {
+            loop {
+                // Before it is read: what was read must not be dropped when the time is up.
                 self.hub.wait_for_room(&link.connection.runner).await;
+                let Some(Ok(message)) = stream.next().await else {
+                    break;
+                };
                 if !matches!(self.message(link, message, &mut numbered), Then::GoOn) {
                     break;
                 }
