@@ -125,7 +125,7 @@ fn with_port(host: &str, default: u16) -> (String, u16) {
 /// Lets a request through to its route, or answers in its place. The outermost layer: it also turns a panic
 /// into an answer, and adds the headers that every answer bears.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let spans = request.uri().path() == "/v1/traces";
+    let spans = takes_spans(request.uri().path());
     let admitted = admit(&app.hosts, &request, spans);
     let allowed = match &admitted {
         Ok(origin) => origin.clone(),
@@ -185,6 +185,16 @@ fn admit(hosts: &Hosts, request: &Request, spans: bool) -> ApiResult<Option<Head
     }
 }
 
+/// Whether pages of any origin may send there: spans, with a key that lets them do nothing else.
+fn takes_spans(path: &str) -> bool {
+    let project = path.strip_prefix("/api/").and_then(|rest| {
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        rest.strip_suffix("/envelope")
+    });
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    path == "/v1/traces" || project.is_some_and(is_number)
+}
+
 fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
         && request
@@ -214,12 +224,12 @@ fn finish(headers: &mut HeaderMap, allowed: Option<HeaderValue>) {
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static(
-                "authorization, content-type, content-encoding, sentry-trace, baggage, traceparent, tracestate",
+                "authorization, content-type, content-encoding, sentry-trace, baggage, traceparent, tracestate, x-sentry-auth",
             ),
         ),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("retry-after"),
+            HeaderValue::from_static("retry-after, x-sentry-rate-limits"),
         ),
         (
             header::ACCESS_CONTROL_MAX_AGE,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hopline_telemetry::metrics::prometheus_client::metrics::counter::Counter;
+use hopline_telemetry::metrics::prometheus_client::metrics::family::Family;
 use hopline_telemetry::metrics::prometheus_client::metrics::gauge::Gauge;
 use hopline_telemetry::metrics::prometheus_client::metrics::histogram::Histogram;
 use hopline_telemetry::metrics::{LATENCY_BUCKETS, Metrics};
@@ -38,6 +39,10 @@ pub(crate) struct Counters {
     pub(crate) spans_received: Counter,
     /// Spans refused.
     pub(crate) spans_refused: Counter,
+    /// Items of Sentry's envelopes, by kind.
+    pub(crate) envelope_items: Family<[(&'static str, &'static str); 1], Counter>,
+    /// What clients say they could not send, by reason and category.
+    pub(crate) lost_by_clients: Family<[(&'static str, &'static str); 2], Counter>,
 }
 
 impl Counters {
@@ -79,6 +84,16 @@ impl Counters {
             ),
             spans_received: counter("hopline_spans_received", "Spans taken in over HTTP"),
             spans_refused: counter("hopline_spans_refused", "Spans refused"),
+            envelope_items: metrics.register(
+                "hopline_envelope_items",
+                "Items of Sentry's envelopes taken in, by kind",
+                Family::default(),
+            ),
+            lost_by_clients: metrics.register(
+                "hopline_lost_by_clients",
+                "What Sentry's SDKs say they could not send",
+                Family::default(),
+            ),
         }
     }
 }

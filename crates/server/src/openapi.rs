@@ -7,8 +7,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::post;
 use serde::Serialize;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(ingest::take_events))
         .routes(routes!(traces::take_spans))
+        .routes(routes!(traces::take_envelope))
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(projects::get_project, projects::delete_project))
         .routes(routes!(builds::start_build))
@@ -78,6 +80,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .split_for_parts();
     secure(&mut description);
     let router = router
+        .route("/api/{project}/envelope", post(traces::take_envelope))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method);
     (router, description)
@@ -103,6 +106,11 @@ fn secure(description: &mut OpenApi) {
             .build();
         components.add_security_scheme(name, SecurityScheme::Http(scheme));
     }
+    let dsn = ApiKey::Header(ApiKeyValue::with_description(
+        "X-Sentry-Auth",
+        "`Sentry sentry_key=…`: the public key of a DSN; also taken from the query and from the envelope's own dsn",
+    ));
+    components.add_security_scheme("dsn", SecurityScheme::ApiKey(dsn));
     description.security = Some(vec![SecurityRequirement::new("admin", [""; 0])]);
 }
 
@@ -143,7 +151,7 @@ pub(crate) async fn front_page() -> Html<&'static str> {
         "<!doctype html><meta charset=utf-8><title>Hopline</title><h1>Hopline</h1>\
          <p>The API is under <code>/api</code> and described in <a href=\"/openapi.json\">/openapi.json</a>; \
          live updates come from <code>/ws</code>, metrics from <a href=\"/metrics\">/metrics</a>; spans go to \
-         <code>/v1/traces</code>.",
+         <code>/v1/traces</code> (OTLP) or <code>/api/1/envelope/</code> (Sentry).",
     )
 }
 

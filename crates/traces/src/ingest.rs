@@ -1,22 +1,25 @@
-//! Spans that other programs send: the bodies of OTLP/HTTP, read within bounds, and the answers to them
-//! (OpenTelemetry Protocol 1.x, section "OTLP/HTTP").
+//! Spans that other programs send: the bodies of OTLP/HTTP (OpenTelemetry Protocol 1.x, section "OTLP/HTTP") and
+//! Sentry's envelopes, read within bounds, and the answers to them.
 //!
 //! Nothing here knows HTTP: content type, encoding and body come in, spans or an error with its status go
 //! out. What is bounded: the body as it came, the body decompressed (while it is), the number of spans and
 //! of their parts and the memory that all takes (before it is set aside), and each single span.
 
-use std::io::Read;
-
-use flate2::read::MultiGzDecoder;
 use hopline_wire::otlp::{self, DecodeError, ExportTraceServiceRequest, Refused, RefusedReason};
 use hopline_wire::span::Span;
 use hopline_wire::text;
 use prost::Message;
 
+mod envelope;
 mod measure;
+mod unpack;
 
+pub use envelope::{Received, decode_envelope, envelope_header};
 use measure::Counted;
+use unpack::{Encoding, unpack};
 
+#[cfg(test)]
+mod envelope_tests;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +44,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             compressed_bytes: 20 << 20,
-            bytes: 64 << 20,
+            bytes: 100 << 20,
             span_bytes: 1 << 20,
             spans: 100_000,
             parts: 1_000_000,
@@ -102,7 +105,7 @@ pub enum IngestError {
     #[error("the content type must be application/x-protobuf or application/json")]
     ContentType,
     /// The content encoding is not understood.
-    #[error("the content encoding must be gzip, or none")]
+    #[error("the content encoding must be gzip, deflate, br or zstd, or none")]
     ContentEncoding,
     /// The body is larger than is taken.
     #[error("the body is larger than {limit} bytes")]
@@ -128,11 +131,14 @@ pub enum IngestError {
     #[error("others send many spans just now: try again")]
     NoRoom,
     /// The body is not in the encoding that it is said to be in.
-    #[error("the body is no gzip: {0}")]
-    Gzip(#[source] std::io::Error),
+    #[error("the body is not in its content encoding: {0}")]
+    Encoding(#[source] std::io::Error),
     /// The body is no request.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
+    /// The body is no envelope.
+    #[error("{0}")]
+    Envelope(String),
     /// The body uses something of protobuf that OTLP does not.
     #[error("read the spans: {0}")]
     Protobuf(&'static str),
@@ -146,7 +152,7 @@ impl IngestError {
             Self::ContentType | Self::ContentEncoding => 415,
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => 413,
             Self::NoRoom => 429,
-            Self::Gzip(_) | Self::Malformed(_) | Self::Protobuf(_) => 400,
+            Self::Encoding(_) | Self::Malformed(_) | Self::Envelope(_) | Self::Protobuf(_) => 400,
         }
     }
 
@@ -158,7 +164,9 @@ impl IngestError {
             Self::ContentEncoding => "unsupported_content_encoding",
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => "too_large",
             Self::NoRoom => "overloaded",
-            Self::Gzip(_) | Self::Malformed(_) | Self::Protobuf(_) => "malformed",
+            Self::Encoding(_) | Self::Malformed(_) | Self::Envelope(_) | Self::Protobuf(_) => {
+                "malformed"
+            }
         }
     }
 }
@@ -180,28 +188,16 @@ pub fn decode_otlp(
     let format = content_type
         .and_then(Format::of_content_type)
         .ok_or(IngestError::ContentType)?;
+    let encoding = Encoding::named(content_encoding).ok_or(IngestError::ContentEncoding)?;
     if body.len() > limits.compressed_bytes {
         let limit = limits.compressed_bytes;
         return Err(IngestError::TooLarge { limit });
     }
     let counted = Counted::new(limits, room);
-    let encoding = content_encoding.unwrap_or_default().trim();
-    let unpacked;
-    let body = if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
-        body
-    } else if encoding.eq_ignore_ascii_case("gzip") {
-        unpacked = gunzip(body, limits.bytes, &counted)?;
-        &unpacked
-    } else {
-        return Err(IngestError::ContentEncoding);
-    };
-    if body.len() > limits.bytes {
-        let limit = limits.bytes;
-        return Err(IngestError::TooLarge { limit });
-    }
+    let body = unpack(body, encoding, limits.bytes, &counted)?;
     let mut request = match format {
-        Format::Protobuf => counted.protobuf(body)?,
-        Format::Json => counted.json(body)?,
+        Format::Protobuf => counted.protobuf(&body)?,
+        Format::Json => counted.json(&body)?,
     };
     let mut too_large = 0;
     if body.len() > limits.span_bytes {
@@ -217,38 +213,6 @@ pub fn decode_otlp(
         refused,
         format,
     })
-}
-
-/// How much is decompressed at once.
-const CHUNK: usize = 1 << 20;
-
-/// Decompresses, and stops as soon as there is more than `limit`.
-fn gunzip(body: &[u8], limit: usize, counted: &Counted<'_>) -> Result<Vec<u8>, IngestError> {
-    let mut unpacked = Vec::new();
-    let mut packed = MultiGzDecoder::new(body);
-    let mut least = body.len().clamp(1 << 10, CHUNK);
-    loop {
-        let room = unpacked.capacity() - unpacked.len();
-        if room == 0 {
-            // It grows as it would by itself, but asks first.
-            let more = least.max(unpacked.len()).min(limit + 1 - unpacked.len());
-            counted.memory(more)?;
-            unpacked.reserve_exact(more);
-            continue;
-        }
-        let read = packed
-            .by_ref()
-            .take(room as u64)
-            .read_to_end(&mut unpacked)
-            .map_err(IngestError::Gzip)?;
-        if unpacked.len() > limit {
-            return Err(IngestError::TooLarge { limit });
-        }
-        if read < room {
-            return Ok(unpacked);
-        }
-        least = CHUNK;
-    }
 }
 
 /// Removes the spans that are larger than `limit`, and says how many they were.

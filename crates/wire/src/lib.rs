@@ -25,6 +25,7 @@ pub mod otlp;
 pub mod pace;
 pub mod part;
 pub mod secret;
+pub mod sentry;
 pub mod span;
 pub mod splice;
 pub mod text;

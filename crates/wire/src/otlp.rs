@@ -26,6 +26,7 @@ mod to_request;
 mod tests;
 
 pub use from_request::from_request;
+pub(crate) use from_request::take_field;
 pub use json::{JsonDocument, decode_json, decode_json_counted, encode_json};
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
@@ -83,6 +84,10 @@ pub enum RefusedReason {
     OtherTrace,
     /// A link's ids are malformed. The span was taken without that link.
     Link,
+    /// The span is not written as its format says.
+    Malformed,
+    /// The time at which the span began or ended is none.
+    Time,
 }
 
 impl RefusedReason {
@@ -103,6 +108,8 @@ impl RefusedReason {
             Self::Resource => "a resource with many attributes is repeated for too many scopes",
             Self::OtherTrace => "the key is for spans of another trace",
             Self::Link => "a link without valid ids was left out of its span",
+            Self::Malformed => "a span is not written as its format says",
+            Self::Time => "a time is neither seconds since 1970 nor ISO 8601",
         }
     }
 }

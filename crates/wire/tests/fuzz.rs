@@ -20,6 +20,8 @@ use hopline_wire::limits::{MAX_BAGGAGE_BYTES, MAX_BAGGAGE_ENTRIES};
 use hopline_wire::link::LinkFrame;
 use hopline_wire::otlp;
 use hopline_wire::part::{Part, Plan};
+use hopline_wire::sentry::spans::{self, Source};
+use hopline_wire::sentry::{Envelope, Taken, notes};
 use hopline_wire::splice::{self, Stamp};
 use hopline_wire::{SentryTrace, w3c};
 use prost::Message as _;
@@ -205,6 +207,37 @@ fn fuzz_otlp_protobuf() {
     fuzz(&corpus("otlp-protobuf"), SPANS, |input| {
         if let Ok(request) = otlp::ExportTraceServiceRequest::decode(input) {
             taken(request);
+        }
+    });
+}
+
+#[test]
+fn fuzz_envelopes() {
+    fuzz(&corpus("envelope"), SPANS, |input| {
+        let Ok(envelope) = Envelope::read(input) else {
+            return;
+        };
+        let _ = envelope.header.dsn_key();
+        let source = Source {
+            header: &envelope.header,
+            service: None,
+            span_bytes: 4 << 10,
+        };
+        for item in envelope.items() {
+            let Ok(item) = item else {
+                return;
+            };
+            let read = |room| {
+                let mut taken = Taken::default();
+                let read = match notes::holds_notes(&item.header.kind) {
+                    true => notes::read(&item, &source, &|_| room, &mut taken),
+                    false => spans::read(&item, &source, &|_| room, &mut taken),
+                };
+                read.map(|()| taken)
+            };
+            let taken = read(true);
+            assert!(read(false).is_err() || taken.is_ok_and(|taken| taken.spans.is_empty()));
+            let _ = spans::lost_by_client(item.payload);
         }
     });
 }

@@ -6,6 +6,7 @@
 //! | `/api/runner/tokens/check` | the runner secret ([`RunnerPeer`]) |
 //! | everything else under `/api`, `/metrics` | the admin secret or the console's cookie ([`Admin`]) |
 //! | `/ws` | the same, or a token for one project ([`Access::live`]) |
+//! | `/api/{number}/envelope/` | the ingest key, as a DSN's public key ([`Access::dsn_key`]) |
 //! | `/v1/traces` | the ingest key, a build's own key, the runner secret, or a runner's own token ([`App::span_right`]) |
 //!
 //! A missing credential is answered 401, a wrong one 403. Secrets are compared in constant time. What a handler
@@ -136,6 +137,17 @@ impl Access {
         project
             .map(LiveRight::Project)
             .ok_or_else(|| ApiError::forbidden("forbidden", "the token is wrong or has expired"))
+    }
+
+    /// Whether this is the public key of a DSN.
+    pub(crate) fn dsn_key(&self, key: &str) -> ApiResult<()> {
+        match self.secrets.ingest.matches(key) {
+            true => Ok(()),
+            false => Err(ApiError::forbidden(
+                "forbidden",
+                "the key is that of no DSN",
+            )),
+        }
     }
 
     /// What a sender of spans may send that bears no token of a runner.

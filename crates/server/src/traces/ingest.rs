@@ -62,13 +62,9 @@ pub(crate) async fn take_spans(
             }
         }
         let limit = Limits::default().compressed_bytes;
-        let announced = headers.get(header::CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        let room = app.span_room.enter(announced.unwrap_or(limit).min(limit));
-        let overloaded = || ApiError::overloaded("others send many spans just now: try again");
-        let room = room.ok_or_else(overloaded)?;
+        let room = room_for(&app, &headers, limit)?;
         // Only now, so that nobody without a key has us hold a body.
-        let body = receive(body).await?;
+        let body = receive(body, limit).await?;
         let app = Arc::clone(&app);
         // The room is held until the spans are stored.
         let work = move || store_spans(&app, right, &headers, &body, &room);
@@ -128,6 +124,9 @@ fn store_spans(
     Ok((format, response(format, &refused)))
 }
 
+/// What a sender is told whose spans could not be stored.
+pub(super) const NOT_STORED: &str = "the spans could not be stored; the server's log says why";
+
 fn not_stored(format: Format, error: &TracesError) -> Refusal {
     tracing::warn!(error = %Chain(error), "spans could not be stored");
     let (status, code) = if error.is_transient() {
@@ -135,8 +134,7 @@ fn not_stored(format: Format, error: &TracesError) -> Refusal {
     } else {
         (StatusCode::INTERNAL_SERVER_ERROR, "internal")
     };
-    let message = "the spans could not be stored; the server's log says why".to_owned();
-    Refusal::Spans(format, status, code, message)
+    Refusal::Spans(format, status, code, NOT_STORED.to_owned())
 }
 
 impl IntoResponse for Refusal {
@@ -170,8 +168,16 @@ fn with_retry(status: StatusCode, mut response: Response) -> Response {
     response
 }
 
-async fn receive(body: Body) -> ApiResult<Bytes> {
-    let limit = Limits::default().compressed_bytes;
+/// Room for a request whose body may have `limit` bytes.
+pub(super) fn room_for(app: &App, headers: &HeaderMap, limit: usize) -> ApiResult<Taken> {
+    let announced = headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    let room = app.span_room.enter(announced.unwrap_or(limit).min(limit));
+    room.ok_or_else(|| ApiError::overloaded("others send many spans just now: try again"))
+}
+
+/// The body, at most `limit` bytes of it.
+pub(super) async fn receive(body: Body, limit: usize) -> ApiResult<Bytes> {
     let received = axum::body::to_bytes(body, limit);
     match tokio::time::timeout(BODY_TIMEOUT, received).await {
         Ok(Ok(body)) => Ok(body),

@@ -118,7 +118,7 @@ impl<'a> Counted<'a> {
     }
 
     /// Takes one more item.
-    fn item(&self, item: Item) -> Result<(), IngestError> {
+    pub(super) fn item(&self, item: Item) -> Result<(), IngestError> {
         let (counter, limit, what, bytes) = match item {
             Item::Group => (&self.spans, self.limits.spans, "spans", GROUP),
             Item::Span => (&self.spans, self.limits.spans, "spans", SPAN),

@@ -245,7 +245,7 @@ impl Reader {
 
 /// Puts an attribute into the span's field that stands for it; gives it back if there is none, if its
 /// type is not the field's, or if the field is taken.
-fn take_field(span: &mut Span, attribute: Attribute) -> Option<Attribute> {
+pub(crate) fn take_field(span: &mut Span, attribute: Attribute) -> Option<Attribute> {
     // Most keys are none of these, and end here.
     let key = &*attribute.key;
     if !(key.starts_with("event.") || key == "sentry.op" || key == "hopline.pending") {
