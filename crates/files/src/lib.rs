@@ -12,7 +12,7 @@ pub mod power;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file system, as a store needs it.
 pub trait FileSystem: Send + Sync {
@@ -46,7 +46,19 @@ pub trait FileSystem: Send + Sync {
     /// As [`fs::remove_file`].
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the making and removing of files in a folder durable.
+    /// Gives a file another name, in the place of a file that has it.
+    ///
+    /// # Errors
+    /// As [`fs::rename`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// All files in a folder and in those within it, in no order; none if it is not there.
+    ///
+    /// # Errors
+    /// As [`fs::read_dir`].
+    fn walk(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Makes the making, renaming and removing of files in a folder durable.
     ///
     /// # Errors
     /// If that failed.
@@ -117,6 +129,29 @@ impl FileSystem for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn walk(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                match entry.file_type()?.is_dir() {
+                    true => folders.push(entry.path()),
+                    false => files.push(entry.path()),
+                }
+            }
+        }
+        Ok(files)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

@@ -291,12 +291,34 @@ impl FileSystem for Power {
         Ok(())
     }
 
-    fn sync_folder(&self, _path: &Path) -> io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.state.lock();
+        let cut = state.operate()?;
+        let node = state.names.remove(from).ok_or(ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), node);
+        if cut { Err(no_power()) } else { Ok(()) }
+    }
+
+    fn walk(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let state = self.0.state.lock();
+        let own = state.names.keys().filter(|path| path.starts_with(folder));
+        Ok(own.cloned().collect())
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
         if state.operate()? {
             return Err(no_power());
         }
-        state.durable_names = state.names.clone();
+        let State {
+            names,
+            durable_names,
+            ..
+        } = &mut *state;
+        let is_in = |name: &Path| name.parent() == Some(path);
+        durable_names.retain(|name, _| !is_in(name));
+        let synced = names.iter().filter(|(name, _)| is_in(name));
+        durable_names.extend(synced.map(|(name, node)| (name.clone(), Arc::clone(node))));
         Ok(())
     }
 }

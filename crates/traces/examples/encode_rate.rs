@@ -299,6 +299,14 @@ impl FileSystem for Nowhere {
         Ok(())
     }
 
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn walk(&self, _: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+        Ok(Vec::new())
+    }
+
     fn sync_folder(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }

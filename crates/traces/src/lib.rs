@@ -4,6 +4,7 @@
 //! - [`ingest`] reads what other programs send over HTTP, and writes the answers;
 //! - [`tree`] and [`path`] make of a trace's spans what people look at: the tree, and the way of each
 //!   event through its hops. They are pure, and know no store;
+//! - [`questions`] is what others see of a query engine, which is a crate of its own;
 //! - [`overview`] is what a trace comes to in a few figures, however large it is.
 //!
 //! The crate knows spans as `hopline_wire` has them and nothing else of Hopline.
@@ -15,12 +16,13 @@ pub mod ingest;
 pub mod log;
 pub mod overview;
 pub mod path;
+pub mod questions;
 pub mod store;
 pub mod tree;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
-pub use log::{LogOptions, LogStore, Opened};
+pub use log::{LogOptions, LogSegment, LogStore, Older, OlderStats, Opened, Stretch};
 pub use overview::Overview;
 pub use store::{Appended, Durability, Part, Stats, Trace, TraceStore, TracesError};

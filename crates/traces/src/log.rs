@@ -18,14 +18,17 @@
 //! damaged stretch between whole frames is left out of the index and counted, and costs nothing else.
 //! Sealed segments are opened by their trailer alone.
 //!
+//! **Taken over.** Whoever keeps spans in another form ([`Older`]) takes sealed segments over and then releases them:
+//! readers see a span in the one place or the other at every moment, and a released file goes once nobody reads it.
+//!
 //! One process at a time may open a folder; seeing to that is the caller's, who locks the data folder.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hopline_wire::TraceId;
 use hopline_wire::span::{SinkError, Span, SpanSink};
@@ -40,6 +43,7 @@ use reading::Reading;
 use segment::{SEGMENT_HEADER, Sealed, Tail, Written};
 
 mod flush;
+mod handover;
 mod index;
 mod open;
 mod read;
@@ -57,6 +61,7 @@ mod reading_tests;
 #[cfg(test)]
 mod tests;
 
+pub use handover::{LogSegment, Older, OlderStats, Stretch};
 pub use open::Opened;
 
 /// How many full segments may wait to be sealed, their indexes in memory, before appends are held.
@@ -76,6 +81,8 @@ pub struct LogOptions {
     pub retained_bytes: u64,
     /// How many bytes of memory the spans of one reading may take, about.
     pub read_bytes: usize,
+    /// Up to which number segments were taken over ([`Older`]): these are no longer read, and their numbers not used again.
+    pub taken_over: u64,
 }
 
 impl Default for LogOptions {
@@ -86,6 +93,7 @@ impl Default for LogOptions {
             retained_bytes: 4 << 30,
             // Enough for 100,000 spans of our own.
             read_bytes: 96 << 20,
+            taken_over: 0,
         }
     }
 }
@@ -110,6 +118,8 @@ struct Shared {
     flushed: Condvar,
     encoders: Mutex<Vec<Batch>>,
     counters: Counters,
+    /// Where those spans are that were taken over from the log.
+    older: OnceLock<Arc<dyn Older>>,
 }
 
 #[derive(Default)]
@@ -136,6 +146,8 @@ struct State {
     waiting: Vec<Tail>,
     /// The segment that is written; made by the first append.
     active: Option<Tail>,
+    /// Segments that were taken over, and may still be read by someone.
+    leaving: Vec<Arc<Sealed>>,
     next_number: u64,
     /// How many bytes were ever appended: the measure of what is durable.
     position: u64,
@@ -204,6 +216,7 @@ impl LogStore {
             flushed: Condvar::new(),
             encoders: Mutex::default(),
             counters,
+            older: OnceLock::new(),
         });
         let upkeep = upkeep::start(&shared)
             .map_err(|source| TracesError::io("start the upkeep of", folder.to_owned(), source))?;
@@ -248,11 +261,13 @@ impl TraceStore for LogStore {
     fn stats(&self) -> Stats {
         let counters = &self.shared.counters;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let older = self.shared.older.get().map(|older| older.stats());
+        let older = older.unwrap_or_default();
         let state = self.shared.state.lock();
         Stats {
-            spans: state.spans(),
-            bytes: state.bytes(),
-            segments: (state.sealed.len() + state.tails().count()) as u64,
+            spans: state.spans() + older.spans,
+            bytes: state.bytes() + older.bytes,
+            segments: (state.sealed.len() + state.tails().count()) as u64 + older.files,
             appended_spans: count(&counters.appended_spans),
             failed_appends: count(&counters.failed_appends),
             torn_bytes: count(&counters.torn_bytes),
@@ -453,6 +468,7 @@ impl Shared {
             length,
             spans: 0,
             index: Vec::new(),
+            since: Instant::now(),
         });
         Ok((segment, length))
     }

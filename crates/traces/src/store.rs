@@ -204,7 +204,8 @@ impl TracesError {
     }
 
     /// The error of an operation on a file.
-    pub(crate) fn io(operation: &'static str, path: PathBuf, source: std::io::Error) -> Self {
+    #[must_use]
+    pub fn io(operation: &'static str, path: PathBuf, source: std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match source.kind() {
             StorageFull | QuotaExceeded => Self::DiskFull { operation, path },

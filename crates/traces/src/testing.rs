@@ -1,5 +1,11 @@
 //! Spans for tests: typical ones by number, arbitrary ones for properties.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
 use std::sync::Arc;
 
 use hopline_wire::span::{
@@ -14,19 +20,22 @@ use proptest::prelude::*;
 use crate::store::TraceStore;
 
 /// The trace with this number.
-pub(crate) fn trace_id(number: u64) -> TraceId {
+#[must_use]
+pub fn trace_id(number: u64) -> TraceId {
     let mut bytes = [7; 16];
     bytes[8..].copy_from_slice(&number.to_be_bytes());
     TraceId::from_bytes(bytes).unwrap()
 }
 
 /// The span with this number.
-pub(crate) fn span_id(number: u64) -> SpanId {
+#[must_use]
+pub fn span_id(number: u64) -> SpanId {
     SpanId::from_bytes((number + 1).to_be_bytes()).unwrap()
 }
 
 /// A plain span: number `number` of trace `trace`.
-pub(crate) fn span(trace: u64, number: u64) -> Span {
+#[must_use]
+pub fn span(trace: u64, number: u64) -> Span {
     Span {
         trace_id: trace_id(trace),
         span_id: span_id(number),
@@ -48,7 +57,7 @@ pub(crate) fn span(trace: u64, number: u64) -> Span {
 }
 
 /// All spans of a trace in a store.
-pub(crate) fn spans_of(store: &dyn TraceStore, trace: TraceId) -> Vec<Span> {
+pub fn spans_of(store: &dyn TraceStore, trace: TraceId) -> Vec<Span> {
     let found = store.trace(trace, usize::MAX).unwrap();
     assert!(!found.is_part());
     found.spans
@@ -173,7 +182,7 @@ fn one_span(resource: Arc<Resource>) -> impl Strategy<Value = Span> {
 }
 
 /// Spans of up to two resources, with anything in them.
-pub(crate) fn spans() -> impl Strategy<Value = Vec<Span>> {
+pub fn spans() -> impl Strategy<Value = Vec<Span>> {
     let resource = || {
         (attributes(), text(), text()).prop_map(|(attributes, scope_name, scope_version)| {
             Arc::new(Resource {

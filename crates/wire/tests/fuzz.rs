@@ -221,6 +221,7 @@ fn fuzz_envelopes() {
         let source = Source {
             header: &envelope.header,
             service: None,
+            received: hopline_wire::Timestamp::default(),
             span_bytes: 4 << 10,
         };
         for item in envelope.items() {

@@ -59,12 +59,31 @@ impl FrameEncoder {
     /// Appends one frame of the first of `spans` to `out`, as many as fit: at least one. None if that one
     /// is too large for any frame; then `out` is as it was.
     pub(crate) fn encode(&mut self, spans: &[Span], out: &mut Vec<u8>) -> Option<Encoded> {
+        let count = self.fill(spans, CLOSE_AT);
+        let header = Header::for_payload(Kind::Spans, &self.payload)?;
+        out.reserve(HEADER_BYTES + self.payload.len());
+        out.extend_from_slice(&header.to_bytes());
+        out.extend_from_slice(&self.payload);
+        Some(Encoded {
+            spans: count,
+            traces: self.traces.keys().copied().collect(),
+        })
+    }
+
+    /// The payload of a frame of all these spans.
+    pub(crate) fn payload(&mut self, spans: &[Span]) -> &[u8] {
+        self.fill(spans, usize::MAX);
+        &self.payload
+    }
+
+    /// Writes the payload of the first of `spans`, until it has about so many bytes; says how many they are.
+    fn fill(&mut self, spans: &[Span], close_at: usize) -> usize {
         self.clear();
         let mut count = 0;
         for span in spans {
             self.span(span);
             count += 1;
-            if self.records.len() + self.tables.bytes() + self.trace_bytes.len() >= CLOSE_AT {
+            if self.records.len() + self.tables.bytes() + self.trace_bytes.len() >= close_at {
                 break;
             }
         }
@@ -74,14 +93,7 @@ impl FrameEncoder {
         self.payload.extend_from_slice(&self.trace_bytes);
         self.tables.write(&mut self.payload);
         self.payload.extend_from_slice(&self.records);
-        let header = Header::for_payload(Kind::Spans, &self.payload)?;
-        out.reserve(HEADER_BYTES + self.payload.len());
-        out.extend_from_slice(&header.to_bytes());
-        out.extend_from_slice(&self.payload);
-        Some(Encoded {
-            spans: count,
-            traces: self.traces.keys().copied().collect(),
-        })
+        count
     }
 
     /// Gives back the memory of unusually large frames.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hopline_wire::Timestamp;
 use hopline_wire::otlp::{Item, Refused, RefusedReason};
 use hopline_wire::sentry::spans::{self, Source};
 use hopline_wire::sentry::{Envelope, Header, ItemError, Taken, notes};
@@ -92,6 +93,7 @@ pub fn decode_envelope(
     let source = Source {
         header: &envelope.header,
         service,
+        received: Timestamp::now(),
         span_bytes: limits.span_bytes,
     };
     let refusal = std::cell::RefCell::new(None);

@@ -182,7 +182,7 @@ fn envelopes_of_real_sdks_are_taken_whole() {
         ("ai_sdk_1.txt", 9, "transaction"),
         ("ai_sdk_2.txt", 25, "transaction"),
         ("envelope_astro_ssr_node.txt", 1, "transaction"),
-        ("envelope_binary.bin", 0, "attachment event"),
+        ("envelope_binary.bin", 1, "attachment event"),
         ("envelope_empty.txt", 0, ""),
         ("envelope_java.txt", 3, "transaction"),
         ("envelope_no_len_w_eof.txt", 0, "attachment"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use super::segment::{self, SEGMENT_HEADER, Sealed, Tail, VERSION, Written, version};
 use super::{LogOptions, State, scan};
@@ -44,7 +45,8 @@ pub(super) fn open(
         sealed: Vec::new(),
         waiting: Vec::new(),
         active: None,
-        next_number: numbers.last().map_or(1, |last| last + 1),
+        leaving: Vec::new(),
+        next_number: numbers.last().copied().unwrap_or(0).max(options.taken_over) + 1,
         position: 0,
         // A crash may have come between the making of a file and the sync of its folder.
         folder_changed: !numbers.is_empty(),
@@ -55,6 +57,13 @@ pub(super) fn open(
     let mut opened = Opened::default();
     for number in numbers {
         let path = folder.join(segment::file_name(number));
+        if number <= options.taken_over {
+            // A crash came between the taking over and the removal.
+            files
+                .remove(&path)
+                .map_err(failed("remove a segment from"))?;
+            continue;
+        }
         match open_segment(files, number, &path, &mut opened)? {
             Some(Segment::Sealed(sealed)) => state.sealed.push(Arc::new(sealed)),
             Some(Segment::Unsealed(tail)) => state.waiting.push(tail),
@@ -138,6 +147,7 @@ fn open_segment(
         length: scanned.end,
         spans: scanned.spans,
         index: scanned.index,
+        since: Instant::now(),
     })))
 }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use hopline_wire::TraceId;
 
+use super::handover::Stretch;
 use super::segment::{Looked, Sealed, Written, read_frame};
 use super::{Counters, Shared};
+use crate::frame::FrameEncoder;
 use crate::store::TracesError;
 use hopline_files::File;
 
@@ -23,6 +25,8 @@ enum Segment {
     /// One that was not sealed when the reading began, and where its frames ended.
     Tail(Arc<Written>, u64),
     Sealed(Arc<Sealed>),
+    /// Stretches of what was taken over from the log; the offsets are their numbers.
+    Older(Vec<Box<dyn Stretch>>),
 }
 
 impl Shared {
@@ -47,6 +51,14 @@ impl Shared {
             });
         }
         places.retain(|place| !place.offsets.is_empty());
+        // Asked only now: what is taken over meanwhile is in both, and nothing in neither.
+        if let Some(older) = self.older.get() {
+            let stretches = older.stretches(trace)?;
+            #[expect(clippy::cast_possible_truncation, reason = "each has many spans")]
+            let offsets = (0..stretches.len() as u32).collect();
+            let segment = Segment::Older(stretches);
+            places.push(Place { segment, offsets });
+        }
         // A segment whose sealing is delayed can be older than a sealed one.
         places.sort_by_key(|place| place.segment.number());
         Ok(places)
@@ -77,6 +89,9 @@ impl Shared {
         wanted: impl Fn(usize) -> bool,
         mut each: impl FnMut(usize, Option<&[u8]>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TracesError> {
+        if let Segment::Older(stretches) = &place.segment {
+            return self.read_stretches(stretches, wanted, each);
+        }
         let opened;
         let (path, file, end): (_, &dyn File, u64) = match &place.segment {
             Segment::Tail(written, end) => (&written.path, &*written.file, *end),
@@ -91,12 +106,32 @@ impl Shared {
                 }
                 Err(error) => return Err(TracesError::io("read", sealed.path.clone(), error)),
             },
+            Segment::Older(_) => return Ok(ControlFlow::Continue(())),
         };
         for (index, offset) in place.offsets.iter().enumerate() {
             if wanted(index) {
                 let payload = read_frame(file, *offset, end)
                     .map_err(|source| TracesError::io("read", path.clone(), source))?;
                 if each(index, payload.as_deref()).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The same of stretches, each as a frame.
+    fn read_stretches(
+        &self,
+        stretches: &[Box<dyn Stretch>],
+        wanted: impl Fn(usize) -> bool,
+        mut each: impl FnMut(usize, Option<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TracesError> {
+        let mut encoder = FrameEncoder::new();
+        for (index, stretch) in stretches.iter().enumerate() {
+            if wanted(index) {
+                let spans = stretch.spans()?;
+                if each(index, Some(encoder.payload(&spans))).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -126,6 +161,8 @@ impl Segment {
         match self {
             Self::Tail(written, _) => written.number,
             Self::Sealed(sealed) => sealed.number,
+            // Before all others.
+            Self::Older(_) => 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use hopline_wire::TraceId;
 
@@ -78,6 +79,8 @@ pub(super) struct Tail {
     pub(super) length: u64,
     pub(super) spans: u64,
     pub(super) index: Vec<Entry>,
+    /// Since when it is written, by this process.
+    pub(super) since: Instant,
 }
 
 impl Tail {

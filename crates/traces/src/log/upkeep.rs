@@ -27,6 +27,7 @@ fn run(shared: &Shared) {
         if Instant::now() >= seal_after && !shared.seal_waiting() {
             seal_after = Instant::now() + SEAL_AGAIN_AFTER;
         }
+        shared.remove_released();
         shared.remove_oldest();
     }
 }
@@ -63,6 +64,7 @@ impl Shared {
                 length,
                 spans,
                 index,
+                ..
             }) = state.waiting.first()
             else {
                 return true;
@@ -95,6 +97,23 @@ impl Shared {
         state.sealing_fails = false;
         drop(state);
         self.sealed.notify_all();
+    }
+
+    /// Removes the files of released segments that nobody reads any more.
+    pub(super) fn remove_released(&self) {
+        let mut state = self.state.lock();
+        // Only the store itself hands out more of them, and it no longer has these.
+        let gone = |segment: &mut Arc<Sealed>| Arc::strong_count(segment) == 1;
+        let gone: Vec<_> = state.leaving.extract_if(.., gone).collect();
+        state.folder_changed |= !gone.is_empty();
+        drop(state);
+        for segment in gone {
+            if let Err(error) = self.files.remove(&segment.path) {
+                // A later opening removes it.
+                tracing::warn!(error = %error, path = %segment.path.display(),
+                    "a segment of the trace log that was taken over could not be removed");
+            }
+        }
     }
 
     /// Removes the oldest sealed segments until the log fits the bytes that it may occupy.

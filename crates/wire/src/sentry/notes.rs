@@ -73,7 +73,7 @@ type Read = fn(&str, &Source<'_>, &mut Resources) -> Result<Span, RefusedReason>
 struct Event<'a> {
     event_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    timestamp: &'a RawValue,
+    timestamp: Option<&'a RawValue>,
     level: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "lenient")]
     message: Option<Message>,
@@ -154,7 +154,8 @@ fn event(text: &str, from: &Source<'_>, resources: &mut Resources) -> Result<Spa
         None => event_id,
     };
     let parent_id = fields::parent_id(trace.span_id.as_deref())?;
-    let at = fields::time(event.timestamp)?;
+    let at = event.timestamp.map(fields::time).transpose()?;
+    let at = at.unwrap_or(from.received);
     let exceptions = event.exception.map(exceptions).unwrap_or_default();
     let message = event.message.or(event.logentry).and_then(Message::text);
     // The last exception is the one that was thrown; those before it are its causes.

@@ -26,6 +26,8 @@ pub struct Source<'a> {
     pub header: &'a Header,
     /// The service that the sender's key stands for, unless the spans name one.
     pub service: Option<&'a str>,
+    /// When the envelope came: the time of an event that says none.
+    pub received: Timestamp,
     /// How long a span may be, in bytes of JSON. Also what a transaction may be beside its spans.
     pub span_bytes: usize,
 }

@@ -1,0 +1,25 @@
+//! Spans at rest: columns in memory (Arrow) and on disk (Parquet), found by trace id.
+//!
+//! - [`schema`] is what the columns are, [`rows`] makes them of spans and [`spans`] makes spans of them;
+//! - [`Segments`] are the files that there are, which the trace log asks for what was taken over from it;
+//! - [`Settler`] takes over in the background, merges segments and removes old ones;
+//! - [`Columns`] are all spans at one moment, for whoever asks questions.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod file;
+mod merge;
+mod recent;
+pub mod rows;
+pub mod schema;
+mod segment;
+mod segments;
+mod settle;
+pub mod spans;
+mod values;
+
+pub use recent::{Columns, SegmentFile, Snapshot};
+pub use rows::Rows;
+pub use segments::Segments;
+pub use settle::{SettleOptions, Settler};
+pub use spans::spans_of;

@@ -1,0 +1,446 @@
+//! Segments: Parquet files of spans, sorted by trace.
+//!
+//! A segment is called after the segments of the log that its spans come from, `<first>-<last>.parquet`, and lies in a
+//! folder for the hour in which it was made, `date=2026-11-30/hour=04/` (UTC). It is written under another name, made
+//! durable, and then given its own; so whatever bears such a name is whole.
+//!
+//! A trace's rows lie together. They are found by the least and greatest trace id of each group of rows, a Bloom filter
+//! over the ids in it, and the same bounds of each page: where a segment has nothing of a trace, some kilobytes of it are
+//! read.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use hopline_files::FileSystem;
+use hopline_traces::{Stretch, TracesError};
+use hopline_wire::span::Span;
+use hopline_wire::{Timestamp, TraceId};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::arrow::arrow_writer::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, SortingColumn};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
+
+use crate::file::{Reader, Writer};
+use crate::schema::{SCHEMA, names};
+use crate::spans::spans_of;
+
+/// How many rows are a group.
+const GROUP_ROWS: usize = 128 << 10;
+
+/// How many rows are a page, at most.
+const PAGE_ROWS: usize = 8 << 10;
+
+/// How many rows of a trace are read at once, at most.
+const STRETCH_ROWS: usize = 1_024;
+
+/// About how many bytes of memory rows that are read at once may take.
+const STRETCH_BYTES: usize = 8 << 20;
+
+/// Which place of [`SCHEMA`] has the trace id. It is also the first of Parquet's columns.
+const TRACE_COLUMN: usize = 0;
+
+/// Why a segment could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SegmentError {
+    #[error("{0}")]
+    Parquet(#[from] ParquetError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Columns(#[from] crate::spans::BadColumns),
+    #[error("{0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+}
+
+impl SegmentError {
+    /// The same of an operation on a file.
+    pub(crate) fn during(self, operation: &'static str, path: &Path) -> TracesError {
+        let source = match self {
+            Self::Io(error) => error,
+            Self::Parquet(ParquetError::External(error)) => match error.downcast::<io::Error>() {
+                Ok(error) => *error,
+                Err(error) => io::Error::other(error),
+            },
+            other => io::Error::other(other.to_string()),
+        };
+        TracesError::io(operation, path.to_owned(), source)
+    }
+}
+
+/// What a segment is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Name {
+    /// The hour in which it was made, since 1970.
+    pub(crate) hour: u64,
+    /// The first and the last segment of the log that its spans come from.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Name {
+    pub(crate) fn new(made_at: Timestamp, first: u64, last: u64) -> Self {
+        let hour = made_at.as_millis() / 3_600_000;
+        Self { hour, first, last }
+    }
+
+    /// Its path within the folder of segments.
+    pub(crate) fn path(&self) -> PathBuf {
+        let Self { hour, first, last } = self;
+        let at = Timestamp::from_millis(hour * 3_600_000).to_string();
+        let (date, rest) = at.split_once('T').unwrap_or((&at, "00"));
+        let hour = &rest[..2];
+        format!("date={date}/hour={hour}/{first:016}-{last:016}.parquet").into()
+    }
+
+    /// The name that this path says; none if it is no segment's.
+    pub(crate) fn of_path(path: &Path) -> Option<Self> {
+        let mut parts = path.iter().rev().map(|part| part.to_str());
+        let (first, last) = parts.next()??.strip_suffix(".parquet")?.split_once('-')?;
+        let hour = parts.next()??.strip_prefix("hour=")?;
+        let date = parts.next()??.strip_prefix("date=")?;
+        let at: Timestamp = format!("{date}T{hour}:00:00Z").parse().ok()?;
+        let name = Self::new(at, first.parse().ok()?, last.parse().ok()?);
+        (path.ends_with(name.path()) && name.first <= name.last).then_some(name)
+    }
+
+    /// Whether all of the other's spans come from where this one's do.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+}
+
+fn properties(traces: u64) -> WriterProperties {
+    let column = |name: &str| ColumnPath::from(name);
+    let sorting = |column_idx| SortingColumn {
+        column_idx,
+        descending: false,
+        nulls_first: false,
+    };
+    let start = SCHEMA.index_of(names::START).unwrap_or_default();
+    let start = i32::try_from(start).unwrap_or_default();
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_created_by(concat!("hopline ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_sorting_columns(Some(vec![sorting(0), sorting(start)]))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_bloom_filter_enabled(column(names::TRACE_ID), true)
+        .set_column_bloom_filter_max_ndv(
+            column(names::TRACE_ID),
+            traces.clamp(64, GROUP_ROWS as u64),
+        );
+    for name in [names::TRACE_ID, names::START] {
+        properties =
+            properties.set_column_statistics_enabled(column(name), EnabledStatistics::Page);
+    }
+    // Each value is there once: a dictionary would only be in the way.
+    for (name, encoding) in [
+        (names::SPAN_ID, Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        (names::PARENT_ID, Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        (names::START, Encoding::DELTA_BINARY_PACKED),
+        (names::DURATION, Encoding::DELTA_BINARY_PACKED),
+        (names::EVENT_SEQ, Encoding::DELTA_BINARY_PACKED),
+    ] {
+        properties = properties
+            .set_column_dictionary_enabled(column(name), false)
+            .set_column_encoding(column(name), encoding);
+    }
+    properties.build()
+}
+
+/// Writes a segment of sorted rows, of about so many traces, and makes it durable. Answers its length in bytes.
+pub(crate) fn write(
+    files: &dyn FileSystem,
+    folder: &Path,
+    name: &Name,
+    traces: u64,
+    batches: impl Iterator<Item = Result<RecordBatch, SegmentError>>,
+) -> Result<u64, SegmentError> {
+    let path = folder.join(name.path());
+    let hour = path.parent().unwrap_or(folder);
+    let unnamed = path.with_extension("new");
+    files.create_folder(hour)?;
+    match files.remove(&unnamed) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let file = Writer::create(files, &unnamed)?;
+    let written = write_batches(file, traces, batches);
+    let length = match written {
+        Ok(length) => length,
+        Err(error) => {
+            // A full disk has better uses for half a segment.
+            let _ = files.remove(&unnamed);
+            return Err(error);
+        }
+    };
+    files.rename(&unnamed, &path)?;
+    // The hour's folder, and those above it if they are new.
+    files.sync_folder(hour)?;
+    if let Some(date) = hour.parent() {
+        files.sync_folder(date)?;
+    }
+    files.sync_folder(folder)?;
+    Ok(length)
+}
+
+fn write_batches(
+    file: Writer,
+    traces: u64,
+    batches: impl Iterator<Item = Result<RecordBatch, SegmentError>>,
+) -> Result<u64, SegmentError> {
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&SCHEMA), Some(properties(traces)))?;
+    for batch in batches {
+        writer.write(&batch?)?;
+    }
+    Ok(writer.into_inner()?.finish()?)
+}
+
+/// A segment that is there. Its file is opened only while it is read.
+pub(crate) struct Segment {
+    pub(crate) name: Name,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    /// How many spans it has.
+    pub(crate) rows: u64,
+    files: Arc<dyn FileSystem>,
+    about: OnceLock<ArrowReaderMetadata>,
+}
+
+impl Segment {
+    /// Opens the segment of this name.
+    pub(crate) fn open(
+        files: &Arc<dyn FileSystem>,
+        folder: &Path,
+        name: Name,
+    ) -> Result<Self, SegmentError> {
+        let path = folder.join(name.path());
+        let reader = Reader::open(&**files, &path)?;
+        let mut segment = Self {
+            name,
+            path,
+            bytes: reader.length(),
+            rows: 0,
+            files: Arc::clone(files),
+            about: OnceLock::new(),
+        };
+        let about = segment.about(&reader)?;
+        segment.rows = about
+            .metadata()
+            .file_metadata()
+            .num_rows()
+            .max(0)
+            .cast_unsigned();
+        Ok(segment)
+    }
+
+    fn reader(&self) -> Result<Reader, SegmentError> {
+        Ok(Reader::open(&*self.files, &self.path)?)
+    }
+
+    /// What the file says of itself.
+    fn about(&self, reader: &Reader) -> Result<ArrowReaderMetadata, SegmentError> {
+        if let Some(about) = self.about.get() {
+            return Ok(about.clone());
+        }
+        let options = ArrowReaderOptions::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_schema(Arc::clone(&SCHEMA));
+        let about = ArrowReaderMetadata::load(reader, options)?;
+        Ok(self.about.get_or_init(|| about).clone())
+    }
+
+    /// All rows, in their order.
+    pub(crate) fn batches(&self, rows: usize) -> Result<ParquetRecordBatchReader, SegmentError> {
+        let reader = self.reader()?;
+        let about = self.about(&reader)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
+        Ok(builder.with_batch_size(rows).build()?)
+    }
+
+    /// Where the rows of a trace are.
+    pub(crate) fn stretches(
+        self: &Arc<Self>,
+        trace: TraceId,
+    ) -> Result<Vec<RowStretch>, SegmentError> {
+        let wanted = trace.to_string();
+        let reader = self.reader()?;
+        let about = self.about(&reader)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
+        let metadata = Arc::clone(builder.metadata());
+        let mut stretches = Vec::new();
+        for group in 0..metadata.num_row_groups() {
+            let column = metadata.row_group(group).column(TRACE_COLUMN);
+            if !column
+                .statistics()
+                .is_none_or(|bounds| may_hold(bounds, &wanted))
+            {
+                continue;
+            }
+            let filter = builder.get_row_group_column_bloom_filter(group, TRACE_COLUMN)?;
+            if filter.is_some_and(|filter| !filter.check(wanted.as_str())) {
+                continue;
+            }
+            let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
+            let all = metadata.row_group(group).total_byte_size();
+            let bytes = usize::try_from(all).unwrap_or(0) / rows.max(1);
+            let step = (STRETCH_BYTES / bytes.max(1)).clamp(1, STRETCH_ROWS);
+            let pages = self.pages_of(group, &wanted, rows);
+            let own = self.rows_of(group, &wanted, pages)?;
+            let starts = own.clone().step_by(step);
+            stretches.extend(starts.map(|start| RowStretch {
+                segment: Arc::clone(self),
+                group,
+                rows: start..(start + step).min(own.end),
+            }));
+        }
+        Ok(stretches)
+    }
+
+    /// The rows of a group among which those of a trace are, by the bounds of its pages.
+    fn pages_of(&self, group: usize, wanted: &str, rows: usize) -> Range<usize> {
+        let about = self.about.get().map(ArrowReaderMetadata::metadata);
+        let bounds = about.and_then(|about| about.column_index()?.get(group)?.get(TRACE_COLUMN));
+        let places = about.and_then(|about| about.offset_index()?.get(group)?.get(TRACE_COLUMN));
+        let (Some(ColumnIndexMetaData::BYTE_ARRAY(bounds)), Some(places)) = (bounds, places) else {
+            return 0..rows;
+        };
+        let wanted = wanted.as_bytes();
+        let mut range: Option<Range<usize>> = None;
+        for (page, place) in places.page_locations().iter().enumerate() {
+            let holds = bounds.min_value(page).is_none_or(|least| least <= wanted)
+                && bounds
+                    .max_value(page)
+                    .is_none_or(|greatest| wanted <= greatest);
+            if holds {
+                let start = usize::try_from(place.first_row_index).unwrap_or(0);
+                let next = places.page_locations().get(page + 1);
+                let end = next.and_then(|next| usize::try_from(next.first_row_index).ok());
+                let end = end.unwrap_or(rows);
+                range = Some(range.map_or(start, |range| range.start)..end);
+            }
+        }
+        range.unwrap_or(0..0)
+    }
+
+    /// The rows of a trace, which are among these.
+    fn rows_of(
+        &self,
+        group: usize,
+        wanted: &str,
+        among: Range<usize>,
+    ) -> Result<Range<usize>, SegmentError> {
+        let mut found: Option<Range<usize>> = None;
+        let mut at = among.start;
+        for batch in self.read(group, among, Some(TRACE_COLUMN))? {
+            let batch = batch?;
+            let ids = batch.column(0).as_dictionary::<Int32Type>();
+            let values = ids.values().as_string::<i32>();
+            let own = values.iter().position(|value| value == Some(wanted));
+            if let Some(own) = own {
+                for (row, key) in ids.keys().values().iter().enumerate() {
+                    if usize::try_from(*key).ok() == Some(own) {
+                        let row = at + row;
+                        found = Some(found.map_or(row, |found| found.start)..row + 1);
+                    }
+                }
+            }
+            at += batch.num_rows();
+        }
+        Ok(found.unwrap_or(0..0))
+    }
+
+    /// Reads rows of a group: one column, or all.
+    fn read(
+        &self,
+        group: usize,
+        rows: Range<usize>,
+        column: Option<usize>,
+    ) -> Result<ParquetRecordBatchReader, SegmentError> {
+        let reader = self.reader()?;
+        let about = self.about(&reader)?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
+        if let Some(column) = column {
+            let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
+            builder = builder.with_projection(mask);
+        }
+        let selection = vec![
+            RowSelector::skip(rows.start),
+            RowSelector::select(rows.len()),
+        ];
+        Ok(builder
+            .with_row_groups(vec![group])
+            .with_row_selection(RowSelection::from(selection))
+            .with_batch_size(rows.len().clamp(1, PAGE_ROWS))
+            .build()?)
+    }
+}
+
+fn may_hold(bounds: &Statistics, wanted: &str) -> bool {
+    let wanted = wanted.as_bytes();
+    let least = bounds.min_bytes_opt().is_none_or(|least| least <= wanted);
+    least
+        && bounds
+            .max_bytes_opt()
+            .is_none_or(|greatest| wanted <= greatest)
+}
+
+/// Some rows of a trace.
+pub(crate) struct RowStretch {
+    segment: Arc<Segment>,
+    group: usize,
+    rows: Range<usize>,
+}
+
+impl Stretch for RowStretch {
+    fn spans(&self) -> Result<Vec<Span>, TracesError> {
+        let read = || {
+            let mut spans = Vec::with_capacity(self.rows.len());
+            for batch in self.segment.read(self.group, self.rows.clone(), None)? {
+                spans.append(&mut spans_of(&batch?)?);
+            }
+            Ok::<_, SegmentError>(spans)
+        };
+        read().map_err(|error| error.during("read", &self.segment.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segments_name_says_hour_and_origin() {
+        let at: Timestamp = "2026-11-30T04:59:59.999Z".parse().unwrap();
+        let name = Name::new(at, 3, 17);
+        let path = "date=2026-11-30/hour=04/0000000000000003-0000000000000017.parquet";
+        assert_eq!(name.path(), Path::new(path));
+        assert_eq!(Name::of_path(&Path::new("/data").join(path)), Some(name));
+        for none in [
+            "date=2026-11-30/hour=04/3-17.parquet",
+            "date=2026-11-30/hour=04/0000000000000017-0000000000000003.parquet",
+            "date=2026-11-30/hour=04/0000000000000003-0000000000000017.new",
+            "date=2026-13-30/hour=04/0000000000000003-0000000000000017.parquet",
+            "hour=04/0000000000000003-0000000000000017.parquet",
+            "x.parquet",
+        ] {
+            assert_eq!(Name::of_path(Path::new(none)), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The segments that there are.
+//!
+//! Which these are is said by the files' names alone. A segment whose origin another one covers was merged into it, and a
+//! crash came before it was removed: it is removed at the next opening.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hopline_files::FileSystem;
+use hopline_traces::{Older, OlderStats, Stretch, TracesError};
+use hopline_wire::TraceId;
+use parking_lot::Mutex;
+
+use crate::segment::{Name, Segment};
+
+/// All segments.
+pub struct Segments {
+    files: Arc<dyn FileSystem>,
+    folder: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By their origin.
+    all: Vec<Arc<Segment>>,
+    /// Those that are no longer among them, and may still be read by someone.
+    leaving: Vec<Arc<Segment>>,
+}
+
+impl Segments {
+    /// Opens those in a folder, which need not be there.
+    ///
+    /// # Errors
+    /// If the folder cannot be read. A segment that is damaged is left out, and told of in the log.
+    pub fn open(files: Arc<dyn FileSystem>, folder: PathBuf) -> Result<Self, TracesError> {
+        let failed = |operation| {
+            let folder = folder.clone();
+            move |source| TracesError::io(operation, folder, source)
+        };
+        let paths = files
+            .walk(&folder)
+            .map_err(failed("list the segments in"))?;
+        let mut names: Vec<Name> = Vec::new();
+        for path in &paths {
+            if path.extension().is_some_and(|extension| extension == "new") {
+                // A crash came before it had its name.
+                files
+                    .remove(path)
+                    .map_err(failed("remove what is unfinished in"))?;
+            }
+            names.extend(Name::of_path(path));
+        }
+        // Those that cover most come first.
+        names.sort_by_key(|name| (name.first, std::cmp::Reverse(name.last)));
+        let mut kept: Vec<Name> = Vec::new();
+        for name in names {
+            match kept.last() {
+                Some(last) if last.covers(&name) => {
+                    let path = folder.join(name.path());
+                    files
+                        .remove(&path)
+                        .map_err(failed("remove what was merged from"))?;
+                }
+                _ => kept.push(name),
+            }
+        }
+        let mut all = Vec::new();
+        for name in kept {
+            match Segment::open(&files, &folder, name.clone()) {
+                Ok(segment) => all.push(Arc::new(segment)),
+                Err(error) => tracing::error!(path = %folder.join(name.path()).display(), %error,
+                    "a segment of spans is damaged and left out"),
+            }
+        }
+        let state = State {
+            all,
+            leaving: Vec::new(),
+        };
+        Ok(Self {
+            files,
+            folder,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Up to which segment of the log spans were taken over; 0 if none were.
+    #[must_use]
+    pub fn taken_over(&self) -> u64 {
+        let state = self.state.lock();
+        state
+            .all
+            .iter()
+            .map(|segment| segment.name.last)
+            .max()
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn files(&self) -> &Arc<dyn FileSystem> {
+        &self.files
+    }
+
+    /// The folder that they are in.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// All as they are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.state.lock().all.clone()
+    }
+
+    /// Adds one, in the place of those whose origin it covers.
+    pub(crate) fn put(&self, segment: Segment) {
+        let mut state = self.state.lock();
+        let replaced: Vec<_> = state
+            .all
+            .extract_if(.., |other| segment.name.covers(&other.name))
+            .collect();
+        state.leaving.extend(replaced);
+        let place = state
+            .all
+            .partition_point(|other| other.name.first < segment.name.first);
+        state.all.insert(place, Arc::new(segment));
+    }
+
+    /// Lets go of one.
+    pub(crate) fn release(&self, name: &Name) {
+        let mut state = self.state.lock();
+        let released: Vec<_> = state
+            .all
+            .extract_if(.., |other| other.name == *name)
+            .collect();
+        state.leaving.extend(released);
+    }
+
+    /// Removes the files of those that nobody reads any more.
+    pub(crate) fn remove_released(&self) {
+        let mut state = self.state.lock();
+        // Only this hands out more of them, and it no longer has these.
+        let gone: Vec<_> = state
+            .leaving
+            .extract_if(.., |segment| Arc::strong_count(segment) == 1)
+            .collect();
+        drop(state);
+        for segment in gone {
+            if let Err(error) = self.files.remove(&segment.path) {
+                // A later opening finds it covered, and removes it.
+                tracing::warn!(%error, path = %segment.path.display(), "a segment of spans could not be removed");
+            }
+        }
+    }
+}
+
+impl Older for Segments {
+    fn stretches(&self, trace: TraceId) -> Result<Vec<Box<dyn Stretch>>, TracesError> {
+        let mut stretches: Vec<Box<dyn Stretch>> = Vec::new();
+        for segment in self.all() {
+            let own = segment
+                .stretches(trace)
+                .map_err(|error| error.during("look a trace up in", &segment.path))?;
+            stretches.extend(own.into_iter().map(|own| Box::new(own) as Box<dyn Stretch>));
+        }
+        Ok(stretches)
+    }
+
+    fn stats(&self) -> OlderStats {
+        let state = self.state.lock();
+        OlderStats {
+            spans: state.all.iter().map(|segment| segment.rows).sum(),
+            bytes: state.all.iter().map(|segment| segment.bytes).sum(),
+            files: state.all.len() as u64,
+        }
+    }
+}
