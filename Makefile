@@ -57,7 +57,7 @@ soak: ## Break every part under BUILDS builds at once, one fault after the other
 fuzz: FUZZ_SECONDS ?= 60
 fuzz: ## Try hostile inputs on every parser, a minute each
 	@scripts/require test
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked -p hopline-wire -p hopline-runner -p hopline-traces fuzz_ -- --nocapture --test-threads 1
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --workspace --lib --test fuzz fuzz_ -- --nocapture --test-threads 1
 
 bench: ## Measure a release build, print the figures as a table
 	@scripts/require build

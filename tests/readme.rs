@@ -66,9 +66,8 @@ fn run(lines: &[String]) {
     );
     let mut services = HashMap::new();
     for line in lines {
-        let words: Vec<String> = line
-            .trim_end_matches('&')
-            .split_whitespace()
+        let words: Vec<String> = words_of(line.trim_end_matches('&'))
+            .iter()
             .map(|word| replaced(word, &services))
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -97,6 +96,25 @@ fn run(lines: &[String]) {
         });
         assert_eq!(ended.code(), 0, "hopline {line}\n{ended}");
     }
+}
+
+/// A line's words: blanks part them, but for those within single quotes.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (number, part) in line.split('\'').enumerate() {
+        if number % 2 == 1 {
+            words.last_mut().expect("one word at least").push_str(part);
+            continue;
+        }
+        for (number, piece) in part.split(char::is_whitespace).enumerate() {
+            if number > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("one word at least").push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// A word with the addresses and ids of this machine in place of the README's.

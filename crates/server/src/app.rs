@@ -6,6 +6,7 @@ use hopline_state::Store;
 use hopline_telemetry::Tracer;
 use hopline_telemetry::metrics::Metrics;
 use hopline_traces::TraceStore;
+use hopline_traces::questions::Questions;
 use hopline_wire::Timestamp;
 use hopline_wire::pace::Paces;
 use parking_lot::Mutex;
@@ -34,6 +35,10 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) processor: hopline_processor::Handle,
     pub(crate) traces: Arc<dyn TraceStore>,
+    /// Answers questions about the spans; none if there is no engine.
+    pub(crate) questions: Option<Arc<dyn Questions>>,
+    /// One permit for each question that may be answered at once.
+    pub(crate) question_turns: Arc<Semaphore>,
     pub(crate) tracer: Tracer,
     pub(crate) metrics: Metrics,
     pub(crate) counters: Counters,

@@ -61,6 +61,8 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(builds::rebuild_build))
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
+        .routes(routes!(traces::query))
+        .routes(routes!(traces::sql))
         .routes(routes!(runners::list_runners))
         .routes(routes!(
             runner_tokens::list_runner_tokens,

@@ -9,6 +9,7 @@ use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::{Head, Sampler, Tracer};
 use hopline_traces::TraceStore;
+use hopline_traces::questions::Questions;
 use hopline_wire::pace::Rates;
 use hopline_wire::secret::Secret;
 
@@ -133,6 +134,8 @@ pub struct Parts {
     pub processor: hopline_processor::Handle,
     /// The spans.
     pub traces: Arc<dyn TraceStore>,
+    /// Answers questions about them; none if there is no engine.
+    pub questions: Option<Arc<dyn Questions>>,
     /// Makes the server's own spans.
     pub tracer: Tracer,
     /// The process's metrics.

@@ -148,6 +148,8 @@ fn app(
         store: parts.store,
         processor: parts.processor,
         traces: parts.traces,
+        questions: parts.questions,
+        question_turns: Arc::new(Semaphore::new(crate::traces::AT_ONCE)),
         tracer: parts.tracer,
         metrics: parts.metrics,
         counters,

@@ -1,5 +1,6 @@
 //! What can go wrong with a server that is asked something.
 
+use hopline_traces::questions::Mistake;
 use hopline_wire::ingest::ErrorReply;
 use reqwest::StatusCode;
 
@@ -40,6 +41,9 @@ pub(crate) enum ApiError {
         /// Why, for people.
         message: String,
     },
+    /// It does not understand the question.
+    #[error("{}", .0.message)]
+    NotUnderstood(Mistake),
     /// What it says is not understood.
     #[error("{operation}: the server at {base} answers something else than expected: is it a Hopline of this version ({version})?", version = env!("CARGO_PKG_VERSION"))]
     Malformed {
@@ -68,6 +72,30 @@ impl ApiError {
         match (status, reply) {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
                 Self::Forbidden { operation, base }
+            }
+            (_, Some(reply)) if reply.code == "bad_query" => {
+                #[derive(serde::Deserialize)]
+                struct Place {
+                    start: usize,
+                    end: usize,
+                    expected: Vec<String>,
+                    suggestion: Option<String>,
+                }
+                let place = serde_json::from_slice::<Place>(body).ok();
+                Self::NotUnderstood(match place {
+                    Some(place) => Mistake {
+                        message: reply.error,
+                        at: place.start..place.end,
+                        expected: place.expected,
+                        suggestion: place.suggestion,
+                    },
+                    None => Mistake {
+                        message: reply.error,
+                        at: 0..0,
+                        expected: Vec::new(),
+                        suggestion: None,
+                    },
+                })
             }
             (status, Some(reply)) => Self::Refused {
                 operation,
@@ -102,6 +130,7 @@ impl ApiError {
             Self::Away { .. } => exit::UNAVAILABLE,
             Self::Forbidden { .. } => exit::FORBIDDEN,
             Self::Malformed { .. } => exit::VERSION,
+            Self::NotUnderstood(_) => exit::USAGE,
             Self::Client(_) => exit::INTERNAL,
             Self::Refused { code, status, .. } => match (code.as_str(), status.as_u16()) {
                 ("choose_runner", _) | (_, 400) => exit::USAGE,

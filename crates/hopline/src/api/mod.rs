@@ -13,6 +13,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use hopline_processor::rebuild::Report;
+use hopline_traces::questions::{Answer, Language};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 use hopline_wire::otlp;
@@ -262,6 +263,29 @@ impl ApiClient {
         let request = self.request(Method::GET, "/api/runners").query(&[which]);
         let list: RunnerList = self.answer("list the runners", request).await?;
         Ok(list.runners)
+    }
+
+    /// The answer to a question about the stored spans.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a mistake in the question among them.
+    pub(crate) async fn ask(
+        &self,
+        language: Language,
+        text: &str,
+        limit: usize,
+    ) -> Result<Answer, ApiError> {
+        let request = match language {
+            Language::Query => {
+                let query = [("q", text), ("limit", &limit.to_string())];
+                self.request(Method::GET, "/api/query").query(&query)
+            }
+            Language::Sql => {
+                let body = serde_json::json!({ "sql": text, "limit": limit });
+                self.request(Method::POST, "/api/sql").json(&body)
+            }
+        };
+        self.answer("ask the spans", request).await
     }
 
     /// A trace in figures; none if the server has no spans of it.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use super::questions::{QueryArgs, SqlArgs};
 use crate::exit;
 use crate::settings::{BaseUrl, LogStyle, Period, Retention};
 
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Builds(BuildsArgs),
     Trace(TraceArgs),
+    Query(QueryArgs),
+    Sql(SqlArgs),
     Rebuild(RebuildArgs),
     Status(StatusArgs),
     Token(TokenArgs),

@@ -2,6 +2,7 @@
 //! command, and turns its end into an exit code.
 
 pub(crate) mod args;
+pub(crate) mod questions;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -95,6 +96,8 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Build(args) => Box::pin(commands::build::build(args, context)).await,
         Command::Builds(args) => Box::pin(commands::builds::builds(args, context)).await,
         Command::Trace(args) => Box::pin(commands::trace::trace(args, context)).await,
+        Command::Query(args) => commands::query::query(args, context).await,
+        Command::Sql(args) => commands::query::sql(args, context).await,
         Command::Rebuild(args) => Box::pin(commands::rebuild::rebuild(args, context)).await,
         Command::Status(args) => Box::pin(commands::status::status(args, context)).await,
         Command::Token(args) => Box::pin(commands::token::token(args, context)).await,
@@ -117,6 +120,8 @@ fn flags(cli: &Cli) -> Flags {
         Command::Build(args) => flags.with(&args.server),
         Command::Builds(args) => flags.with(&args.server),
         Command::Trace(args) => flags.with(&args.server),
+        Command::Query(args) => flags.with(&args.asking.server),
+        Command::Sql(args) => flags.with(&args.asking.server),
         Command::Rebuild(args) => flags.with(&args.server),
         Command::Status(args) => flags.with(&args.server),
         Command::Token(args) => flags.with(&args.server),

@@ -11,13 +11,14 @@ use hopline_processor::Outcomes;
 use hopline_processor::rebuild::{self, Report};
 use hopline_state::rows::{Session, SessionStatus};
 use hopline_state::{SessionFilter, SessionKey};
+use hopline_traces::questions::{Answer, Question, QuestionError};
 use hopline_traces::{Overview, Trace};
 use hopline_wire::TraceId;
 
 use super::spool::Spool;
 use super::target;
 use crate::api::types::{Build, Project};
-use crate::api::{ApiClient, BuildQuery};
+use crate::api::{ApiClient, ApiError, BuildQuery};
 use crate::data::{DataError, DataFolder, Guest, Hold};
 use crate::exit::{self, Failure};
 use crate::parts::stores::Stores;
@@ -220,6 +221,31 @@ impl Look {
             Self::Folder(stores, ..) => {
                 let session_id = session_id.parse()?;
                 Ok(rebuild::rebuild(&stores.rows, session_id, scratch, write).await?)
+            }
+        }
+    }
+
+    /// The answer to a question about the stored spans.
+    ///
+    /// # Errors
+    /// A [`Mistake`](hopline_traces::questions::Mistake) in it, or if it cannot be answered.
+    pub(crate) async fn ask(&self, question: &Question) -> anyhow::Result<Answer> {
+        match self {
+            Self::Server(api, _) => {
+                let asked = api
+                    .ask(question.language, &question.text, question.limit)
+                    .await;
+                asked.map_err(|error| match error {
+                    ApiError::NotUnderstood(mistake) => QuestionError::Mistake(mistake).into(),
+                    other => other.into(),
+                })
+            }
+            Self::Folder(stores, ..) => {
+                let told = "this Hopline was built without its query engine (the feature `query`)";
+                let none = || Failure::new(exit::INTERNAL, told);
+                let questions = stores.questions()?.ok_or_else(none)?;
+                let question = question.clone();
+                Ok(tokio::task::spawn_blocking(move || questions.ask(&question)).await??)
             }
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod credentials;
 pub(crate) mod known;
 pub(crate) mod look;
 pub(crate) mod outcome;
+pub(crate) mod query;
 pub(crate) mod rebuild;
 pub(crate) mod run;
 pub(crate) mod signals;

@@ -59,6 +59,7 @@ impl House {
         check_servers_broker(settings)?;
         let secrets = data.secrets_or_new()?.with_settings(settings);
         let stores = Stores::open(settings).await?;
+        stores.start_settling()?;
         let telemetry = Telemetry::start(settings, Some(Arc::clone(&stores.traces) as _), None)?;
         figures::register_traces(telemetry.metrics(), Arc::clone(&stores.traces));
         let server_side =

@@ -5,6 +5,7 @@
 //! rows, and last the telemetry that tells of all of it, each with a deadline ([`Deadlines`]).
 
 pub(crate) mod broker;
+mod columns;
 mod figures;
 pub(crate) mod house;
 pub(crate) mod left;

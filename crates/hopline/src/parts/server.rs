@@ -46,6 +46,7 @@ pub(crate) async fn start(
         store: rows,
         processor: processor.handle(),
         traces: Arc::clone(&stores.traces) as _,
+        questions: stores.questions()?,
         tracer: telemetry.tracer("hopline-server", &instance),
         metrics: telemetry.metrics().clone(),
     };

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use hopline_state::postgres::{Address, PostgresStore};
 use hopline_state::sqlite::SqliteStore;
 use hopline_state::{StateError, Store};
+use hopline_traces::questions::Questions;
 use hopline_traces::{LogOptions, LogStore, Overview, Trace, TraceStore, TracesError};
 use hopline_wire::TraceId;
 use hopline_wire::otlp::{self, JsonDocument};
 
+use super::columns::Columns;
 use crate::exit::{self, Failure};
 use crate::settings::{Database, Settings};
 
@@ -26,6 +28,7 @@ pub(crate) struct Stores {
     pub(crate) rows: Arc<dyn Store>,
     /// The spans.
     pub(crate) traces: Arc<LogStore>,
+    columns: Columns,
 }
 
 impl Stores {
@@ -37,10 +40,28 @@ impl Stores {
         let folder = settings.traces_path();
         let traces = tokio::task::spawn_blocking(move || open_traces(&folder));
         let (rows, traces) = tokio::join!(open_rows(settings), traces);
+        let (traces, columns) = traces??;
         Ok(Self {
             rows: rows?,
-            traces: Arc::new(traces??),
+            traces,
+            columns,
         })
+    }
+
+    /// Has spans brought into columns, in the background and until the spans are closed.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start_settling(&self) -> anyhow::Result<()> {
+        self.columns.start_settling(&self.traces)
+    }
+
+    /// Answers questions about the spans; none if there is no engine in this program.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub(crate) fn questions(&self) -> anyhow::Result<Option<Arc<dyn Questions>>> {
+        self.columns.questions(&self.traces)
     }
 
     /// A trace in figures; none if it has no spans.
@@ -95,7 +116,12 @@ impl Stores {
     /// Closes the spans: after the telemetry that writes them.
     pub(crate) async fn close_traces(&self) {
         let traces = Arc::clone(&self.traces);
-        match tokio::task::spawn_blocking(move || traces.close()).await {
+        let settling = self.columns.end_settling();
+        let close = move || {
+            drop(settling);
+            traces.close()
+        };
+        match tokio::task::spawn_blocking(close).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the spans could not be flushed"),
             Err(error) => tracing::error!(%error, "the trace store panicked while closing"),
@@ -145,15 +171,23 @@ fn not_opened(error: &StateError, place: impl Display, unavailable: u8) -> anyho
     Failure::new(code, told).into()
 }
 
-fn open_traces(path: &Path) -> anyhow::Result<LogStore> {
-    let (store, opened) = LogStore::open(path, LogOptions::default()).map_err(|error| {
+fn open_traces(path: &Path) -> anyhow::Result<(Arc<LogStore>, Columns)> {
+    let not_opened = |error: TracesError| {
         let code = match &error {
             TracesError::Newer { .. } => exit::VERSION,
             TracesError::DiskFull { .. } | TracesError::Io { .. } => exit::CANNOT_WRITE,
             _ => exit::INTERNAL,
         };
         anyhow::Error::from(Failure::new(code, format!("open the trace store: {error}")))
-    })?;
+    };
+    let columns = Columns::open(&path.with_file_name("spans")).map_err(not_opened)?;
+    let options = LogOptions {
+        taken_over: columns.taken_over(),
+        ..LogOptions::default()
+    };
+    let (store, opened) = LogStore::open(path, options).map_err(not_opened)?;
+    let store = Arc::new(store);
+    columns.join(&store);
     if opened.torn_bytes > 0 || opened.corrupt_parts > 0 {
         tracing::warn!(
             torn_bytes = opened.torn_bytes,
@@ -161,7 +195,7 @@ fn open_traces(path: &Path) -> anyhow::Result<LogStore> {
             "the trace store was repaired: what a crash had left unfinished was cut off"
         );
     }
-    Ok(store)
+    Ok((store, columns))
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> anyhow::Error {

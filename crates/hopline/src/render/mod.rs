@@ -3,6 +3,7 @@
 //! Everything here turns values into text; nothing asks for values. Text that came from a build is made
 //! harmless first ([`plain`]): a build must not steer the terminal of whoever looks at it.
 
+pub(crate) mod answer;
 pub(crate) mod duration;
 pub(crate) mod events;
 pub(crate) mod progress;

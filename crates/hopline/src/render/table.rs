@@ -36,7 +36,7 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// A table that is filled row by row and printed at once.
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(String, Align)>,
     rows: Vec<Vec<Cell>>,
     /// The column that gives way when the terminal is narrow.
     elastic: usize,
@@ -44,9 +44,12 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table of these columns. On a narrow terminal the column `elastic` is cut.
-    pub(crate) fn new(columns: &[(&'static str, Align)], elastic: usize) -> Self {
+    pub(crate) fn new(columns: &[(&str, Align)], elastic: usize) -> Self {
+        let columns = columns.iter();
         Self {
-            columns: columns.to_vec(),
+            columns: columns
+                .map(|(name, align)| ((*name).to_owned(), *align))
+                .collect(),
             rows: Vec::new(),
             elastic,
         }
@@ -61,7 +64,11 @@ impl Table {
     /// The table as text, a line for each row, indented by `indent` blanks.
     pub(crate) fn render(&self, style: Style, indent: usize) -> String {
         const GAP: usize = 2;
-        let mut widths: Vec<usize> = self.columns.iter().map(|(name, _)| name.len()).collect();
+        let mut widths: Vec<usize> = self
+            .columns
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.chars().count());
@@ -73,7 +80,7 @@ impl Table {
         }
         let mut out = String::new();
         let heading = self.columns.iter();
-        let heading = heading.map(|(name, _)| Cell::painted(*name, Style::dim));
+        let heading = heading.map(|(name, _)| Cell::painted(name.as_str(), Style::dim));
         self.line(
             &mut out,
             &heading.collect::<Vec<_>>(),

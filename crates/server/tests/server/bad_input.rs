@@ -477,6 +477,7 @@ async fn a_port_in_use_is_told() {
         store: house.store.clone(),
         processor: house.processor.as_ref().unwrap().handle(),
         traces: house.traces.clone(),
+        questions: None,
         tracer: hopline_telemetry::Tracer::new(pipeline, "test", "1"),
         metrics: hopline_telemetry::metrics::Metrics::default(),
     };

@@ -68,6 +68,7 @@ pub(crate) async fn house_with(set: impl FnOnce(&mut Options)) -> House {
         store: Arc::clone(&store),
         processor: processor.handle(),
         traces: Arc::clone(&traces) as Arc<dyn TraceStore>,
+        questions: None,
         tracer: tracer("hopline-server"),
         metrics,
     };
@@ -101,6 +102,7 @@ impl House {
             store: Arc::clone(&self.store),
             processor: self.processor.as_ref().unwrap().handle(),
             traces: Arc::clone(&self.traces) as Arc<dyn TraceStore>,
+            questions: None,
             tracer: Tracer::new(self.pipeline.clone(), "hopline-server", "test"),
             metrics: Metrics::default(),
         };
@@ -116,6 +118,7 @@ impl House {
             store: Arc::clone(&self.store),
             processor: self.processor.as_ref().unwrap().handle(),
             traces,
+            questions: None,
             tracer: Tracer::new(self.pipeline.clone(), "hopline-server", "test"),
             metrics: Metrics::default(),
         };

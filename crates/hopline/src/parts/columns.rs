@@ -1,0 +1,145 @@
+//! Spans as columns, where this program has been built with them (the feature `query`).
+
+#[cfg(feature = "query")]
+pub(crate) use with::Columns;
+#[cfg(not(feature = "query"))]
+pub(crate) use without::Columns;
+
+#[cfg(feature = "query")]
+mod with {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use anyhow::Context as _;
+    use hopline_columns::{Segments, SettleOptions, Settler};
+    use hopline_files::Disk;
+    use hopline_query::{Engine, EngineOptions};
+    use hopline_traces::questions::Questions;
+    use hopline_traces::{LogStore, Older, TracesError};
+    use parking_lot::Mutex;
+
+    /// The segments, and what works on them.
+    pub(crate) struct Columns {
+        segments: Arc<Segments>,
+        settler: Mutex<Option<Settler>>,
+    }
+
+    impl Columns {
+        /// Opens the segments in a folder.
+        ///
+        /// # Errors
+        /// If they cannot be read.
+        pub(crate) fn open(folder: &Path) -> Result<Self, TracesError> {
+            // Whoever reads the files is given their paths, and knows no current folder.
+            let folder = std::path::absolute(folder)
+                .map_err(|error| TracesError::io("find", folder.to_owned(), error))?;
+            let segments = Arc::new(Segments::open(Arc::new(Disk), folder)?);
+            Ok(Self {
+                segments,
+                settler: Mutex::default(),
+            })
+        }
+
+        /// Up to which segment of the log spans were taken over.
+        pub(crate) fn taken_over(&self) -> u64 {
+            self.segments.taken_over()
+        }
+
+        /// Lets the log find what was taken over from it.
+        pub(crate) fn join(&self, log: &LogStore) {
+            log.set_older(Arc::clone(&self.segments) as Arc<dyn Older>);
+        }
+
+        /// Has spans brought into columns in the background.
+        pub(crate) fn start_settling(&self, log: &Arc<LogStore>) -> anyhow::Result<()> {
+            let (log, segments) = (Arc::clone(log), Arc::clone(&self.segments));
+            let settler = Settler::start(log, segments, SettleOptions::default());
+            *self.settler.lock() = Some(settler.context("start bringing spans into columns")?);
+            Ok(())
+        }
+
+        /// Ends that, once what this gives is dropped: it waits for what is under way.
+        pub(crate) fn end_settling(&self) -> impl Send + 'static {
+            self.settler.lock().take()
+        }
+
+        /// Answers questions about the spans.
+        pub(crate) fn questions(
+            &self,
+            log: &Arc<LogStore>,
+        ) -> anyhow::Result<Option<Arc<dyn Questions>>> {
+            let segments = Arc::clone(&self.segments);
+            let columns = hopline_columns::Columns::new(Arc::clone(log), segments);
+            let engine = Engine::start(columns, EngineOptions::default());
+            Ok(Some(Arc::new(engine.context("start the query engine")?)))
+        }
+    }
+}
+
+#[cfg(not(feature = "query"))]
+mod without {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use hopline_traces::questions::Questions;
+    use hopline_traces::{LogStore, TracesError};
+
+    /// No columns: spans stay in the log.
+    pub(crate) struct Columns;
+
+    impl Columns {
+        /// Sees to it that no spans are overlooked that are in columns.
+        ///
+        /// # Errors
+        /// If there are such.
+        pub(crate) fn open(folder: &Path) -> Result<Self, TracesError> {
+            if folder.exists() {
+                let told = "its spans were brought into columns, and this Hopline was built without the feature `query`";
+                return Err(TracesError::io(
+                    "open",
+                    folder.to_owned(),
+                    io::Error::other(told),
+                ));
+            }
+            Ok(Self)
+        }
+
+        /// Nothing was taken over from the log.
+        #[expect(clippy::unused_self, reason = "as with columns")]
+        pub(crate) fn taken_over(&self) -> u64 {
+            0
+        }
+
+        /// Nothing is to be found elsewhere.
+        #[expect(clippy::unused_self, reason = "as with columns")]
+        pub(crate) fn join(&self, _log: &LogStore) {}
+
+        /// Nothing is to be done.
+        #[expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "as with columns"
+        )]
+        pub(crate) fn start_settling(&self, _log: &Arc<LogStore>) -> anyhow::Result<()> {
+            Ok(())
+        }
+
+        /// Nothing is to be ended.
+        #[expect(clippy::unused_self, reason = "as with columns")]
+        pub(crate) fn end_settling(&self) -> impl Send + 'static {}
+
+        /// There is no engine.
+        #[expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "as with columns"
+        )]
+        pub(crate) fn questions(
+            &self,
+            _log: &Arc<LogStore>,
+        ) -> anyhow::Result<Option<Arc<dyn Questions>>> {
+            Ok(None)
+        }
+    }
+}

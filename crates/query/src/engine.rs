@@ -1,0 +1,271 @@
+//! Answering questions, on threads of their own and within bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::Result as EngineResult;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures_util::StreamExt;
+use hopline_columns::Columns;
+use hopline_traces::questions::{
+    Answer, Column, Language, Mistake, Question, QuestionError, Questions,
+};
+use tokio::runtime::Runtime;
+
+use crate::answer::{rows_of, unit_of};
+use crate::language::parse;
+use crate::plan::{PlanError, plan};
+use crate::table::Spans;
+
+/// How many bytes an answer may have, about. Beyond, it ends early and says so.
+const ANSWER_BYTES: usize = 16 << 20;
+
+/// The longest question, in bytes.
+const LONGEST_TEXT: usize = 64 << 10;
+
+/// Bounds of questions.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// How long an answer may take.
+    pub time: Duration,
+    /// How many bytes of memory all answers that are under way may take together.
+    pub memory: usize,
+    /// How many threads work on them; as many as there are processors if none.
+    pub threads: Option<usize>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(30),
+            memory: 256 << 20,
+            threads: None,
+        }
+    }
+}
+
+/// Answers questions.
+pub struct Engine {
+    columns: Columns,
+    runtime: Option<Runtime>,
+    shared: Arc<RuntimeEnv>,
+    options: EngineOptions,
+    threads: usize,
+}
+
+impl Engine {
+    /// An engine that answers from these columns.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start(columns: Columns, options: EngineOptions) -> std::io::Result<Self> {
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = options.threads.unwrap_or(available).max(1);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("hopline-query")
+            .enable_time()
+            .build()?;
+        // What does not fit in memory is refused: a disk that others need is no place for it.
+        let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let shared = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory)))
+            .with_disk_manager_builder(no_disk)
+            .build_arc()
+            .map_err(std::io::Error::other)?;
+        Ok(Self {
+            columns,
+            runtime: Some(runtime),
+            shared,
+            options,
+            threads,
+        })
+    }
+
+    fn session(&self, table: Spans) -> EngineResult<SessionContext> {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(self.threads)
+            .with_information_schema(false);
+        let parquet = &mut config.options_mut().execution.parquet;
+        // Columns that only filters need are not made where a filter lets nothing through.
+        parquet.pushdown_filters = true;
+        parquet.reorder_filters = true;
+        // The schema is ours, and so are its types.
+        parquet.schema_force_view_types = false;
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.shared))
+            .build();
+        let session = SessionContext::new_with_state(state);
+        session.register_table("spans", Arc::new(table))?;
+        Ok(session)
+    }
+
+    async fn answer(
+        &self,
+        session: SessionContext,
+        question: &Question,
+    ) -> Result<Answer, PlanError> {
+        if question.text.len() > LONGEST_TEXT {
+            return Err(mistake(
+                question,
+                format!("the question is longer than {LONGEST_TEXT} bytes"),
+            ));
+        }
+        let (frame, columns, limit) = match question.language {
+            Language::Query => {
+                let query = parse(&question.text)?;
+                let spans = session.table("spans").await?;
+                let planned = plan(spans, &query, question.now, question.limit)?;
+                (planned.frame, Some(planned.columns), planned.limit)
+            }
+            Language::Sql => {
+                let options = SQLOptions::new()
+                    .with_allow_ddl(false)
+                    .with_allow_dml(false)
+                    .with_allow_statements(false);
+                let frame = session.sql_with_options(&question.text, options).await;
+                let frame = frame.map_err(|error| not_planned(question, error))?;
+                let limited = frame.limit(0, Some(question.limit + 1))?;
+                (limited, None, question.limit)
+            }
+        };
+        gather(frame, columns, limit).await
+    }
+}
+
+async fn gather(
+    frame: DataFrame,
+    columns: Option<Vec<Column>>,
+    limit: usize,
+) -> Result<Answer, PlanError> {
+    let columns = columns.unwrap_or_else(|| {
+        let fields = frame.schema().fields().iter();
+        let columns = fields.map(|field| Column {
+            name: field.name().clone(),
+            unit: unit_of(field.name(), field.data_type()),
+        });
+        columns.collect()
+    });
+    let mut answer = Answer {
+        columns,
+        ..Answer::default()
+    };
+    let mut bytes = 0;
+    let mut stream = frame.execute_stream().await?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        bytes += batch.get_array_memory_size();
+        answer
+            .rows
+            .append(&mut rows_of(&batch).map_err(DataFusionError::from)?);
+        if answer.rows.len() > limit || bytes > ANSWER_BYTES {
+            answer.more = true;
+            answer.rows.truncate(limit);
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+fn mistake(question: &Question, message: String) -> PlanError {
+    let at = 0..question.text.len();
+    Mistake {
+        message,
+        at,
+        expected: Vec::new(),
+        suggestion: None,
+    }
+    .into()
+}
+
+/// SQL that is wrong, or that does more than read.
+fn not_planned(question: &Question, error: DataFusionError) -> PlanError {
+    let message = match error.find_root() {
+        DataFusionError::SQL(error, _) => {
+            let told = error.to_string();
+            // Which part of the parser says it is of no use to whoever asks.
+            told.strip_prefix("sql parser error: ")
+                .unwrap_or(&told)
+                .to_owned()
+        }
+        DataFusionError::Plan(told) => told.clone(),
+        other => other.strip_backtrace(),
+    };
+    match place(&question.text, &message) {
+        Some((message, at)) => Mistake {
+            message: message.to_owned(),
+            at,
+            expected: Vec::new(),
+            suggestion: None,
+        }
+        .into(),
+        None => mistake(question, message),
+    }
+}
+
+/// What a message says before its ` at Line: 1, Column: 8`, and that place in the question.
+fn place<'m>(text: &str, message: &'m str) -> Option<(&'m str, std::ops::Range<usize>)> {
+    let (told, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
+    let lines = text.split_inclusive('\n');
+    let start: usize = lines.clone().take(line.checked_sub(1)?).map(str::len).sum();
+    let rest = text.get(start..)?;
+    let (at, _) = rest.char_indices().nth(column.checked_sub(1)?)?;
+    let word = rest[at..]
+        .split(|c: char| c.is_whitespace())
+        .next()
+        .unwrap_or_default();
+    Some((told, start + at..start + at + word.len().max(1)))
+}
+
+impl Questions for Engine {
+    fn ask(&self, question: &Question) -> Result<Answer, QuestionError> {
+        let Some(runtime) = &self.runtime else {
+            return Err(QuestionError::Failed("the engine has ended".into()));
+        };
+        let snapshot = self.columns.snapshot();
+        let snapshot = snapshot.map_err(|error| QuestionError::Failed(error.to_string()))?;
+        // Held until the answer is there, so that no file goes that it needs.
+        let snapshot = Arc::new(snapshot);
+        let session = self.session(Spans::of(Arc::clone(&snapshot)));
+        let session = session.map_err(|error| QuestionError::Failed(error.strip_backtrace()))?;
+        let answer = runtime.block_on(async {
+            // Made here, since it needs the runtime's clock.
+            tokio::time::timeout(self.options.time, self.answer(session, question)).await
+        });
+        drop(snapshot);
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(PlanError::Question(error))) => Err(error),
+            Ok(Err(PlanError::Engine(error))) => Err(told(&error)),
+            Err(_) => Err(QuestionError::TooLong {
+                seconds: self.options.time.as_secs(),
+            }),
+        }
+    }
+}
+
+fn told(error: &DataFusionError) -> QuestionError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => QuestionError::TooMuch,
+        root => QuestionError::Failed(root.strip_backtrace()),
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // It may be dropped within another runtime, which must not wait.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The table `spans`: all finished spans at one moment, those in segments' files and those that only the log has.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
+use hopline_columns::Snapshot;
+use hopline_columns::schema::SCHEMA;
+
+/// The table, as it was when its snapshot was taken.
+pub(crate) struct Spans {
+    snapshot: Arc<Snapshot>,
+}
+
+impl Spans {
+    /// The table of a snapshot, which is to be held until the answer is there.
+    pub(crate) fn of(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot }
+    }
+}
+
+impl fmt::Debug for Spans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.snapshot.files.len();
+        write!(f, "Spans({files} files)")
+    }
+}
+
+#[async_trait]
+impl TableProvider for Spans {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&SCHEMA)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters choose among files, groups of rows and pages; what is left is filtered behind.
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let memory = MemorySourceConfig::try_new_exec(
+            std::slice::from_ref(&self.snapshot.batches),
+            Arc::clone(&SCHEMA),
+            projection.cloned(),
+        )?;
+        if self.snapshot.files.is_empty() {
+            return Ok(memory);
+        }
+        let url = ObjectStoreUrl::local_filesystem();
+        let store = state.runtime_env().object_store(&url)?;
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let factory = CachedParquetFileReaderFactory::new(store, cache);
+        let options = state.config_options().execution.parquet.clone();
+        let mut source = ParquetSource::new(Arc::clone(&SCHEMA))
+            .with_table_parquet_options(datafusion::config::TableParquetOptions {
+                global: options,
+                ..Default::default()
+            })
+            .with_parquet_file_reader_factory(Arc::new(factory));
+        if let Some(filter) = conjunction(filters.iter().cloned()) {
+            let schema = DFSchema::try_from(Arc::clone(&SCHEMA))?;
+            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+        }
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_groups(self.groups(state.config().target_partitions())?)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        if self.snapshot.batches.is_empty() {
+            return Ok(files);
+        }
+        UnionExec::try_new(vec![files, memory])
+    }
+}
+
+impl Spans {
+    /// The files, shared out so that each worker has about as many rows.
+    fn groups(&self, workers: usize) -> Result<Vec<FileGroup>> {
+        let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
+        let mut files: Vec<_> = self.snapshot.files.iter().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(file.rows));
+        for file in files {
+            let path = file.path.to_string_lossy();
+            let path = path.strip_prefix('/').unwrap_or(&path).to_owned();
+            if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
+                *rows += file.rows;
+                group.push(PartitionedFile::new(path, file.bytes));
+            }
+        }
+        let groups = groups.into_iter().map(|(_, group)| group);
+        Ok(groups
+            .filter(|group| !group.is_empty())
+            .map(FileGroup::new)
+            .collect())
+    }
+}
