@@ -2,7 +2,7 @@
 //! "Envelopes", "Envelope Items" and "Span Protocol").
 //!
 //! [`envelope`] takes an envelope apart without looking into its items; [`spans`] reads those that hold spans and
-//! [`notes`] errors and logs. All become [`Span`](crate::span::Span)s: what the formats say is kept, and what one
+//! [`notes`] errors and logs. All become [`Span`]s: what the formats say is kept, and what one
 //! of them holds that cannot be kept is refused and counted alone.
 
 pub mod envelope;

@@ -94,7 +94,7 @@ pub(super) fn make(folder: &Path) -> Result<(), DataError> {
          runner_secret = \"{}\"\nadmin_secret = \"{}\"\ningest_key = \"{}\"\nsigning_key = \"{}\"\n",
         random(),
         random(),
-        random(),
+        random_hex(),
         random(),
     );
     let new = folder.join(format!("{FILE}.{}.new", std::process::id()));
@@ -119,6 +119,12 @@ pub(super) fn make(folder: &Path) -> Result<(), DataError> {
         .map_err(|source| DataError::cannot_write(folder, source))
 }
 
+/// Of letters and digits alone: SDKs take no other public key in a DSN.
+fn random_hex() -> String {
+    let bytes = rand::rng().random::<[u8; SECRET_BYTES]>();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn random() -> String {
     URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; SECRET_BYTES]>())
 }
@@ -138,6 +144,8 @@ mod tests {
         make(folder.path()).unwrap();
         let second = folder.secrets_or_new().unwrap();
         assert!(first.admin.matches(second.admin.expose()));
+        let digits = first.ingest.expose().bytes();
+        assert!(digits.clone().all(|digit| digit.is_ascii_hexdigit()) && digits.count() >= 32);
         assert!(!first.admin.matches(first.runner.expose()));
         let names = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(names, 1, "nothing is left beside the secrets");
