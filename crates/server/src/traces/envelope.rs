@@ -15,10 +15,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hopline_traces::Durability;
 use hopline_traces::ingest::{Limits, Received, decode_envelope, envelope_header};
+use hopline_wire::secret::bearer;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ingest::{NOT_STORED, receive, room_for};
+use super::ingest::{NOT_STORED, receive};
 use super::room::Taken;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
@@ -87,19 +88,20 @@ async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<EnvelopeTaken> {
-    if project.is_empty() || !project.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ApiError::not_found("project: expected the number of a DSN"));
-    }
     let key = key_shown(&headers, uri);
+    let is_number = !project.is_empty() && project.bytes().all(|byte| byte.is_ascii_digit());
+    let no_project = || ApiError::not_found("project: expected the number of a DSN");
     let limit = match &key {
         Some(key) => {
             app.access.dsn_key(key)?;
+            if !is_number {
+                return Err(no_project());
+            }
             Limits::default().compressed_bytes
         }
         None => UNKNOWN_BYTES,
     };
-    let room = room_for(&app, &headers, limit)?;
-    let body = receive(body, limit).await?;
+    let (body, room) = receive(&app, &headers, body, limit).await?;
     let work = move || {
         let encoding = headers.get(header::CONTENT_ENCODING);
         let encoding = encoding.and_then(|value| value.to_str().ok());
@@ -110,6 +112,9 @@ async fn take(
                 "a DSN's public key in X-Sentry-Auth, in the query or in the envelope's dsn";
             app.access
                 .dsn_key(key.ok_or_else(|| ApiError::unauthorized(expected))?)?;
+            if !is_number {
+                return Err(no_project());
+            }
         }
         store(&app, encoding, &body, &room)
     };
@@ -213,8 +218,14 @@ fn known(name: &str, all: &'static [&'static str]) -> &'static str {
     found.copied().unwrap_or("other")
 }
 
-/// The key that the request shows outside its body.
+/// The key that the request shows outside its body: as SDKs do, or as other senders of spans do.
 fn key_shown(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let own = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| bearer(value.to_str().ok()?));
+    if let Some(own) = own {
+        return Some(own.to_owned());
+    }
     let in_headers = [AUTH_HEADER, "authorization"].into_iter().find_map(|name| {
         let value = headers.get(name)?.to_str().ok()?;
         let members = value
@@ -274,8 +285,8 @@ mod tests {
             );
         }
         for (name, value, uri) in [
-            (AUTH_HEADER, "Bearer abc", plain),
             (AUTH_HEADER, "Sentry sentry_version=7", plain),
+            (AUTH_HEADER, "Bearer abc", plain),
             ("accept", "*/*", "/api/1/envelope/?sentry_keys=abc"),
         ] {
             assert_eq!(shown(name, value, uri), None, "{name}: {value} {uri}");

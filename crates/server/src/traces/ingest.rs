@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use hopline_state::SessionKey;
 use hopline_state::rows::SessionStatus;
 use hopline_traces::ingest::{Decoded, Format, Limits, decode_otlp, error_response, response};
@@ -24,6 +25,9 @@ use crate::errors::{ApiError, ApiResult, Chain};
 
 /// How long a sender may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much room a body takes at a time whose length is not said, in bytes.
+const BODY_STEP: usize = 64 << 10;
 
 /// Why spans were not taken, and how to say so.
 enum Refusal {
@@ -62,9 +66,8 @@ pub(crate) async fn take_spans(
             }
         }
         let limit = Limits::default().compressed_bytes;
-        let room = room_for(&app, &headers, limit)?;
         // Only now, so that nobody without a key has us hold a body.
-        let body = receive(body, limit).await?;
+        let (body, room) = receive(&app, &headers, body, limit).await?;
         let app = Arc::clone(&app);
         // The room is held until the spans are stored.
         let work = move || store_spans(&app, right, &headers, &body, &room);
@@ -168,22 +171,45 @@ fn with_retry(status: StatusCode, mut response: Response) -> Response {
     response
 }
 
-/// Room for a request whose body may have `limit` bytes.
-pub(super) fn room_for(app: &App, headers: &HeaderMap, limit: usize) -> ApiResult<Taken> {
+/// Receives a body of at most `limit` bytes, and takes the room that it needs: at once where the sender says how long it
+/// is, else as it comes.
+pub(super) async fn receive(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> ApiResult<(Bytes, Taken)> {
     let announced = headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-    let room = app.span_room.enter(announced.unwrap_or(limit).min(limit));
-    room.ok_or_else(|| ApiError::overloaded("others send many spans just now: try again"))
-}
-
-/// The body, at most `limit` bytes of it.
-pub(super) async fn receive(body: Body, limit: usize) -> ApiResult<Bytes> {
-    let received = axum::body::to_bytes(body, limit);
+    let announced = announced.unwrap_or(0_usize).min(limit);
+    let overloaded = || ApiError::overloaded("others send many spans just now: try again");
+    let room = app.span_room.enter(announced).ok_or_else(overloaded)?;
+    // It holds the room itself, which threads may hand to each other and not share.
+    let received = async move {
+        let mut pieces = body.into_data_stream();
+        let mut bytes = Vec::with_capacity(announced);
+        let mut held = announced;
+        while let Some(piece) = pieces.next().await {
+            let piece =
+                piece.map_err(|_| ApiError::bad_request("malformed", "the body broke off"))?;
+            let length = bytes.len() + piece.len();
+            if length > limit {
+                let told = format!("the body is larger than {limit} bytes");
+                return Err(ApiError::too_large(told));
+            }
+            if length > held {
+                let more = (length - held).max(BODY_STEP);
+                if !room.more_body(more) {
+                    return Err(overloaded());
+                }
+                held += more;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((Bytes::from(bytes), room))
+    };
     match tokio::time::timeout(BODY_TIMEOUT, received).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(ApiError::too_large(format!(
-            "the body broke off, or is larger than {limit} bytes"
-        ))),
+        Ok(received) => received,
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "timeout",

@@ -70,6 +70,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// Takes so many more bytes for the body, which turns out longer than was said; false if others have them.
+    pub(super) fn more_body(&self, bytes: usize) -> bool {
+        self.hold(bytes)
+    }
+
     /// Takes so many more bytes, in a thread that may block; false if others do not give up their turn.
     pub(super) fn more(&self, bytes: usize) -> bool {
         if self.own_turn.borrow().is_some() {

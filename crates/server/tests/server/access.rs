@@ -39,7 +39,7 @@ async fn routes(house: &House) -> Vec<(String, String, String)> {
 fn expected_credential(path: &str) -> &'static str {
     match path {
         "/api/runner/events" | "/api/runner/tokens/check" => RUNNER,
-        "/v1/traces" => INGEST,
+        "/v1/traces" | "/api/{project}/envelope/" => INGEST,
         _ => ADMIN,
     }
 }

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Answer, House, INGEST, answer, house};
 
@@ -127,5 +128,32 @@ async fn pages_of_any_origin_may_send_envelopes_and_nothing_else() {
             403,
             "{path}"
         );
+    }
+}
+
+/// SDKs stream what they send: nobody says beforehand how long it is, and that takes no more room than it needs.
+#[tokio::test]
+async fn many_envelopes_of_untold_length_are_taken_at_once() {
+    const ENVELOPES: usize = 16;
+    let house = house().await;
+    let address = house.server.address();
+    let body = envelope(&json!({}));
+    let mut open = Vec::new();
+    for _ in 0..ENVELOPES {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /api/1/envelope/ HTTP/1.1\r\nHost: {address}\r\nX-Sentry-Auth: Sentry sentry_key={INGEST}\r\n\
+             Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{:x}\r\n{body}\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    // All of them are under way, and none has come to its end.
+    for mut stream in open {
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }
