@@ -4,6 +4,7 @@
 //! since the last one. A span that comes again within one segment of the log may be there twice until then.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use crate::segments::Segments;
 
 /// How many rows are made one batch.
 const BATCH_ROWS: usize = 32 << 10;
+
+/// How many bytes of the log are made columns in memory, at most: they take several times as many there.
+const MOST_BYTES: u64 = 96 << 20;
 
 /// The spans of a log and of its segments, as columns.
 pub struct Columns {
@@ -70,11 +74,17 @@ impl Columns {
     pub fn snapshot(&self) -> Result<Snapshot, TracesError> {
         let mut read = self.read.lock();
         let in_log = self.log.segments();
+        let bytes: u64 = in_log.iter().map(|segment| segment.end).sum();
+        if bytes > MOST_BYTES {
+            let told = "spans are still being brought into columns: ask again in a while";
+            let path = self.segments.folder().to_owned();
+            return Err(TracesError::io("ask", path, io::Error::other(told)));
+        }
         read.retain(|number, _| in_log.iter().any(|segment| segment.number == *number));
         for segment in &in_log {
             let known = read.entry(segment.number).or_default();
             if known.end < segment.end {
-                known.end = self.read_on(segment.number, known)?;
+                self.read_on(segment.number, known)?;
             }
         }
         // Asked only now: what was taken over meanwhile is in both, and here it is left out of the log's.
@@ -100,19 +110,16 @@ impl Columns {
         })
     }
 
-    /// Makes columns of what came to a segment of the log since. Answers how far it was read.
-    fn read_on(&self, number: u64, known: &mut Read) -> Result<u64, TracesError> {
+    /// Makes columns of what came to a segment of the log since.
+    fn read_on(&self, number: u64, known: &mut Read) -> Result<(), TracesError> {
         let mut rows = Rows::default();
         let mut made = Ok(());
-        let batches = &mut known.batches;
+        // Kept only once all of it is read: else a second try would make the first part twice.
+        let mut batches = Vec::new();
         let mut make = |rows: Rows| -> Result<(), TracesError> {
             if !rows.is_empty() {
                 let failed = |error: arrow_schema::ArrowError| {
-                    TracesError::io(
-                        "make columns of",
-                        PathBuf::new(),
-                        std::io::Error::other(error),
-                    )
+                    TracesError::io("make columns of", PathBuf::new(), io::Error::other(error))
                 };
                 batches.push(rows.finish().map_err(failed)?);
             }
@@ -132,6 +139,8 @@ impl Columns {
             }
         })?;
         made.and_then(|()| make(rows))?;
-        Ok(end)
+        known.end = end;
+        known.batches.append(&mut batches);
+        Ok(())
     }
 }

@@ -67,6 +67,19 @@ pub(crate) enum SegmentError {
 }
 
 impl SegmentError {
+    /// Whether the file is not what it should be, however often it is read.
+    pub(crate) const fn is_damage(&self) -> bool {
+        match self {
+            Self::Parquet(ParquetError::External(_)) | Self::Io(_) => false,
+            Self::Parquet(_) | Self::Columns(_) | Self::Arrow(_) => true,
+        }
+    }
+
+    /// Whether there is no such file.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The same of an operation on a file.
     pub(crate) fn during(self, operation: &'static str, path: &Path) -> TracesError {
         let source = match self {
@@ -191,13 +204,18 @@ pub(crate) fn write(
         }
     };
     files.rename(&unnamed, &path)?;
-    // The hour's folder, and those above it if they are new.
-    files.sync_folder(hour)?;
-    if let Some(date) = hour.parent() {
-        files.sync_folder(date)?;
-    }
-    files.sync_folder(folder)?;
+    sync_folders(files, folder, name)?;
     Ok(length)
+}
+
+/// Makes the name of a segment durable: in its hour's folder, and those above, which may be new.
+pub(crate) fn sync_folders(files: &dyn FileSystem, folder: &Path, name: &Name) -> io::Result<()> {
+    let path = folder.join(name.path());
+    // The hour, the date, the folder of segments, and what that is in.
+    for above in path.ancestors().skip(1).take(4) {
+        files.sync_folder(above)?;
+    }
+    Ok(())
 }
 
 fn write_batches(
@@ -262,7 +280,17 @@ impl Segment {
         let options = ArrowReaderOptions::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
             .with_schema(Arc::clone(&SCHEMA));
-        let about = ArrowReaderMetadata::load(reader, options)?;
+        let about = match ArrowReaderMetadata::load(reader, options) {
+            Ok(about) => about,
+            Err(error) => {
+                // Whole, but with other columns: those of another version are no damage.
+                let plain = ArrowReaderMetadata::load(reader, ArrowReaderOptions::new());
+                return Err(match plain {
+                    Ok(_) => io::Error::other("its columns are those of another version").into(),
+                    Err(_) => error.into(),
+                });
+            }
+        };
         Ok(self.about.get_or_init(|| about).clone())
     }
 
@@ -280,6 +308,14 @@ impl Segment {
         trace: TraceId,
     ) -> Result<Vec<RowStretch>, SegmentError> {
         let wanted = trace.to_string();
+        // Most segments are ruled out by what is known of them, and need not be opened.
+        if let Some(about) = self.about.get() {
+            let groups = about.metadata().row_groups().iter();
+            let mut bounds = groups.map(|group| group.column(TRACE_COLUMN).statistics());
+            if !bounds.any(|bounds| bounds.is_none_or(|bounds| may_hold(bounds, &wanted))) {
+                return Ok(Vec::new());
+            }
+        }
         let reader = self.reader()?;
         let about = self.about(&reader)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
@@ -417,7 +453,13 @@ impl Stretch for RowStretch {
             }
             Ok::<_, SegmentError>(spans)
         };
-        read().map_err(|error| error.during("read", &self.segment.path))
+        match read() {
+            Err(error) if error.is_damage() || error.is_gone() => {
+                tracing::error!(path = %self.segment.path.display(), %error, "damaged spans were left out");
+                Ok(Vec::new())
+            }
+            read => read.map_err(|error| error.during("read", &self.segment.path)),
+        }
     }
 }
 

@@ -5,19 +5,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hopline_files::FileSystem;
 use hopline_traces::{Older, OlderStats, Stretch, TracesError};
 use hopline_wire::TraceId;
 use parking_lot::Mutex;
 
-use crate::segment::{Name, Segment};
+use crate::segment::{self, Name, Segment};
 
 /// All segments.
 pub struct Segments {
     files: Arc<dyn FileSystem>,
     folder: PathBuf,
     state: Mutex<State>,
+    /// How many times damage was met.
+    damaged: AtomicU64,
 }
 
 #[derive(Default)]
@@ -32,7 +35,8 @@ impl Segments {
     /// Opens those in a folder, which need not be there.
     ///
     /// # Errors
-    /// If the folder cannot be read. A segment that is damaged is left out, and told of in the log.
+    /// If the folder or a segment cannot be read, or a segment's columns are others. One that is damaged is set aside, and
+    /// told of in the log.
     pub fn open(files: Arc<dyn FileSystem>, folder: PathBuf) -> Result<Self, TracesError> {
         let failed = |operation| {
             let folder = folder.clone();
@@ -53,25 +57,36 @@ impl Segments {
         }
         // Those that cover most come first.
         names.sort_by_key(|name| (name.first, std::cmp::Reverse(name.last)));
-        let mut kept: Vec<Name> = Vec::new();
+        let mut all: Vec<Arc<Segment>> = Vec::new();
         for name in names {
-            match kept.last() {
-                Some(last) if last.covers(&name) => {
-                    let path = folder.join(name.path());
+            let path = folder.join(name.path());
+            match all.last() {
+                // It can be opened, and so the other is not needed; but it must be there after a power cut too.
+                Some(cover) if cover.name.covers(&name) => {
+                    segment::sync_folders(&*files, &folder, &cover.name)
+                        .map_err(failed("sync the folders of"))?;
                     files
                         .remove(&path)
                         .map_err(failed("remove what was merged from"))?;
                 }
-                _ => kept.push(name),
+                _ => match Segment::open(&files, &folder, name) {
+                    Ok(segment) => all.push(Arc::new(segment)),
+                    Err(error) if error.is_damage() => {
+                        // Under another name it stands in nobody's way, and can be looked at.
+                        let aside = path.with_extension("damaged");
+                        files
+                            .rename(&path, &aside)
+                            .map_err(failed("set aside a segment of"))?;
+                        tracing::error!(path = %aside.display(), %error, "a segment of spans is damaged and set aside");
+                    }
+                    Err(error) => return Err(error.during("open", &path)),
+                },
             }
         }
-        let mut all = Vec::new();
-        for name in kept {
-            match Segment::open(&files, &folder, name.clone()) {
-                Ok(segment) => all.push(Arc::new(segment)),
-                Err(error) => tracing::error!(path = %folder.join(name.path()).display(), %error,
-                    "a segment of spans is damaged and left out"),
-            }
+        // The last that was made may have its name in memory only, and the log is about to let go of what is in it.
+        if let Some(last) = all.iter().max_by_key(|segment| segment.name.last) {
+            segment::sync_folders(&*files, &folder, &last.name)
+                .map_err(failed("sync the folders of"))?;
         }
         let state = State {
             all,
@@ -81,6 +96,7 @@ impl Segments {
             files,
             folder,
             state: Mutex::new(state),
+            damaged: AtomicU64::new(0),
         })
     }
 
@@ -156,9 +172,16 @@ impl Older for Segments {
     fn stretches(&self, trace: TraceId) -> Result<Vec<Box<dyn Stretch>>, TracesError> {
         let mut stretches: Vec<Box<dyn Stretch>> = Vec::new();
         for segment in self.all() {
-            let own = segment
-                .stretches(trace)
-                .map_err(|error| error.during("look a trace up in", &segment.path))?;
+            let own = match segment.stretches(trace) {
+                Ok(own) => own,
+                // What else there is of the trace is found all the same.
+                Err(error) if error.is_damage() || error.is_gone() => {
+                    self.damaged.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(path = %segment.path.display(), %error, "a damaged segment of spans was left out");
+                    continue;
+                }
+                Err(error) => return Err(error.during("look a trace up in", &segment.path)),
+            };
             stretches.extend(own.into_iter().map(|own| Box::new(own) as Box<dyn Stretch>));
         }
         Ok(stretches)
@@ -170,6 +193,7 @@ impl Older for Segments {
             spans: state.all.iter().map(|segment| segment.rows).sum(),
             bytes: state.all.iter().map(|segment| segment.bytes).sum(),
             files: state.all.len() as u64,
+            corrupt_parts: self.damaged.load(Ordering::Relaxed),
         }
     }
 }

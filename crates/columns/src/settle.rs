@@ -11,7 +11,9 @@
 //! **Removal.** The oldest go when all together exceed the bytes, or when they are older than the age, that were set.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
+use std::io;
+use std::ops::{ControlFlow, Range};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,8 +31,15 @@ use crate::segments::Segments;
 /// How many neighbours are merged at once.
 const FAN_IN: usize = 8;
 
-/// How many unfinished spans are kept, at most: there are a few for each command under way.
-const MOST_UNFINISHED: usize = 100_000;
+/// How many bytes of unfinished spans are kept, about: a fraction of a segment of the log, which they must never fill by
+/// themselves. There are a few for each command under way.
+const MOST_UNFINISHED: usize = 2 << 20;
+
+/// How far ahead of ours another machine's clock may be.
+const AHEAD: Duration = Duration::from_secs(600);
+
+/// For how long segments are left alone whose merging has failed.
+const REST: Duration = Duration::from_secs(600);
 
 /// How long a span may stay unfinished.
 const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3_600);
@@ -77,15 +86,19 @@ struct Shared {
     options: SettleOptions,
     stopping: Mutex<bool>,
     wake: Condvar,
+    /// Until when the group that begins with this segment of the log is left alone, since its merging has failed.
+    resting: Mutex<HashMap<u64, Instant>>,
 }
 
 /// What is remembered between one segment of the log and the next.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Unfinished {
     /// Those that were appended to the log again.
     carried: HashSet<(TraceId, SpanId)>,
     /// Those of them whose end has come since: they are passed over when they are met again.
     ended: HashSet<(TraceId, SpanId)>,
+    /// The segment whose unfinished spans were appended again last: once is enough, however often it is tried.
+    carried_of: u64,
 }
 
 impl Settler {
@@ -104,6 +117,7 @@ impl Settler {
             options,
             stopping: Mutex::new(false),
             wake: Condvar::new(),
+            resting: Mutex::default(),
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -132,21 +146,22 @@ impl Shared {
         let mut unfinished = Unfinished::default();
         while self.wait(self.options.interval) {
             self.log.seal_after(self.options.seal_after);
-            let begun = Instant::now();
-            if let Err(error) = self.settle(&mut unfinished) {
-                tracing::error!(%error, "spans could not be brought into columns; it will be tried again");
-                if !self.wait(AGAIN_AFTER) {
-                    break;
+            // A panic, on some file that nobody foresaw, must not end the taking over of all that comes after.
+            let settled = catch_unwind(AssertUnwindSafe(|| self.settle(&mut unfinished)));
+            let failed = match settled {
+                Ok(Ok(())) => false,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "spans could not be brought into columns; it will be tried again");
+                    true
                 }
-            }
-            if let Err(error) = self.merge() {
-                tracing::error!(%error, "segments of spans could not be merged; it will be tried again");
-                if !self.wait(AGAIN_AFTER) {
-                    break;
-                }
-            }
+                Err(_) => true,
+            };
+            // A panic has been reported where it came about.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.merge()));
             self.remove_old();
-            tracing::trace!(took = ?begun.elapsed(), "looked after the segments of spans");
+            if failed && !self.wait(AGAIN_AFTER) {
+                break;
+            }
         }
     }
 
@@ -174,21 +189,45 @@ impl Shared {
         Ok(())
     }
 
-    fn merge(&self) -> Result<(), TracesError> {
+    /// Merges as long as there is something to merge.
+    fn merge(&self) {
         let hour = Name::new(Timestamp::now(), 0, 0).hour;
         while !self.is_stopping() {
             let all = self.segments.all();
-            let Some(group) = group_to_merge(&all, self.options.merged_bytes, hour) else {
+            let may = |group: &[Arc<Segment>]| !self.is_resting(group);
+            let Some(group) = group_to_merge(&all, self.options.merged_bytes, hour, may) else {
                 break;
             };
             let group = all[group].to_vec();
             drop(all);
-            merge(&self.segments, &group)?;
+            if let Err(error) = merge(&self.segments, &group, &|| self.is_stopping())
+                && !self.is_stopping()
+            {
+                tracing::error!(%error, "segments of spans could not be merged; it will be tried again");
+                self.let_rest(&group);
+            }
             drop(group);
             self.segments.remove_released();
         }
         self.segments.remove_released();
-        Ok(())
+    }
+
+    fn is_resting(&self, group: &[Arc<Segment>]) -> bool {
+        let resting = self.resting.lock();
+        let until = group
+            .first()
+            .and_then(|first| resting.get(&first.name.first));
+        until.is_some_and(|until| *until > Instant::now())
+    }
+
+    fn let_rest(&self, group: &[Arc<Segment>]) {
+        let mut resting = self.resting.lock();
+        resting.retain(|_, until| *until > Instant::now());
+        resting.extend(
+            group
+                .first()
+                .map(|first| (first.name.first, Instant::now() + REST)),
+        );
     }
 
     fn remove_old(&self) {
@@ -224,25 +263,36 @@ fn take_over(
     let mut rows = Rows::default();
     let mut traces = HashSet::new();
     let mut open: HashMap<(TraceId, SpanId), Span> = HashMap::new();
+    // It counts only if all goes well: else the segment is read again.
+    let mut next = unfinished.clone();
     log.read_segment(number, 0, &mut |spans| {
         for span in spans {
             let key = (span.trace_id, span.span_id);
             if span.pending {
-                if !unfinished.ended.remove(&key) {
+                if !next.ended.remove(&key) {
+                    // Was it a copy, then there is none ahead any more.
+                    next.carried.remove(&key);
                     open.insert(key, span.clone());
                 }
                 continue;
             }
             open.remove(&key);
-            if unfinished.carried.remove(&key) {
-                unfinished.ended.insert(key);
+            if next.carried.remove(&key) {
+                next.ended.insert(key);
             }
             traces.insert(span.trace_id);
             rows.push(span);
         }
         ControlFlow::Continue(())
     })?;
-    carry(log, open, unfinished)?;
+    let carried = to_carry(open);
+    let keys = carried.iter().map(|span| (span.trace_id, span.span_id));
+    next.carried.extend(keys);
+    if unfinished.carried_of != number {
+        log.append(&carried, Durability::Durable)?;
+        unfinished.carried_of = number;
+    }
+    next.carried_of = number;
     if !rows.is_empty() {
         let name = Name::new(Timestamp::now(), number, number);
         let path = segments.folder().join(name.path());
@@ -257,31 +307,45 @@ fn take_over(
         .map_err(failed)?;
     }
     log.release(number);
+    *unfinished = next;
     Ok(())
 }
 
-/// Appends to the log again what is unfinished and not a day old.
-fn carry(
-    log: &LogStore,
-    open: HashMap<(TraceId, SpanId), Span>,
-    unfinished: &mut Unfinished,
-) -> Result<(), TracesError> {
+/// What is unfinished and not a day old, the newest first, as much as may be kept.
+fn to_carry(open: HashMap<(TraceId, SpanId), Span>) -> Vec<Span> {
     let now = Timestamp::now();
-    let is_young =
-        |span: &Span| u128::from(now.nanos_since(span.start)) < UNFINISHED_FOR.as_nanos();
-    let mut carried: Vec<_> = open.into_values().filter(is_young).collect();
-    if carried.len() > MOST_UNFINISHED {
-        carried.sort_unstable_by_key(|span| std::cmp::Reverse(span.start));
+    let is_young = |span: &Span| {
+        let nanos = |time: Duration| time.as_nanos();
+        u128::from(now.nanos_since(span.start)) < nanos(UNFINISHED_FOR)
+            && u128::from(span.start.nanos_since(now)) < nanos(AHEAD)
+    };
+    let mut young: Vec<_> = open.into_values().filter(is_young).collect();
+    young.sort_unstable_by_key(|span| std::cmp::Reverse(span.start));
+    let all = young.len();
+    let mut bytes = 0;
+    let fits = young.iter().take_while(|span| {
+        bytes += size(span);
+        bytes <= MOST_UNFINISHED
+    });
+    let fits = fits.count();
+    if fits < all {
         tracing::warn!(
-            dropped = carried.len() - MOST_UNFINISHED,
+            dropped = all - fits,
             "too many unfinished spans: the oldest are let go"
         );
-        carried.truncate(MOST_UNFINISHED);
+        young.truncate(fits);
     }
-    log.append(&carried, Durability::Durable)?;
-    let keys = carried.iter().map(|span| (span.trace_id, span.span_id));
-    unfinished.carried.extend(keys);
-    Ok(())
+    young
+}
+
+/// About how many bytes a span takes in the log.
+fn size(span: &Span) -> usize {
+    let texts = span.attributes.iter().map(|one| match &one.value {
+        hopline_wire::span::Value::Text(text) => 16 + one.key.len() + text.len(),
+        // Lists and maps of whatever size are rare in what has not ended.
+        _ => 64 + one.key.len(),
+    });
+    128 + span.name.len() + texts.sum::<usize>()
 }
 
 fn put(
@@ -301,17 +365,29 @@ fn put(
     Ok(())
 }
 
-/// Which neighbours to merge: as many as are merged at once, of one hour and of about one size; or, if their hour is over,
-/// what there is of it, unless that is a single one.
+/// Which neighbours to merge: of as many as are merged at once, of one hour and of about one size, those that make no more
+/// than `merged_bytes` together; or, if their hour is over, what there is of it. Groups that `may` not be merged are passed over.
 fn group_to_merge(
     all: &[Arc<Segment>],
     merged_bytes: u64,
     hour: u64,
-) -> Option<std::ops::Range<usize>> {
+    may: impl Fn(&[Arc<Segment>]) -> bool,
+) -> Option<Range<usize>> {
     let level = |segment: &Segment| {
-        (segment.bytes.max(1) / SMALL)
+        let times = segment.bytes.max(1) / SMALL;
+        times
             .checked_ilog(FAN_IN as u64)
             .map_or(0, |level| level + 1)
+    };
+    // So many from a place on, as far as they fit; one is no group.
+    let from = |start: usize, end: usize| {
+        let mut bytes = 0;
+        let fitting = all[start..end].iter().take(FAN_IN).take_while(|segment| {
+            bytes += segment.bytes;
+            bytes <= merged_bytes
+        });
+        let group = start..start + fitting.count();
+        (group.len() > 1 && may(&all[group.clone()])).then_some(group)
     };
     let mut start = 0;
     while start < all.len() {
@@ -320,26 +396,24 @@ fn group_to_merge(
             other.name.hour == first.name.hour && other.bytes < merged_bytes
         };
         let run = all[start..].iter().take_while(same).count();
-        if run == 0 {
-            start += 1;
-            continue;
-        }
-        let of_hour = &all[start..start + run];
+        let end = start + run;
+        let of_hour = &all[start..end];
         // The newest of one size; those before them are larger.
         let newest = of_hour.last().map(|last| level(last));
         let alike = of_hour
             .iter()
             .rev()
-            .take_while(|other| Some(level(other)) <= newest)
-            .count();
-        if alike >= FAN_IN {
-            return Some(start + run - alike..start + run);
+            .take_while(|other| Some(level(other)) <= newest);
+        let alike = end - alike.count();
+        let group = match end - alike >= FAN_IN {
+            true => from(alike, end),
+            false if first.name.hour < hour => (start..end).find_map(|start| from(start, end)),
+            false => None,
+        };
+        if group.is_some() {
+            return group;
         }
-        let bytes: u64 = of_hour.iter().map(|segment| segment.bytes).sum();
-        if first.name.hour < hour && run > 1 && bytes <= merged_bytes {
-            return Some(start..start + run);
-        }
-        start += run;
+        start = end.max(start + 1);
     }
     None
 }
@@ -347,7 +421,12 @@ fn group_to_merge(
 /// Up to how many bytes segments are of the smallest size.
 const SMALL: u64 = 2 << 20;
 
-fn merge(segments: &Segments, group: &[Arc<Segment>]) -> Result<(), TracesError> {
+/// Merges neighbours into one, unless it is to end meanwhile.
+fn merge(
+    segments: &Segments,
+    group: &[Arc<Segment>],
+    ends: &dyn Fn() -> bool,
+) -> Result<(), TracesError> {
     let (Some(first), Some(last)) = (group.first(), group.last()) else {
         return Ok(());
     };
@@ -359,7 +438,13 @@ fn merge(segments: &Segments, group: &[Arc<Segment>]) -> Result<(), TracesError>
     let path = segments.folder().join(name.path());
     let rows: u64 = group.iter().map(|segment| segment.rows).sum();
     // Of the traces nobody knows how many there are; those of a group of rows are bounded by these.
-    let merged = Merged::of(group).and_then(|merged| put(segments, name, rows, merged));
+    let merged = Merged::of(group).and_then(|merged| {
+        let until = merged.map(|batch| match ends() {
+            true => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
+            false => batch,
+        });
+        put(segments, name, rows, until)
+    });
     merged.map_err(|error| error.during("merge into", &path))
 }
 

@@ -150,7 +150,7 @@ fn the_last_of_a_span_that_came_again_is_kept_and_a_merge_leaves_one() {
     };
     check();
     assert_eq!(house.log.stats().spans, 6);
-    merge(&house.segments, &house.segments.all()).unwrap();
+    merge(&house.segments, &house.segments.all(), &|| false).unwrap();
     check();
     assert_eq!(
         (house.log.stats().spans, house.segments.all().len()),
@@ -245,6 +245,7 @@ fn the_oldest_go_when_all_are_too_much_or_too_old() {
         options,
         stopping: Mutex::new(false),
         wake: Condvar::new(),
+        resting: Mutex::default(),
     };
     shared(SettleOptions {
         retained_bytes: kept,
@@ -275,6 +276,90 @@ fn the_oldest_go_when_all_are_too_much_or_too_old() {
     };
     shared(for_a_day).remove_old();
     assert_eq!(house.segments.all().len(), 2, "it was of 1970");
+}
+
+#[test]
+fn a_damaged_segment_costs_what_is_in_it_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = open_on(Arc::new(Disk), folder.path(), 1 << 20).unwrap();
+    for round in 0..3 {
+        house.append(&many(1, round * 10, 10));
+        house.settle(&mut Unfinished::default());
+    }
+    let paths: Vec<_> = house
+        .segments
+        .all()
+        .iter()
+        .map(|one| one.path.clone())
+        .collect();
+    // The middle of one is overwritten while it is in use, the end of another before the next opening.
+    let bytes = std::fs::read(&paths[0]).unwrap();
+    let garbage = |range: Range<usize>| {
+        let mut bytes = bytes.clone();
+        bytes[range].fill(0xa5);
+        bytes
+    };
+    std::fs::write(&paths[0], garbage(4..bytes.len() / 2)).unwrap();
+    let left = spans_of(&*house.log, trace_id(0));
+    assert_eq!(left.len(), 20, "what is in the others is found");
+    std::fs::write(&paths[0], garbage(bytes.len() - 20..bytes.len())).unwrap();
+    house.log.close().unwrap();
+    drop(house);
+    for _ in 0..2 {
+        let house = open_on(Arc::new(Disk), folder.path(), 1 << 20).unwrap();
+        assert_eq!(spans_of(&*house.log, trace_id(0)), left);
+        house.append(&[span(5, 1)]);
+        house.settle(&mut Unfinished::default());
+        assert_eq!(spans_of(&*house.log, trace_id(5)).len(), 1);
+        house.log.close().unwrap();
+    }
+    assert!(paths[0].with_extension("damaged").exists() && !paths[0].exists());
+    assert!(paths[1].exists() && paths[2].exists());
+}
+
+#[test]
+fn groups_are_merged_a_few_at_a_time_and_one_that_fails_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = open_on(Arc::new(Disk), folder.path(), 1 << 20).unwrap();
+    for number in 1..=20 {
+        let name = Name {
+            hour: number / 15,
+            first: number,
+            last: number,
+        };
+        let mut rows = Rows::default();
+        rows.push(&span(number, 1));
+        put(
+            &house.segments,
+            name,
+            1,
+            std::iter::once(Ok(rows.finish().unwrap())),
+        )
+        .unwrap();
+    }
+    let all = house.segments.all();
+    let small = all[0].bytes;
+    let group = |bytes, hour, rests: u64| {
+        let may = |group: &[Arc<Segment>]| group[0].name.first != rests;
+        group_to_merge(&all, bytes, hour, may)
+    };
+    assert_eq!(
+        group(1 << 30, 0, 0),
+        Some(0..8),
+        "no more than are merged at once"
+    );
+    assert_eq!(
+        group(small * 3 + 2, 0, 0),
+        Some(0..3),
+        "no more than may be in one"
+    );
+    assert_eq!(group(small / 2, 9, 0), None, "each is large enough");
+    assert_eq!(
+        group(1 << 30, 0, 1),
+        None,
+        "it rests, and the other hour is not over"
+    );
+    assert_eq!(group(1 << 30, 9, 1), Some(14..20), "the other hour is over");
 }
 
 #[test]
@@ -314,7 +399,7 @@ fn what_the_log_has_is_there_after_a_power_cut_at_any_operation() {
             }
         }
         let all = house.segments.all();
-        let _ = merge(&house.segments, &all);
+        let _ = merge(&house.segments, &all, &|| false);
         drop(all);
         house.segments.remove_released();
         let _ = house.log.close();

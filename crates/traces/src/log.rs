@@ -271,7 +271,7 @@ impl TraceStore for LogStore {
             appended_spans: count(&counters.appended_spans),
             failed_appends: count(&counters.failed_appends),
             torn_bytes: count(&counters.torn_bytes),
-            corrupt_parts: count(&counters.corrupt_parts),
+            corrupt_parts: count(&counters.corrupt_parts) + older.corrupt_parts,
             failed_flushes: count(&counters.failed_flushes),
             removed_segments: count(&counters.removed_segments),
             removed_spans: count(&counters.removed_spans),

@@ -46,6 +46,8 @@ pub struct OlderStats {
     pub bytes: u64,
     /// Files that they are in.
     pub files: u64,
+    /// Times that a damaged part was met and left out.
+    pub corrupt_parts: u64,
 }
 
 /// A segment of the log.
@@ -111,11 +113,14 @@ impl LogStore {
         let opened;
         let (path, file, end) = match (&sealed, &tail) {
             (Some(sealed), _) => {
-                opened = self
-                    .shared
-                    .files
-                    .open(&sealed.path)
-                    .map_err(|source| TracesError::io("read", sealed.path.clone(), source))?;
+                opened = match self.shared.files.open(&sealed.path) {
+                    Ok(file) => file,
+                    // Retention was quicker.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(from),
+                    Err(error) => {
+                        return Err(TracesError::io("read", sealed.path.clone(), error));
+                    }
+                };
                 (&sealed.path, &*opened, sealed.trailer.frames_end)
             }
             (None, Some((written, end))) => (&written.path, &*written.file, *end),
@@ -162,6 +167,10 @@ impl LogStore {
     /// Has the segment that is written sealed, if it has been written for so long and has spans.
     pub fn seal_after(&self, age: Duration) {
         let mut state = self.shared.state.lock();
+        if state.sealing_fails {
+            // One more that waits would bring nearer the moment when nothing is taken at all.
+            return;
+        }
         let is_old = |tail: &super::Tail| tail.spans > 0 && tail.since.elapsed() >= age;
         if state.active.as_ref().is_some_and(is_old) {
             state.leave_active();
