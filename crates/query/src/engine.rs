@@ -1,6 +1,7 @@
 //! Answering questions, on threads of their own and within bounds.
 
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use datafusion::common::Result as EngineResult;
@@ -10,6 +11,8 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures_util::StreamExt;
 use hopline_columns::Columns;
@@ -27,7 +30,28 @@ use crate::table::Spans;
 const ANSWER_BYTES: usize = 16 << 20;
 
 /// The longest question, in bytes.
-const LONGEST_TEXT: usize = 64 << 10;
+const LONGEST_TEXT: usize = 16 << 10;
+
+/// How much stack the threads have, in bytes: an expression of the longest question may be some thousands deep, and not all
+/// that walks it minds that. It is address space, and memory only where it is used.
+const STACK_BYTES: usize = 64 << 20;
+
+/// How many rows are made values at once.
+const SLICE_ROWS: usize = 256;
+
+/// Functions that make as much as they are told to, past the bound of memory.
+const UNBOUNDED: [&str; 10] = [
+    "array_repeat",
+    "array_resize",
+    "generate_series",
+    "list_repeat",
+    "list_resize",
+    "lpad",
+    "range",
+    "repeat",
+    "rpad",
+    "gen_series",
+];
 
 /// Bounds of questions.
 #[derive(Debug, Clone)]
@@ -55,7 +79,7 @@ pub struct Engine {
     columns: Columns,
     runtime: Option<Runtime>,
     shared: Arc<RuntimeEnv>,
-    options: EngineOptions,
+    time: Duration,
     threads: usize,
 }
 
@@ -70,7 +94,7 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("hopline-query")
-            .enable_time()
+            .thread_stack_size(STACK_BYTES)
             .build()?;
         // What does not fit in memory is refused: a disk that others need is no place for it.
         let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
@@ -83,7 +107,7 @@ impl Engine {
             columns,
             runtime: Some(runtime),
             shared,
-            options,
+            time: options.time,
             threads,
         })
     }
@@ -104,41 +128,80 @@ impl Engine {
             .with_runtime_env(Arc::clone(&self.shared))
             .build();
         let session = SessionContext::new_with_state(state);
+        for function in UNBOUNDED {
+            session.deregister_udf(function);
+        }
         session.register_table("spans", Arc::new(table))?;
         Ok(session)
     }
+}
 
-    async fn answer(
-        &self,
-        session: SessionContext,
-        question: &Question,
-    ) -> Result<Answer, PlanError> {
-        if question.text.len() > LONGEST_TEXT {
-            return Err(mistake(
-                question,
-                format!("the question is longer than {LONGEST_TEXT} bytes"),
-            ));
-        }
-        let (frame, columns, limit) = match question.language {
-            Language::Query => {
-                let query = parse(&question.text)?;
-                let spans = session.table("spans").await?;
-                let planned = plan(spans, &query, question.now, question.limit)?;
-                (planned.frame, Some(planned.columns), planned.limit)
-            }
-            Language::Sql => {
-                let options = SQLOptions::new()
-                    .with_allow_ddl(false)
-                    .with_allow_dml(false)
-                    .with_allow_statements(false);
-                let frame = session.sql_with_options(&question.text, options).await;
-                let frame = frame.map_err(|error| not_planned(question, error))?;
-                let limited = frame.limit(0, Some(question.limit + 1))?;
-                (limited, None, question.limit)
-            }
-        };
-        gather(frame, columns, limit).await
+async fn answer(session: SessionContext, question: Question) -> Result<Answer, PlanError> {
+    if question.text.len() > LONGEST_TEXT {
+        let told = format!("the question is longer than {LONGEST_TEXT} bytes");
+        return Err(mistake(&question, told));
     }
+    let (frame, columns, limit) = match question.language {
+        Language::Query => {
+            let query = parse(&question.text)?;
+            let spans = session.table("spans").await?;
+            let planned = plan(spans, &query, question.now, question.limit)?;
+            (planned.frame, Some(planned.columns), planned.limit)
+        }
+        Language::Sql => {
+            let frame = sql(&session, &question).await;
+            let frame = frame.map_err(|error| not_planned(&question, error))?;
+            (frame, None, question.limit)
+        }
+    };
+    let answer = gather(frame, columns, limit).await;
+    match (question.language, answer) {
+        // What goes wrong with the values themselves is in the question: a cast, a division.
+        (Language::Sql, Err(PlanError::Engine(error))) if is_in_values(&error) => {
+            Err(not_planned(&question, *error))
+        }
+        (_, answer) => answer,
+    }
+}
+
+/// Plans SQL that reads, within bounds.
+async fn sql(session: &SessionContext, question: &Question) -> EngineResult<DataFrame> {
+    let options = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    let frame = session.sql_with_options(&question.text, options).await?;
+    let is_about_plans = matches!(
+        frame.logical_plan(),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)
+    );
+    if is_about_plans {
+        let told = "only what reads spans is answered: expected SELECT";
+        return Err(DataFusionError::Plan(told.into()));
+    }
+    frame.limit(0, Some(question.limit + 1))
+}
+
+/// The name of a join that compares every row with every other, in a plan or below it.
+fn endless_join(plan: &dyn ExecutionPlan) -> bool {
+    let endless = [
+        "CrossJoinExec",
+        "NestedLoopJoinExec",
+        "PiecewiseMergeJoinExec",
+    ];
+    let below = plan.children();
+    endless.contains(&plan.name()) || below.into_iter().any(|below| endless_join(&**below))
+}
+
+fn is_in_values(error: &DataFusionError) -> bool {
+    matches!(
+        error.find_root(),
+        DataFusionError::ArrowError(..)
+            | DataFusionError::Execution(_)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::NotImplemented(_)
+    )
 }
 
 async fn gather(
@@ -158,21 +221,37 @@ async fn gather(
         columns,
         ..Answer::default()
     };
+    let context = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    if endless_join(&*plan) {
+        let told =
+            "a join needs an equality between its two sides, such as a.span_id = b.parent_id";
+        return Err(DataFusionError::Plan(told.into()).into());
+    }
     let mut bytes = 0;
-    let mut stream = frame.execute_stream().await?;
+    let mut stream = execute_stream(plan, context)?;
     while let Some(batch) = stream.next().await {
         let batch = batch?;
-        bytes += batch.get_array_memory_size();
-        answer
-            .rows
-            .append(&mut rows_of(&batch).map_err(DataFusionError::from)?);
-        if answer.rows.len() > limit || bytes > ANSWER_BYTES {
-            answer.more = true;
-            answer.rows.truncate(limit);
-            break;
+        // A little at a time: rows as values take many times what they take as columns.
+        for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+            let rows = SLICE_ROWS.min(batch.num_rows() - start);
+            for row in rows_of(&batch.slice(start, rows)).map_err(DataFusionError::from)? {
+                bytes += row.iter().map(size).sum::<usize>();
+                if answer.rows.len() == limit || bytes > ANSWER_BYTES {
+                    answer.more = true;
+                    return Ok(answer);
+                }
+                answer.rows.push(row);
+            }
         }
     }
     Ok(answer)
+}
+
+/// About how many bytes a value takes.
+fn size(value: &serde_json::Value) -> usize {
+    let text = value.as_str().map_or(0, str::len);
+    text + size_of::<serde_json::Value>()
 }
 
 fn mistake(question: &Question, message: String) -> PlanError {
@@ -238,18 +317,29 @@ impl Questions for Engine {
         let snapshot = Arc::new(snapshot);
         let session = self.session(Spans::of(Arc::clone(&snapshot)));
         let session = session.map_err(|error| QuestionError::Failed(error.strip_backtrace()))?;
-        let answer = runtime.block_on(async {
-            // Made here, since it needs the runtime's clock.
-            tokio::time::timeout(self.options.time, self.answer(session, question)).await
+        let (done, answered) = std::sync::mpsc::sync_channel(1);
+        let question = question.clone();
+        let task = runtime.spawn(async move {
+            let answer = answer(session, question).await;
+            drop(snapshot);
+            // Nobody listens any more if it took too long.
+            let _ = done.send(answer);
         });
-        drop(snapshot);
-        match answer {
+        // Waited for here and not by the runtime, whose threads may all be busy with it.
+        match answered.recv_timeout(self.time) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(PlanError::Question(error))) => Err(error),
             Ok(Err(PlanError::Engine(error))) => Err(told(&error)),
-            Err(_) => Err(QuestionError::TooLong {
-                seconds: self.options.time.as_secs(),
-            }),
+            Err(RecvTimeoutError::Timeout) => {
+                task.abort();
+                Err(QuestionError::TooLong {
+                    seconds: self.time.as_secs(),
+                })
+            }
+            // It panicked, which was reported where it came about.
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(QuestionError::Failed("the answer broke off".into()))
+            }
         }
     }
 }

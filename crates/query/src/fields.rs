@@ -2,8 +2,8 @@
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Column;
-use datafusion::functions::core::expr_fn::get_field;
-use datafusion::logical_expr::{Expr, try_cast};
+use datafusion::functions::core::expr_fn::{coalesce, get_field};
+use datafusion::logical_expr::{Expr, cast, try_cast};
 use hopline_columns::schema::{
     DOUBLE_ATTRIBUTES, EVENT_KEYS, INT_ATTRIBUTES, TEXT_ATTRIBUTES, names,
 };
@@ -87,19 +87,32 @@ pub(crate) fn named(name: &str) -> Known {
         "parent" | "parent_id" | "parent_span" => return known(names::PARENT_ID, Kind::Text),
         "status_message" => return known(names::STATUS_MESSAGE, Kind::Text),
         "weight" => return known(names::WEIGHT, Kind::Number),
-        "event.seq" | names::EVENT_SEQ => return known(names::EVENT_SEQ, Kind::Number),
+        "event.seq" => return known(names::EVENT_SEQ, Kind::Number),
         _ => {}
     }
-    let own = |all: &[(&'static str, &'static str)], kind: Kind| {
-        let found = all
-            .iter()
-            .find(|(key, column)| *key == name || *column == name);
-        found.map(|(_, column)| known(column, kind))
+    if let Some(rest) = name.strip_prefix("transaction.") {
+        return named(rest);
+    }
+    let own = |all: &[(&'static str, &'static str)]| {
+        let found = all.iter().find(|(key, _)| *key == name);
+        found.map(|(_, own)| *own)
     };
-    own(&EVENT_KEYS, Kind::Text)
-        .or_else(|| own(&TEXT_ATTRIBUTES, Kind::Text))
-        .or_else(|| own(&INT_ATTRIBUTES, Kind::Number))
-        .or_else(|| own(&DOUBLE_ATTRIBUTES, Kind::Milliseconds))
+    // A value of another type than its column's is among the attributes.
+    let number = |own: &str, kind| Known {
+        value: coalesce(vec![
+            cast(column(own), DataType::Float64),
+            try_cast(attribute(name), DataType::Float64),
+        ]),
+        kind,
+    };
+    if name == names::RECORD {
+        return known(names::RECORD, Kind::Text);
+    }
+    own(&EVENT_KEYS)
+        .or_else(|| own(&TEXT_ATTRIBUTES))
+        .map(|own| known(own, Kind::Text))
+        .or_else(|| own(&INT_ATTRIBUTES).map(|own| number(own, Kind::Number)))
+        .or_else(|| own(&DOUBLE_ATTRIBUTES).map(|own| number(own, Kind::Milliseconds)))
         .unwrap_or_else(|| Known {
             value: attribute(name),
             kind: Kind::Attribute,

@@ -16,7 +16,7 @@ use hopline_wire::Timestamp;
 use crate::fields::{self, Kind, Known, attribute, column};
 use crate::language::{
     Amount, Comparison, Condition, Field, Figure, Function, Order, OrderKey, Pattern, Query, Time,
-    What,
+    What, amount_of,
 };
 
 /// How many spans, and how many groups of them, are answered where the question does not say.
@@ -352,8 +352,7 @@ fn no_number(figure: &Figure) -> PlanError {
 }
 
 fn all_of(conditions: &[Expr]) -> Expr {
-    let all = conditions.iter().cloned().reduce(Expr::and);
-    all.unwrap_or_else(|| lit(true))
+    balanced(conditions.to_vec(), Expr::and).unwrap_or_else(|| lit(true))
 }
 
 /// What spans must be to be among those that are asked about.
@@ -379,6 +378,11 @@ fn conditions(query: &Query, now: Timestamp) -> Planning<Vec<Expr>> {
         let fields = figures.iter().filter_map(|figure| figure.field.as_ref());
         mentioned.extend(fields.map(|field| field.name.as_str()));
     }
+    let orders = query.order.iter().filter_map(|order| match &order.key {
+        OrderKey::Field(field) => Some(field.name.as_str()),
+        OrderKey::Figure(figure) => figure.field.as_ref().map(|field| field.name.as_str()),
+    });
+    mentioned.extend(orders);
     // Errors and logs are no spans; whoever asks for them names them.
     if !mentioned
         .iter()
@@ -416,20 +420,12 @@ fn is_transaction() -> Expr {
 fn condition_of<'q>(condition: &'q Condition, mentioned: &mut Vec<&'q str>) -> Planning<Expr> {
     Ok(match condition {
         Condition::All(all) | Condition::Any(all) => {
-            let join = if matches!(condition, Condition::All(_)) {
-                Expr::and
-            } else {
-                Expr::or
+            let join = match condition {
+                Condition::All(_) => Expr::and,
+                _ => Expr::or,
             };
-            let mut joined: Option<Expr> = None;
-            for one in all {
-                let one = condition_of(one, mentioned)?;
-                joined = Some(match joined {
-                    Some(before) => join(before, one),
-                    None => one,
-                });
-            }
-            joined.unwrap_or_else(|| lit(true))
+            let all = all.iter().map(|one| condition_of(one, mentioned));
+            balanced(all.collect::<Planning<_>>()?, join).unwrap_or_else(|| lit(true))
         }
         // What is not there is not what was asked for.
         Condition::Not(inner) => condition_of(inner, mentioned)?.is_not_true(),
@@ -448,16 +444,26 @@ fn condition_of<'q>(condition: &'q Condition, mentioned: &mut Vec<&'q str>) -> P
     })
 }
 
+/// Joins conditions two by two, so that many of them are not as many levels deep.
+fn balanced(mut all: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> {
+    while all.len() > 1 {
+        let mut pairs = all.into_iter();
+        let mut joined = Vec::new();
+        while let Some(first) = pairs.next() {
+            joined.push(match pairs.next() {
+                Some(second) => join(first, second),
+                None => first,
+            });
+        }
+        all = joined;
+    }
+    all.pop()
+}
+
 fn is_one_of(field: &Field, patterns: &[Pattern]) -> Planning<Expr> {
     let known = fields::named(&field.name);
-    let mut any: Option<Expr> = None;
-    for pattern in patterns {
-        let one = is(field, &known, pattern)?;
-        any = Some(match any {
-            Some(before) => before.or(one),
-            None => one,
-        });
-    }
+    let any = patterns.iter().map(|pattern| is(field, &known, pattern));
+    let any = balanced(any.collect::<Planning<_>>()?, Expr::or);
     Ok(any.unwrap_or_else(|| lit(false)))
 }
 
@@ -491,10 +497,7 @@ fn is(field: &Field, known: &Known, pattern: &Pattern) -> Planning<Expr> {
         Kind::Status if text == "unset" => value.is_null(),
         Kind::Text | Kind::Status | Kind::Attribute => value.eq(lit(text.as_str())),
         Kind::Number | Kind::Duration | Kind::Milliseconds | Kind::Time => {
-            let amount = match text.parse() {
-                Ok(number) => Amount::Number(number),
-                Err(_) => Amount::Text(text.clone()),
-            };
+            let amount = amount_of(text);
             value.eq(literal(field, known, &amount)?)
         }
     })

@@ -13,6 +13,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -20,6 +21,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use hopline_columns::Snapshot;
 use hopline_columns::schema::SCHEMA;
+use object_store::ObjectMeta;
+use object_store::path::Path;
 
 /// The table, as it was when its snapshot was taken.
 pub(crate) struct Spans {
@@ -108,11 +111,19 @@ impl Spans {
         let mut files: Vec<_> = self.snapshot.files.iter().collect();
         files.sort_by_key(|file| std::cmp::Reverse(file.rows));
         for file in files {
-            let path = file.path.to_string_lossy();
-            let path = path.strip_prefix('/').unwrap_or(&path).to_owned();
+            let location = Path::from_absolute_path(&file.path)
+                .map_err(|error| DataFusionError::External(error.into()))?;
+            let meta = ObjectMeta {
+                location,
+                // A file of this name never changes.
+                last_modified: chrono::DateTime::UNIX_EPOCH,
+                size: file.bytes,
+                e_tag: None,
+                version: None,
+            };
             if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
                 *rows += file.rows;
-                group.push(PartitionedFile::new(path, file.bytes));
+                group.push(PartitionedFile::new_from_meta(meta));
             }
         }
         let groups = groups.into_iter().map(|(_, group)| group);

@@ -55,6 +55,8 @@ pub(crate) struct App {
     pub(crate) token_paces: Mutex<Paces<Uuid>>,
     /// One permit, for whoever notes that runners' tokens were used.
     pub(crate) token_notes: Arc<Semaphore>,
+    /// One permit for each sender of an envelope who is known only once its body is there.
+    pub(crate) unknown_senders: Arc<Semaphore>,
     /// The memory that requests with spans share.
     pub(crate) span_room: SpanRoom,
     /// One permit for each trace whose spans may be read.

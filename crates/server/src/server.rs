@@ -118,6 +118,9 @@ impl Server {
     }
 }
 
+/// How many senders of envelopes may be waited for at once who show no key before their body.
+const UNKNOWN_SENDERS: usize = 2;
+
 fn app(
     options: Options,
     parts: Parts,
@@ -163,6 +166,7 @@ fn app(
         )),
         token_paces: Mutex::new(Paces::new(options.token_rates)),
         token_notes: Arc::new(Semaphore::new(1)),
+        unknown_senders: Arc::new(Semaphore::new(UNKNOWN_SENDERS)),
         span_room: SpanRoom::default(),
         trace_reads: Arc::new(Semaphore::new(TRACE_READS)),
         trace_summaries: Arc::new(Semaphore::new(TRACE_SUMMARIES)),

@@ -13,6 +13,7 @@
 mod parse;
 mod suggest;
 mod token;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 use std::ops::Range;
 
 pub(crate) use parse::parse;
+pub(crate) use values::amount_of;
 
 /// How deep conditions may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;

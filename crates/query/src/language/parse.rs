@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use hopline_traces::questions::Mistake;
-use hopline_wire::Timestamp;
 
 use super::suggest::nearest;
 use super::token::{Placed, Token, tokens};
+use super::values::{amount_of, duration, instant, pattern_of};
 use super::{
     Amount, Comparison, Condition, Field, Figure, Function, MAX_DEPTH, Order, OrderKey, Pattern,
     Query, Time, What,
@@ -278,11 +278,7 @@ impl Parser<'_> {
         match self.peek().cloned() {
             Some(Token::Word(text) | Token::Quoted(text)) => {
                 self.next += 1;
-                Ok(match (text.parse::<f64>(), duration(&text)) {
-                    (Ok(number), _) if number.is_finite() => Amount::Number(number),
-                    (_, Some(nanos)) => Amount::Duration(nanos),
-                    _ => Amount::Text(text),
-                })
+                Ok(amount_of(&text))
             }
             _ => Err(self.expected(&["a number, or a duration such as 500ms"])),
         }
@@ -317,6 +313,16 @@ impl Parser<'_> {
                 } else {
                     None
                 };
+                if to.is_some_and(|to| to <= from) {
+                    let message = "the time ends before it begins".to_owned();
+                    let at = self.tokens[self.next - 1].at.clone();
+                    return Err(Mistake {
+                        message,
+                        at,
+                        expected: vec!["a later time".into()],
+                        suggestion: None,
+                    });
+                }
                 std::mem::replace(&mut query.time, Time::Between(from, to)) != Time::All
             }
             "order" => {
@@ -534,60 +540,4 @@ fn function_named(name: &str) -> Option<Function> {
         "failure_rate" => Function::FailureRate,
         _ => return None,
     })
-}
-
-/// A text with stars. A star behind a backslash is one itself.
-fn pattern_of(text: &str) -> Pattern {
-    let mut pieces = vec![String::new()];
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match (letter, pieces.last_mut()) {
-            ('*', _) => pieces.push(String::new()),
-            ('\\', Some(piece)) if letters.peek() == Some(&'*') => {
-                piece.extend(letters.next());
-            }
-            (letter, Some(piece)) => piece.push(letter),
-            (_, None) => {}
-        }
-    }
-    Pattern { pieces }
-}
-
-/// A duration in nanoseconds: a number and its unit.
-fn duration(text: &str) -> Option<f64> {
-    let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(unit);
-    let nanos = match unit {
-        "ns" => 1.0,
-        "us" | "µs" | "μs" => 1e3,
-        "ms" => 1e6,
-        "s" => 1e9,
-        "m" | "min" => 60e9,
-        "h" => 3_600e9,
-        "d" => 86_400e9,
-        "w" => 604_800e9,
-        _ => return None,
-    };
-    Some(number.parse::<f64>().ok()? * nanos)
-}
-
-/// A point in time: a date, with a time of day or without; without a zone it is UTC.
-fn instant(text: &str) -> Option<Timestamp> {
-    let text = text.to_ascii_uppercase();
-    let of_day = text.split_once('T').map(|(_, of_day)| of_day);
-    let whole = match of_day {
-        None => format!("{text}T00:00:00Z"),
-        Some(of_day) => {
-            let zone = of_day.find(['Z', '+', '-']).unwrap_or(of_day.len());
-            let seconds = if of_day[..zone].matches(':').count() < 2 {
-                ":00"
-            } else {
-                ""
-            };
-            let (before, zone) = text.split_at(text.len() - (of_day.len() - zone));
-            let zone = if zone.is_empty() { "Z" } else { zone };
-            format!("{before}{seconds}{zone}")
-        }
-    };
-    whole.parse().ok()
 }

@@ -196,6 +196,12 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
             Some("1h"),
         ),
         ("spans from yesterday", "yesterday", "a time", None),
+        (
+            "spans from 2026-02-01 to 2026-01-31",
+            "2026-01-31",
+            "ends before",
+            None,
+        ),
         ("spans order duration", "duration", "expected `by`", None),
         ("spans where a \u{1}", "\u{1}", "no meaning", None),
     ] {

@@ -101,6 +101,15 @@ async fn take(
         }
         None => UNKNOWN_BYTES,
     };
+    // Of those who show no key two at most are waited for, so that they never take the room from those who do.
+    let unknown = match &key {
+        Some(_) => None,
+        None => {
+            let turn = Arc::clone(&app.unknown_senders).try_acquire_owned();
+            let told = "others without a key in their headers send just now: try again";
+            Some(turn.map_err(|_| ApiError::overloaded(told))?)
+        }
+    };
     let (body, room) = receive(&app, &headers, body, limit).await?;
     let work = move || {
         let encoding = headers.get(header::CONTENT_ENCODING);
@@ -116,6 +125,7 @@ async fn take(
                 return Err(no_project());
             }
         }
+        drop(unknown);
         store(&app, encoding, &body, &room)
     };
     // Decoding takes a while, and the store waits for the disk.
@@ -220,31 +230,26 @@ fn known(name: &str, all: &'static [&'static str]) -> &'static str {
 
 /// The key that the request shows outside its body: as SDKs do, or as other senders of spans do.
 fn key_shown(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let own = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| bearer(value.to_str().ok()?));
-    if let Some(own) = own {
-        return Some(own.to_owned());
-    }
-    let in_headers = [AUTH_HEADER, "authorization"].into_iter().find_map(|name| {
-        let value = headers.get(name)?.to_str().ok()?;
-        let members = value
-            .strip_prefix("Sentry")
-            .or_else(|| value.strip_prefix("sentry"))?;
-        let members = members
-            .split(',')
-            .filter_map(|member| member.trim().split_once('='));
-        let mut keys = members.filter(|(name, _)| *name == "sentry_key");
-        Some(keys.next()?.1.trim().to_owned())
-    });
-    in_headers.or_else(|| {
-        let members = uri
-            .query()?
-            .split('&')
-            .filter_map(|member| member.split_once('='));
-        let mut keys = members.filter(|(name, _)| *name == "sentry_key");
-        Some(keys.next()?.1.to_owned())
-    })
+    let in_headers = || {
+        [AUTH_HEADER, "authorization"].into_iter().find_map(|name| {
+            let value = headers.get(name)?.to_str().ok()?;
+            let members = value
+                .strip_prefix("Sentry")
+                .or_else(|| value.strip_prefix("sentry"))?;
+            named_key(members.split(',').map(str::trim))
+        })
+    };
+    let in_query = || named_key(uri.query()?.split('&'));
+    // Last, since a tunnel may pass on a Bearer that is meant for another.
+    let own = || bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?);
+    let shown = in_headers().or_else(in_query).or_else(own);
+    shown.map(str::to_owned)
+}
+
+fn named_key<'a>(members: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut members = members.filter_map(|member| member.split_once('='));
+    let (_, key) = members.find(|(name, _)| *name == "sentry_key")?;
+    Some(key.trim())
 }
 
 #[cfg(test)]

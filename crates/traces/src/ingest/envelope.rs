@@ -12,7 +12,7 @@ use super::measure::Counted;
 use super::unpack::{Encoding, first_line, unpack};
 use super::{IngestError, Limits};
 
-/// How long an envelope's header may be where the sender is known by it alone, in bytes.
+/// How long an envelope's header may be, in bytes.
 const HEADER_BYTES: usize = 64 << 10;
 
 /// The most mistakes that are told of one envelope.
@@ -88,6 +88,10 @@ pub fn decode_envelope(
     let body = unpack(body, encoding, limits.bytes, &counted)?;
     // The texts of what is made of it.
     counted.memory(body.len())?;
+    if memchr::memchr(b'\n', &body).unwrap_or(body.len()) > HEADER_BYTES {
+        let told = format!("the envelope's header is longer than {HEADER_BYTES} bytes");
+        return Err(IngestError::Envelope(told));
+    }
     let envelope =
         Envelope::read(&body).map_err(|error| IngestError::Envelope(error.to_string()))?;
     let source = Source {

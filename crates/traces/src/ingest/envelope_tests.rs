@@ -84,6 +84,7 @@ fn bad_envelopes_get_the_right_status_and_a_clear_message() {
     let zeros = vec![b' '; (100 << 20) + 1];
     let large = vec![b' '; (20 << 20) + 1];
     let many = spans(100_001);
+    let header = format!("{{\"x\":\"{}\"}}\n", "x".repeat(64 << 10)).into_bytes();
     for (encoding, body, status, message) in [
         (Some("compress"), &b"{}"[..], 415, "content encoding"),
         (Some("gzip"), b"{}", 400, "not in its content encoding"),
@@ -96,6 +97,7 @@ fn bad_envelopes_get_the_right_status_and_a_clear_message() {
         ),
         (None, b"", 400, "the envelope's header"),
         (None, b"nonsense\n", 400, "the envelope's header"),
+        (None, &header, 400, "header is longer"),
         (None, &large, 413, "larger than 20971520"),
         (Some("gzip"), &gzip(&zeros), 413, "larger than 104857600"),
         (Some("zstd"), &zstd(&zeros), 413, "larger than 104857600"),
@@ -137,7 +139,7 @@ fn a_hundred_thousand_attributes_cost_little_and_one_too_large_span_nothing_else
     let attributes: serde_json::Map<_, _> =
         (0..40_000).map(|n| (format!("{n}"), json!(1))).collect();
     let trace = json!({"trace_id": TRACE, "span_id": "b7ad6b7169203331", "data": attributes});
-    let payload = json!({"contexts": {"trace": trace}, "tags": attributes, "start_timestamp": 1, "timestamp": 2});
+    let payload = json!({"contexts": {"trace": trace}, "tags": {}, "measurements": attributes, "start_timestamp": 1, "timestamp": 2});
     let received = decode(
         None,
         format!("{{}}\n{{\"type\":\"transaction\"}}\n{payload}").as_bytes(),

@@ -73,7 +73,16 @@ fn seconds(text: &str) -> Option<Timestamp> {
         )]
         return fits.then_some(Timestamp::from_nanos(nanos as u64));
     }
+    if !text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        return None;
+    }
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.contains('.') {
+        return None;
+    }
     let nanos = part.bytes().chain(std::iter::repeat(b'0')).take(9);
     let nanos = nanos.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     let whole: u64 = whole.parse().ok()?;
@@ -218,7 +227,11 @@ pub(super) fn parts(span: &Span) -> usize {
         Links::SameTrace(ids) => ids.len(),
         Links::Any(links) => links.iter().map(|link| 1 + link.attributes.len()).sum(),
     };
-    links + members(&span.attributes)
+    let events = span
+        .events
+        .iter()
+        .map(|event| 1 + members(&event.attributes));
+    links + members(&span.attributes) + events.sum::<usize>()
 }
 
 fn members(attributes: &[Attribute]) -> usize {
@@ -323,6 +336,19 @@ where
 {
     let raw = <&RawValue>::deserialize(from)?;
     Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// Tags: an object, or a list of pairs.
+pub(super) fn tags<'de, D>(
+    from: D,
+) -> Result<Option<serde_json::Map<String, serde_json::Value>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let raw = <&RawValue>::deserialize(from)?;
+    let pairs = || serde_json::from_str::<Vec<(String, serde_json::Value)>>(raw.get());
+    let map = serde_json::from_str(raw.get()).ok();
+    Ok(map.or_else(|| Some(pairs().ok()?.into_iter().collect())))
 }
 
 /// The resource of the last span, which is mostly that of the next as well.

@@ -110,25 +110,32 @@ impl Message {
 
 #[derive(Deserialize)]
 struct Exception<'a> {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
     kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     value: Option<String>,
     #[serde(borrow)]
     stacktrace: Option<&'a RawValue>,
 }
 
-/// The exceptions: a list, mostly within an object.
+/// How many exceptions of an event are kept: the last, which was thrown, and those that caused it.
+const EXCEPTIONS: usize = 64;
+
+/// The exceptions: a list, mostly within an object. One that is not written as it should be costs no other.
 fn exceptions(raw: &RawValue) -> Vec<Exception<'_>> {
     #[derive(Deserialize)]
     struct Values<'a> {
         #[serde(borrow)]
-        values: Vec<Exception<'a>>,
+        values: Vec<&'a RawValue>,
     }
     let text = raw.get();
     let within = serde_json::from_str::<Values<'_>>(text).map(|within| within.values);
-    within
-        .or_else(|_| serde_json::from_str(text))
-        .unwrap_or_default()
+    let all = within.or_else(|_| serde_json::from_str::<Vec<&RawValue>>(text));
+    let all = all.unwrap_or_default();
+    let last = all.len().saturating_sub(EXCEPTIONS);
+    let each = all[last..].iter();
+    each.filter_map(|one| serde_json::from_str(one.get()).ok())
+        .collect()
 }
 
 #[derive(Deserialize, Default)]

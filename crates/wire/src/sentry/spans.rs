@@ -111,7 +111,7 @@ struct First<'a> {
     timestamp: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "lenient")]
     data: Option<Map>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "fields::tags")]
     tags: Option<Map>,
     #[serde(default, deserialize_with = "lenient")]
     measurements: Option<Map>,
@@ -172,7 +172,7 @@ pub(super) struct About {
     pub(super) server_name: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(super) sdk: Option<super::envelope::Sdk>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "fields::tags")]
     pub(super) tags: Option<Map>,
     #[serde(deserialize_with = "lenient")]
     pub(super) user: Option<User>,
@@ -533,23 +533,23 @@ pub(super) fn put_all(attributes: &mut Vec<Attribute>, map: Option<Map>) {
 
 /// Measurements (`{"lcp": {"value": 1.5, "unit": "second"}}`) as `measurements.lcp` and `measurements.lcp.unit`.
 fn put_measurements(attributes: &mut Vec<Attribute>, map: Option<Map>) {
-    for (name, measured) in map.unwrap_or_default() {
-        let (value, unit) = match measured {
-            serde_json::Value::Object(mut measured) => {
-                (measured.remove("value"), measured.remove("unit"))
-            }
+    let mut measured = Map::new();
+    for (name, one) in map.unwrap_or_default() {
+        let (value, unit) = match one {
+            serde_json::Value::Object(mut one) => (one.remove("value"), one.remove("unit")),
             plain => (Some(plain), None),
         };
         let key = format!("measurements.{name}");
         if let Some(serde_json::Value::String(unit)) = unit
             && !matches!(unit.as_str(), "" | "none")
         {
-            put(attributes, format!("{key}.unit"), unit);
+            measured.insert(format!("{key}.unit"), unit.into());
         }
         if let Some(value) = value.and_then(|value| value.as_f64()) {
-            put(attributes, key, value);
+            measured.insert(key, value.into());
         }
     }
+    put_all(attributes, Some(measured));
 }
 
 fn put_op_and_origin(attributes: &mut Vec<Attribute>, op: String, origin: Option<Cow<'_, str>>) {
@@ -561,10 +561,13 @@ fn put_op_and_origin(attributes: &mut Vec<Attribute>, op: String, origin: Option
     }
 }
 
+/// How long a report of losses is taken, in bytes: there are a few dozen reasons and categories.
+const REPORT_BYTES: usize = 64 << 10;
+
 /// What a client could not send (`client_report`): how many of each reason and category together.
 ///
 /// # Errors
-/// If the payload is no report.
+/// If the payload is no report, or longer than any.
 pub fn lost_by_client(payload: &[u8]) -> Result<Vec<(String, String, u64)>, serde_json::Error> {
     #[derive(Deserialize)]
     struct Report {
@@ -576,6 +579,10 @@ pub fn lost_by_client(payload: &[u8]) -> Result<Vec<(String, String, u64)>, serd
         reason: String,
         category: String,
         quantity: u64,
+    }
+    if payload.len() > REPORT_BYTES {
+        let told = format!("a report has at most {REPORT_BYTES} bytes");
+        return Err(serde::de::Error::custom(told));
     }
     let report: Report = serde_json::from_slice(payload)?;
     let all = report.discarded_events.into_iter();

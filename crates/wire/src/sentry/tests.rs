@@ -232,6 +232,7 @@ fn a_bad_span_is_refused_alone_and_by_its_reason() {
         ("start_timestamp", json!(1e300), RefusedReason::Time),
         ("start_timestamp", json!("yesterday"), RefusedReason::Time),
         ("start_timestamp", json!([]), RefusedReason::Time),
+        ("start_timestamp", json!([1.5, 2]), RefusedReason::Time),
         (
             "end_timestamp",
             json!(99_999_999_999_999_u64),
@@ -394,6 +395,7 @@ fn an_error_is_a_record_under_its_span() {
     ] {
         assert_eq!(text(error, key), value, "{key}");
     }
+    assert_eq!(text(error, "a"), "b");
     assert_eq!(error.events.len(), 2);
     assert_eq!(error.events[1].attributes.len(), 3);
 
