@@ -152,6 +152,15 @@ fn main() {
         times[LOOKUPS / 2],
         times[LOOKUPS * 99 / 100]
     );
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    println!(
+        "memory, at most: {}",
+        peak.trim_start_matches("VmHWM:").trim()
+    );
     log.close().unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -336,8 +336,32 @@ impl Rows {
     /// The rows, sorted by trace, start and span, each span once.
     ///
     /// # Errors
-    /// If they are too many for Arrow: texts of more than 2 GiB.
-    pub fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+    /// If the columns do not fit together, which would be a mistake here.
+    pub fn finish(self) -> Result<RecordBatch, ArrowError> {
+        let (batch, order) = self.unsorted()?;
+        take_record_batch(&batch, &UInt32Array::from(order))
+    }
+
+    /// The same in batches of so many rows, each made when it is asked for: sorted rows take as much memory as those that
+    /// they are taken from.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn into_batches(
+        self,
+        rows: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>>, ArrowError> {
+        let (batch, order) = self.unsorted()?;
+        let starts = (0..order.len()).step_by(rows.max(1));
+        Ok(starts.map(move |start| {
+            let end = (start + rows).min(order.len());
+            let order = UInt32Array::from(order[start..end].to_vec());
+            take_record_batch(&batch, &order)
+        }))
+    }
+
+    /// The rows as they came, and their order.
+    fn unsorted(mut self) -> Result<(RecordBatch, Vec<u32>), ArrowError> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.trace_id.finish()),
             Arc::new(self.span_id.finish()),
@@ -368,8 +392,7 @@ impl Rows {
             Arc::new(self.trace_state.finish()),
         ]);
         let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?;
-        let order = each_once(self.order);
-        take_record_batch(&batch, &UInt32Array::from(order))
+        Ok((batch, each_once(self.order)))
     }
 }
 

@@ -44,8 +44,9 @@ const GROUP_ROWS: usize = 128 << 10;
 /// How many rows are a page, at most.
 const PAGE_ROWS: usize = 8 << 10;
 
-/// How many rows of a trace are read at once, at most.
-const STRETCH_ROWS: usize = 1_024;
+/// How many rows of a trace are read at once, at most: dictionaries are read anew for each stretch, so a few are better
+/// than many.
+const STRETCH_ROWS: usize = 8 << 10;
 
 /// About how many bytes of memory rows that are read at once may take.
 const STRETCH_BYTES: usize = 8 << 20;

@@ -44,6 +44,9 @@ const REST: Duration = Duration::from_secs(600);
 /// How long a span may stay unfinished.
 const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
+/// How many rows are sorted and written at a time.
+const WRITTEN_ROWS: usize = 8 << 10;
+
 /// How long it rests after a failure.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -297,14 +300,10 @@ fn take_over(
         let name = Name::new(Timestamp::now(), number, number);
         let path = segments.folder().join(name.path());
         let failed = |error: SegmentError| error.during("write", &path);
-        let batch = rows.finish().map_err(|error| failed(error.into()))?;
-        put(
-            segments,
-            name,
-            traces.len() as u64,
-            std::iter::once(Ok(batch)),
-        )
-        .map_err(failed)?;
+        let batches = rows.into_batches(WRITTEN_ROWS);
+        let batches = batches.map_err(|error| failed(error.into()))?;
+        let batches = batches.map(|batch| batch.map_err(SegmentError::from));
+        put(segments, name, traces.len() as u64, batches).map_err(failed)?;
     }
     log.release(number);
     *unfinished = next;

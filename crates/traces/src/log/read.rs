@@ -1,10 +1,12 @@
 //! Finding the frames of a trace, and reading them.
 
+use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hopline_wire::TraceId;
+use parking_lot::Mutex;
 
 use super::handover::Stretch;
 use super::segment::{Looked, Sealed, Written, read_frame};
@@ -25,8 +27,46 @@ enum Segment {
     /// One that was not sealed when the reading began, and where its frames ended.
     Tail(Arc<Written>, u64),
     Sealed(Arc<Sealed>),
-    /// Stretches of what was taken over from the log; the offsets are their numbers.
-    Older(Vec<Box<dyn Stretch>>),
+    /// What was taken over from the log; the offsets are the numbers of its stretches.
+    Older(Stretches),
+}
+
+/// Stretches of a trace, as frames.
+struct Stretches {
+    all: Vec<Box<dyn Stretch>>,
+    /// The frames of those that were read, as far as they are small: most traces are passed over twice.
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    frames: HashMap<usize, Arc<[u8]>>,
+    bytes: usize,
+}
+
+/// How many bytes of frames are kept from one pass to the next.
+const KEPT_BYTES: usize = 4 << 20;
+
+impl Stretches {
+    fn frame(
+        &self,
+        index: usize,
+        encoder: &mut FrameEncoder,
+    ) -> Result<Option<Arc<[u8]>>, TracesError> {
+        if let Some(frame) = self.kept.lock().frames.get(&index) {
+            return Ok(Some(Arc::clone(frame)));
+        }
+        let Some(stretch) = self.all.get(index) else {
+            return Ok(None);
+        };
+        let frame: Arc<[u8]> = encoder.payload(&stretch.spans()?).into();
+        let mut kept = self.kept.lock();
+        if kept.bytes + frame.len() <= KEPT_BYTES {
+            kept.bytes += frame.len();
+            kept.frames.insert(index, Arc::clone(&frame));
+        }
+        Ok(Some(frame))
+    }
 }
 
 impl Shared {
@@ -56,7 +96,10 @@ impl Shared {
             let stretches = older.stretches(trace)?;
             #[expect(clippy::cast_possible_truncation, reason = "each has many spans")]
             let offsets = (0..stretches.len() as u32).collect();
-            let segment = Segment::Older(stretches);
+            let segment = Segment::Older(Stretches {
+                all: stretches,
+                kept: Mutex::default(),
+            });
             places.push(Place { segment, offsets });
         }
         // A segment whose sealing is delayed can be older than a sealed one.
@@ -90,7 +133,7 @@ impl Shared {
         mut each: impl FnMut(usize, Option<&[u8]>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TracesError> {
         if let Segment::Older(stretches) = &place.segment {
-            return self.read_stretches(stretches, wanted, each);
+            return Self::read_stretches(stretches, &place.offsets, wanted, each);
         }
         let opened;
         let (path, file, end): (_, &dyn File, u64) = match &place.segment {
@@ -120,20 +163,18 @@ impl Shared {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The same of stretches, each as a frame.
+    /// The same of stretches.
     fn read_stretches(
-        &self,
-        stretches: &[Box<dyn Stretch>],
+        stretches: &Stretches,
+        offsets: &[u32],
         wanted: impl Fn(usize) -> bool,
         mut each: impl FnMut(usize, Option<&[u8]>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TracesError> {
         let mut encoder = FrameEncoder::new();
-        for (index, stretch) in stretches.iter().enumerate() {
-            if wanted(index) {
-                let spans = stretch.spans()?;
-                if each(index, Some(encoder.payload(&spans))).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+        for index in (0..offsets.len()).filter(|index| wanted(*index)) {
+            let frame = stretches.frame(index, &mut encoder)?;
+            if each(index, frame.as_deref()).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
