@@ -17,10 +17,10 @@ DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults soak fuzz bench build check fmt lint
+.PHONY: help demo test test-faults soak fuzz bench bench-traces build check fmt lint
 
 help: ## Show the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Build Hopline and watch it run and trace a real build
 	@scripts/require build
@@ -63,6 +63,10 @@ bench: ## Measure a release build, print the figures as a table
 	@scripts/require build
 	$(CARGO) build --release --locked -p hopline
 	bench/run
+
+bench-traces: ## Measure the trace store at rest: speed, bytes a span, a trace by its id
+	@scripts/require build
+	bench/traces
 
 build: ## Build the full program in release
 	@scripts/require build
