@@ -11,10 +11,12 @@ mod file;
 mod merge;
 mod recent;
 pub mod rows;
+mod runs;
 pub mod schema;
 mod segment;
 mod segments;
 mod settle;
+mod size;
 pub mod spans;
 mod values;
 

@@ -10,18 +10,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use hopline_traces::{LogStore, TracesError};
+use hopline_wire::span::Span;
 use parking_lot::Mutex;
 
 use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::segments::Segments;
 
-/// How many rows are made one batch.
+/// How many rows are made one batch, and about how many bytes of them.
 const BATCH_ROWS: usize = 32 << 10;
+const BATCH_BYTES: usize = 64 << 20;
 
-/// How many bytes of the log are made columns in memory, at most: they take several times as many there.
-const MOST_BYTES: u64 = 96 << 20;
+/// How many bytes of the log are made columns in memory, at most.
+const MOST_LOG_BYTES: u64 = 96 << 20;
+
+/// How many bytes these may take, about: several times as many, and more where spans share large texts.
+const MOST_BYTES: usize = 1 << 30;
 
 /// The spans of a log and of its segments, as columns.
 pub struct Columns {
@@ -35,6 +41,8 @@ pub struct Columns {
 struct Read {
     end: u64,
     batches: Vec<RecordBatch>,
+    /// About how many bytes these take.
+    bytes: usize,
 }
 
 /// All finished spans at one moment.
@@ -75,16 +83,15 @@ impl Columns {
         let mut read = self.read.lock();
         let in_log = self.log.segments();
         let bytes: u64 = in_log.iter().map(|segment| segment.end).sum();
-        if bytes > MOST_BYTES {
-            let told = "spans are still being brought into columns: ask again in a while";
-            let path = self.segments.folder().to_owned();
-            return Err(TracesError::io("ask", path, io::Error::other(told)));
+        if bytes > MOST_LOG_BYTES {
+            return Err(self.not_yet());
         }
         read.retain(|number, _| in_log.iter().any(|segment| segment.number == *number));
         for segment in &in_log {
+            let room = MOST_BYTES.saturating_sub(read.values().map(|read| read.bytes).sum());
             let known = read.entry(segment.number).or_default();
             if known.end < segment.end {
-                self.read_on(segment.number, known)?;
+                self.read_on(segment.number, known, room)?;
             }
         }
         // Asked only now: what was taken over meanwhile is in both, and here it is left out of the log's.
@@ -110,37 +117,78 @@ impl Columns {
         })
     }
 
-    /// Makes columns of what came to a segment of the log since.
-    fn read_on(&self, number: u64, known: &mut Read) -> Result<(), TracesError> {
-        let mut rows = Rows::default();
-        let mut made = Ok(());
+    /// Makes columns of what came to a segment of the log since, in so many bytes at most.
+    fn read_on(&self, number: u64, known: &mut Read, room: usize) -> Result<(), TracesError> {
         // Kept only once all of it is read: else a second try would make the first part twice.
-        let mut batches = Vec::new();
-        let mut make = |rows: Rows| -> Result<(), TracesError> {
-            if !rows.is_empty() {
-                let failed = |error: arrow_schema::ArrowError| {
-                    TracesError::io("make columns of", PathBuf::new(), io::Error::other(error))
-                };
-                batches.push(rows.finish().map_err(failed)?);
-            }
-            Ok(())
-        };
+        let mut made = Making::default();
+        let mut failed = None;
         let end = self.log.read_segment(number, known.end, &mut |spans| {
-            spans
-                .iter()
-                .filter(|span| !span.pending)
-                .for_each(|span| rows.push(span));
-            if rows.len() >= BATCH_ROWS {
-                made = make(std::mem::take(&mut rows));
+            for span in spans.iter().filter(|span| !span.pending) {
+                match made.push(span) {
+                    Ok(()) if made.bytes() <= room => {}
+                    Ok(()) => failed = Some(self.not_yet()),
+                    Err(error) => failed = Some(unmade(error)),
+                }
+                if failed.is_some() {
+                    return ControlFlow::Break(());
+                }
             }
-            match made {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
+            ControlFlow::Continue(())
         })?;
-        made.and_then(|()| make(rows))?;
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        let bytes = made.bytes();
+        known.batches.append(&mut made.finish().map_err(unmade)?);
+        known.bytes += bytes;
         known.end = end;
-        known.batches.append(&mut batches);
         Ok(())
+    }
+
+    fn not_yet(&self) -> TracesError {
+        let told = "spans are still being brought into columns: ask again in a while";
+        let path = self.segments.folder().to_owned();
+        TracesError::io("ask", path, io::Error::other(told))
+    }
+}
+
+fn unmade(error: ArrowError) -> TracesError {
+    TracesError::io("make columns of", PathBuf::new(), io::Error::other(error))
+}
+
+/// Batches that are being made.
+#[derive(Default)]
+struct Making {
+    batches: Vec<RecordBatch>,
+    /// What the batches take.
+    bytes: usize,
+    rows: Rows,
+}
+
+impl Making {
+    fn bytes(&self) -> usize {
+        self.bytes + self.rows.bytes()
+    }
+
+    fn push(&mut self, span: &Span) -> Result<(), ArrowError> {
+        self.rows.push(span);
+        match self.rows.len() >= BATCH_ROWS || self.rows.bytes() >= BATCH_BYTES {
+            true => self.make(),
+            false => Ok(()),
+        }
+    }
+
+    fn make(&mut self) -> Result<(), ArrowError> {
+        if !self.rows.is_empty() {
+            let rows = std::mem::take(&mut self.rows);
+            self.bytes += rows.bytes();
+            self.batches.push(rows.finish()?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<RecordBatch>, ArrowError> {
+        self.make()?;
+        Ok(self.batches)
     }
 }

@@ -19,7 +19,7 @@ use crate::schema::{
     DOUBLE_ATTRIBUTES, EVENT_KEYS, INT_ATTRIBUTES, SCHEMA, TEXT_ATTRIBUTES, entry_fields,
     event_fields, instant, link_fields,
 };
-use crate::values;
+use crate::{size, values};
 
 /// A column of texts of which there are few.
 type Few = StringDictionaryBuilder<Int32Type>;
@@ -50,6 +50,7 @@ pub struct Rows {
     resource: Few,
     trace_state: Few,
     order: Vec<Place>,
+    bytes: usize,
     last_resource: Option<LastResource>,
     hex: Vec<u8>,
     value: String,
@@ -134,6 +135,7 @@ impl Default for Rows {
             resource: Few::new(),
             trace_state: Few::new(),
             order: Vec::new(),
+            bytes: 0,
             last_resource: None,
             hex: Vec::new(),
             value: String::new(),
@@ -155,8 +157,15 @@ impl Rows {
         self.order.is_empty()
     }
 
+    /// About how many bytes of memory they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Adds a span. One that is added again replaces the one before.
     pub fn push(&mut self, span: &Span) {
+        self.bytes += size::of_span(span);
         self.order.push(Place {
             trace_id: span.trace_id,
             start: span.start,
@@ -321,6 +330,7 @@ impl Rows {
     fn resource(&mut self, resource: &Arc<Resource>) {
         let is_last = |last: &LastResource| Arc::ptr_eq(&last.resource, resource);
         if !self.last_resource.as_ref().is_some_and(is_last) {
+            self.bytes += size::of_attributes(&resource.attributes);
             self.last_resource = Some(LastResource {
                 resource: Arc::clone(resource),
                 written: write_resource(resource),

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
+use arrow_schema::DataType;
 use hopline_files::FileSystem;
 use hopline_traces::{Stretch, TracesError};
 use hopline_wire::span::Span;
@@ -28,7 +29,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::arrow_writer::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, SortingColumn};
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData, SortingColumn};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::statistics::Statistics;
@@ -40,6 +41,9 @@ use crate::spans::spans_of;
 
 /// How many rows are a group.
 const GROUP_ROWS: usize = 128 << 10;
+
+/// About how many bytes of memory the rows of a group may take. However unlike they are, no more is read at once.
+const GROUP_BYTES: usize = 128 << 20;
 
 /// How many rows are a page, at most.
 const PAGE_ROWS: usize = 8 << 10;
@@ -190,23 +194,28 @@ pub(crate) fn write(
     let hour = path.parent().unwrap_or(folder);
     let unnamed = path.with_extension("new");
     files.create_folder(hour)?;
-    match files.remove(&unnamed) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    let file = Writer::create(files, &unnamed)?;
-    let written = write_batches(file, traces, batches);
-    let length = match written {
-        Ok(length) => length,
-        Err(error) => {
-            // A full disk has better uses for half a segment.
-            let _ = files.remove(&unnamed);
-            return Err(error);
-        }
-    };
+    let length = write_file(files, &unnamed, traces, batches)?;
     files.rename(&unnamed, &path)?;
     sync_folders(files, folder, name)?;
     Ok(length)
+}
+
+/// The same under another name, which what was left by a crash may have.
+pub(crate) fn write_file(
+    files: &dyn FileSystem,
+    path: &Path,
+    traces: u64,
+    batches: impl Iterator<Item = Result<RecordBatch, SegmentError>>,
+) -> Result<u64, SegmentError> {
+    match files.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let file = Writer::create(files, path)?;
+    write_batches(file, traces, batches).inspect_err(|_| {
+        // A full disk has better uses for half a segment.
+        let _ = files.remove(path);
+    })
 }
 
 /// Makes the name of a segment durable: in its hour's folder, and those above, which may be new.
@@ -225,10 +234,36 @@ fn write_batches(
     batches: impl Iterator<Item = Result<RecordBatch, SegmentError>>,
 ) -> Result<u64, SegmentError> {
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&SCHEMA), Some(properties(traces)))?;
+    let mut bytes = 0;
     for batch in batches {
-        writer.write(&batch?)?;
+        let batch = batch?;
+        bytes += plain_bytes(&batch);
+        writer.write(&batch)?;
+        if bytes >= GROUP_BYTES {
+            writer.flush()?;
+            bytes = 0;
+        }
     }
     Ok(writer.into_inner()?.finish()?)
+}
+
+/// How many bytes of memory rows take in the columns that have each text as often as it is there.
+fn plain_bytes(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    let plain = columns.filter(|column| !matches!(column.data_type(), DataType::Dictionary(..)));
+    plain.map(|column| column.get_array_memory_size()).sum()
+}
+
+/// How many bytes of memory a row of a group takes, on average.
+fn row_bytes(group: &RowGroupMetaData) -> usize {
+    let columns = group.columns().iter();
+    let texts = columns.map(|column| match column.unencoded_byte_array_data_bytes() {
+        Some(bytes) => bytes.max(0),
+        // Of other engines' files it may not be known.
+        None => column.uncompressed_size().max(0),
+    });
+    let rows = group.num_rows().max(1);
+    usize::try_from(texts.sum::<i64>() / rows).unwrap_or(usize::MAX)
 }
 
 /// A segment that is there. Its file is opened only while it is read.
@@ -250,6 +285,15 @@ impl Segment {
         name: Name,
     ) -> Result<Self, SegmentError> {
         let path = folder.join(name.path());
+        Self::open_at(files, path, name)
+    }
+
+    /// The same of a file that has no segment's name yet.
+    pub(crate) fn open_at(
+        files: &Arc<dyn FileSystem>,
+        path: PathBuf,
+        name: Name,
+    ) -> Result<Self, SegmentError> {
         let reader = Reader::open(&**files, &path)?;
         let mut segment = Self {
             name,
@@ -295,10 +339,13 @@ impl Segment {
         Ok(self.about.get_or_init(|| about).clone())
     }
 
-    /// All rows, in their order.
+    /// All rows in their order, at most so many at once.
     pub(crate) fn batches(&self, rows: usize) -> Result<ParquetRecordBatchReader, SegmentError> {
         let reader = self.reader()?;
         let about = self.about(&reader)?;
+        let groups = about.metadata().row_groups().iter();
+        let row = groups.map(row_bytes).max().unwrap_or(0);
+        let rows = (STRETCH_BYTES / row.max(1)).clamp(1, rows);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
         Ok(builder.with_batch_size(rows).build()?)
     }
@@ -335,8 +382,7 @@ impl Segment {
                 continue;
             }
             let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
-            let all = metadata.row_group(group).total_byte_size();
-            let bytes = usize::try_from(all).unwrap_or(0) / rows.max(1);
+            let bytes = row_bytes(metadata.row_group(group));
             let step = (STRETCH_BYTES / bytes.max(1)).clamp(1, STRETCH_ROWS);
             let pages = self.pages_of(group, &wanted, rows);
             let own = self.rows_of(group, &wanted, pages)?;

@@ -24,9 +24,10 @@ use hopline_wire::{SpanId, Timestamp, TraceId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::merge::Merged;
-use crate::rows::Rows;
-use crate::segment::{self, Name, Segment, SegmentError};
+use crate::runs::{self, Runs};
+use crate::segment::{Name, Segment};
 use crate::segments::Segments;
+use crate::size;
 
 /// How many neighbours are merged at once.
 const FAN_IN: usize = 8;
@@ -43,9 +44,6 @@ const REST: Duration = Duration::from_secs(600);
 
 /// How long a span may stay unfinished.
 const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3_600);
-
-/// How many rows are sorted and written at a time.
-const WRITTEN_ROWS: usize = 8 << 10;
 
 /// How long it rests after a failure.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -263,8 +261,10 @@ fn take_over(
     number: u64,
     unfinished: &mut Unfinished,
 ) -> Result<(), TracesError> {
-    let mut rows = Rows::default();
-    let mut traces = HashSet::new();
+    let name = Name::new(Timestamp::now(), number, number);
+    let path = segments.folder().join(name.path());
+    let mut runs = Runs::new(segments, name);
+    let mut pushed = Ok(());
     let mut open: HashMap<(TraceId, SpanId), Span> = HashMap::new();
     // It counts only if all goes well: else the segment is read again.
     let mut next = unfinished.clone();
@@ -283,11 +283,14 @@ fn take_over(
             if next.carried.remove(&key) {
                 next.ended.insert(key);
             }
-            traces.insert(span.trace_id);
-            rows.push(span);
+            pushed = runs.push(span);
+            if pushed.is_err() {
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
     })?;
+    pushed.map_err(|error| error.during("write", &path))?;
     let carried = to_carry(open);
     let keys = carried.iter().map(|span| (span.trace_id, span.span_id));
     next.carried.extend(keys);
@@ -296,15 +299,8 @@ fn take_over(
         unfinished.carried_of = number;
     }
     next.carried_of = number;
-    if !rows.is_empty() {
-        let name = Name::new(Timestamp::now(), number, number);
-        let path = segments.folder().join(name.path());
-        let failed = |error: SegmentError| error.during("write", &path);
-        let batches = rows.into_batches(WRITTEN_ROWS);
-        let batches = batches.map_err(|error| failed(error.into()))?;
-        let batches = batches.map(|batch| batch.map_err(SegmentError::from));
-        put(segments, name, traces.len() as u64, batches).map_err(failed)?;
-    }
+    runs.finish()
+        .map_err(|error| error.during("write", &path))?;
     log.release(number);
     *unfinished = next;
     Ok(())
@@ -323,7 +319,7 @@ fn to_carry(open: HashMap<(TraceId, SpanId), Span>) -> Vec<Span> {
     let all = young.len();
     let mut bytes = 0;
     let fits = young.iter().take_while(|span| {
-        bytes += size(span);
+        bytes += size::of_span(span);
         bytes <= MOST_UNFINISHED
     });
     let fits = fits.count();
@@ -335,33 +331,6 @@ fn to_carry(open: HashMap<(TraceId, SpanId), Span>) -> Vec<Span> {
         young.truncate(fits);
     }
     young
-}
-
-/// About how many bytes a span takes in the log.
-fn size(span: &Span) -> usize {
-    let texts = span.attributes.iter().map(|one| match &one.value {
-        hopline_wire::span::Value::Text(text) => 16 + one.key.len() + text.len(),
-        // Lists and maps of whatever size are rare in what has not ended.
-        _ => 64 + one.key.len(),
-    });
-    128 + span.name.len() + texts.sum::<usize>()
-}
-
-fn put(
-    segments: &Segments,
-    name: Name,
-    traces: u64,
-    batches: impl Iterator<Item = Result<arrow_array::RecordBatch, SegmentError>>,
-) -> Result<(), SegmentError> {
-    segment::write(
-        &**segments.files(),
-        segments.folder(),
-        &name,
-        traces,
-        batches,
-    )?;
-    segments.put(Segment::open(segments.files(), segments.folder(), name)?);
-    Ok(())
 }
 
 /// Which neighbours to merge: of as many as are merged at once, of one hour and of about one size, those that make no more
@@ -442,7 +411,7 @@ fn merge(
             true => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
             false => batch,
         });
-        put(segments, name, rows, until)
+        runs::put(segments, name, rows, until)
     });
     merged.map_err(|error| error.during("merge into", &path))
 }

@@ -9,6 +9,7 @@ use hopline_traces::{LogOptions, Older};
 use hopline_wire::span::SpanName;
 
 use super::*;
+use crate::rows::Rows;
 
 struct House {
     log: Arc<LogStore>,
@@ -269,7 +270,7 @@ fn the_oldest_go_when_all_are_too_much_or_too_old() {
     let mut columns = Rows::default();
     rows.iter().for_each(|row| columns.push(row));
     let batches = std::iter::once(Ok(columns.finish().unwrap()));
-    put(&house.segments, name, 1, batches).unwrap();
+    runs::put(&house.segments, name, 1, batches).unwrap();
     let for_a_day = SettleOptions {
         retained_for: Some(UNFINISHED_FOR),
         ..SettleOptions::default()
@@ -329,7 +330,7 @@ fn groups_are_merged_a_few_at_a_time_and_one_that_fails_is_passed_over() {
         };
         let mut rows = Rows::default();
         rows.push(&span(number, 1));
-        put(
+        runs::put(
             &house.segments,
             name,
             1,
@@ -435,4 +436,85 @@ fn what_the_log_has_is_there_after_a_power_cut_at_any_operation() {
         }
     }
     assert!(operation > 60, "only {operation} operations were tried");
+}
+
+/// Spans that share one text of so many bytes: the log has it once in each frame, columns once in each row.
+fn sharing(text: usize, count: u64) -> Vec<Span> {
+    let text: Arc<str> = "x".repeat(text).into();
+    let mut spans = many(7, 0, count);
+    for span in &mut spans {
+        span.attributes.push(hopline_wire::span::Attribute {
+            key: "statement".into(),
+            value: hopline_wire::span::Value::Text(Arc::clone(&text).into()),
+        });
+    }
+    spans
+}
+
+fn by_trace(spans: &[Span], trace: u64) -> Vec<Span> {
+    let of_trace = spans.iter().filter(|span| span.trace_id == trace_id(trace));
+    of_trace.cloned().collect()
+}
+
+#[test]
+fn spans_too_large_for_memory_are_sorted_in_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = open_on(Arc::new(Disk), folder.path(), 1 << 30).unwrap();
+    let spans = sharing(1_000, 900);
+    let again = span(3, 3);
+    let name = Name::new(Timestamp::now(), 1, 1);
+    let mut runs = Runs::of_bytes(&house.segments, name, 100_000);
+    for span in spans.iter().chain([&again]) {
+        runs.push(span).unwrap();
+    }
+    runs.finish().unwrap();
+    let files = |folder: &Path| Disk.walk(folder).unwrap();
+    assert_eq!(
+        files(&folder.path().join("spans")).len(),
+        1,
+        "runs are removed"
+    );
+    let all = house.segments.all();
+    assert_eq!((all.len(), all[0].rows), (1, 900));
+    for trace in 0..7 {
+        let mut expected = by_trace(&spans, trace);
+        for span in &mut expected {
+            if span.span_id == again.span_id {
+                *span = again.clone();
+            }
+        }
+        assert_eq!(spans_of(&*house.log, trace_id(trace)), expected);
+    }
+}
+
+#[test]
+fn a_text_that_many_spans_share_fills_neither_memory_nor_a_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = open_on(Arc::new(Disk), folder.path(), 1 << 30).unwrap();
+    // Together they would be 2.2 GB, which no column of texts can hold.
+    let spans = sharing(1_000_000, 2_200);
+    house.append(&spans);
+    house.settle(&mut Unfinished::default());
+    let segments = house.segments.all();
+    assert_eq!((segments.len(), segments[0].rows), (1, 2_200));
+    // Whatever is read at once is no more than a group.
+    for batch in segments[0].batches(8_192).unwrap() {
+        let bytes = batch.unwrap().get_array_memory_size();
+        assert!(bytes < 64 << 20, "{bytes} bytes at once");
+    }
+    let name = Name::new(Timestamp::now(), 2, 2);
+    let merged = Merged::of(&segments).unwrap();
+    runs::put(&house.segments, name, 7, merged).unwrap();
+    assert_eq!(house.segments.all()[1].rows, 2_200);
+    let mut seen = 0;
+    for stretch in house.segments.stretches(trace_id(5)).unwrap() {
+        let spans = stretch.spans().unwrap();
+        assert!(
+            spans.len() <= 64,
+            "{} spans of a megabyte at once",
+            spans.len()
+        );
+        seen += spans.len();
+    }
+    assert_eq!(seen, by_trace(&spans, 5).len() * 2);
 }
