@@ -46,6 +46,7 @@ fn python(program: &str) -> Command {
 struct House {
     place: Place,
     up: Service,
+    dsn: String,
 }
 
 /// A span as Hopline gives it back.
@@ -60,24 +61,19 @@ impl House {
     fn new() -> Self {
         let place = Place::new();
         let up = place.service(&UP);
-        Self { place, up }
+        let made = place.run(&["dsn", "create", "--name", "clients"]).expect(0);
+        let dsn = made.stdout.trim().to_owned();
+        Self { place, up, dsn }
     }
 
     fn url(&self) -> String {
         self.up.url("server")
     }
 
-    fn key(&self) -> String {
-        self.place.secret("ingest_key")
-    }
-
-    fn dsn(&self) -> String {
-        let url = self.url();
-        format!(
-            "http://{}@{}/1",
-            self.key(),
-            url.trim_start_matches("http://")
-        )
+    /// The public key of the DSN.
+    fn key(&self) -> &str {
+        let (_, rest) = self.dsn.split_once("://").expect("a DSN");
+        rest.split_once('@').expect("a key").0
     }
 
     /// Runs a client to its end. Answers the id of its trace.
@@ -85,7 +81,7 @@ impl House {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("SENTRY_DSN", self.dsn())
+            .env("SENTRY_DSN", &self.dsn)
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.url())
             .env(
                 "OTEL_EXPORTER_OTLP_HEADERS",
@@ -275,7 +271,7 @@ fn opentelemetry_for_python_sends_protobuf_plain_and_gzipped() {
 fn a_program_with_sentry_continues_the_trace_of_the_build_that_runs_it() {
     let house = House::new();
     let program = client("node/dist/sentry.js");
-    let script = format!("SENTRY_DSN={} node {}", house.dsn(), program.display());
+    let script = format!("SENTRY_DSN={} node {}", house.dsn, program.display());
     let args = ["build", "shop", "--json", "--", "sh", "-c", &script];
     let built = house.place.run(&args).expect(0).last_json();
     let spans = house.trace(built["traceId"].as_str().unwrap(), 10);

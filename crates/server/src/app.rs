@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hopline_state::Store;
@@ -16,18 +17,21 @@ use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
-use crate::access::Access;
+use crate::access::{Access, LiveDsns};
 use crate::commands::BrokerClient;
 use crate::commands::answers::Answers;
 use crate::hosts::Hosts;
 use crate::live::{Hub, Snapshots};
 use crate::metrics::Counters;
 use crate::options::Options;
+use crate::server::reachable;
 use crate::traces::SpanRoom;
 
 /// The server's parts, shared by all handlers.
 pub(crate) struct App {
     pub(crate) options: Options,
+    /// Where the server listens.
+    pub(crate) address: SocketAddr,
     /// When the server was started.
     pub(crate) started_at: Timestamp,
     pub(crate) hosts: Hosts,
@@ -53,6 +57,8 @@ pub(crate) struct App {
     pub(crate) ingest_room: Arc<Semaphore>,
     /// How fast runners with tokens of their own send, by the token.
     pub(crate) token_paces: Mutex<Paces<Uuid>>,
+    /// The DSNs by which spans may be sent.
+    pub(crate) dsns: LiveDsns,
     /// One permit, for whoever notes that runners' tokens were used.
     pub(crate) token_notes: Arc<Semaphore>,
     /// One permit for each sender of an envelope who is known only once its body is there.
@@ -69,4 +75,14 @@ pub(crate) struct App {
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the server is to end.
     pub(crate) stopping: CancellationToken,
+}
+
+impl App {
+    /// Where people reach the server, without a slash at the end.
+    pub(crate) fn base_url(&self) -> String {
+        self.options.public_url.as_deref().map_or_else(
+            || format!("http://{}", reachable(self.address)),
+            |url| url.trim_end_matches('/').to_owned(),
+        )
+    }
 }

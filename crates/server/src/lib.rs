@@ -22,6 +22,7 @@ mod app;
 mod builds;
 mod commands;
 mod devserver;
+mod dsns;
 mod errors;
 mod extract;
 mod files;

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
 use crate::{
-    access, builds, devserver, files, ingest, live, metrics, projects, runner_tokens, runners,
-    status, traces,
+    access, builds, devserver, dsns, files, ingest, live, metrics, projects, runner_tokens,
+    runners, status, traces,
 };
 
 /// What went wrong.
@@ -70,6 +70,8 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         ))
         .routes(routes!(runner_tokens::revoke_runner_token))
         .routes(routes!(runner_tokens::check_runner_tokens))
+        .routes(routes!(dsns::list_dsns, dsns::create_dsn))
+        .routes(routes!(dsns::revoke_dsn))
         .routes(routes!(live::live_updates))
         .routes(routes!(access::issue_token))
         .routes(routes!(access::sign_in_once, access::sign_in))
@@ -99,7 +101,7 @@ fn secure(description: &mut OpenApi) {
         ),
         (
             "ingest",
-            "An ingest key, the runner secret, or a runner's own token",
+            "An ingest key, the public key of a DSN, the runner secret, or a runner's own token",
         ),
     ] {
         let scheme = HttpBuilder::new()

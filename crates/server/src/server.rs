@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
-use crate::access::Access;
+use crate::access::{Access, LiveDsns};
 use crate::app::App;
 use crate::commands::answers::Answers;
 use crate::commands::{BrokerClient, fail_unanswered};
@@ -145,6 +145,7 @@ fn app(
         .as_deref()
         .is_some_and(|url| url.starts_with("https://"));
     Ok(Arc::new(App {
+        address,
         started_at: Timestamp::now(),
         hosts: Hosts::new(&options, address),
         access: Access::new(options.secrets.clone(), address.port(), secure),
@@ -165,6 +166,7 @@ fn app(
             options.ingest_bytes.min(Semaphore::MAX_PERMITS),
         )),
         token_paces: Mutex::new(Paces::new(options.token_rates)),
+        dsns: LiveDsns::default(),
         token_notes: Arc::new(Semaphore::new(1)),
         unknown_senders: Arc::new(Semaphore::new(UNKNOWN_SENDERS)),
         span_room: SpanRoom::default(),
@@ -187,11 +189,8 @@ impl Handle {
     /// A link that signs one browser in, once, within an hour.
     #[must_use]
     pub fn one_time_link(&self) -> String {
-        let base = self.app.options.public_url.as_deref().map_or_else(
-            || format!("http://{}", reachable(self.address)),
-            |url| url.trim_end_matches('/').to_owned(),
-        );
-        format!("{base}/signin?code={}", self.app.access.one_time_code())
+        let (base, code) = (self.app.base_url(), self.app.access.one_time_code());
+        format!("{base}/signin?code={code}")
     }
 
     /// Ends the server: takes no more connections, lets requests that are under way finish, and says
@@ -225,7 +224,7 @@ impl Handle {
 }
 
 /// An address under which a browser on this machine reaches the server.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     if !address.ip().is_unspecified() {
         return address;
     }

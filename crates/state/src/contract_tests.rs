@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod commits;
+pub mod dsns;
 pub mod fixtures;
 pub mod postgres;
 pub mod tokens;
@@ -62,6 +63,11 @@ macro_rules! contract_tests {
             the_last_use_of_a_token_only_moves_forward,
             a_hash_is_one_tokens_alone,
             tokens_are_listed_newest_first_with_the_revoked_ones,
+        );
+        $crate::contract_tests!($store, dsns:
+            dsns_are_numbered_and_listed_with_the_revoked_ones,
+            a_revoked_dsn_stays_revoked_since_it_first_was,
+            a_key_is_one_dsns_alone,
         );
     };
     ($store:expr, $module:ident: $($test:ident,)+) => {

@@ -305,6 +305,32 @@ pub struct Runner {
     pub last_seen_at: Timestamp,
 }
 
+/// A DSN that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDsn {
+    /// The key in it, which no other may have.
+    pub public_key: String,
+    /// Whatever people name it for.
+    pub name: String,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+/// A row of `dsns`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dsn {
+    /// What it is called by: from 1 on, never given twice.
+    pub number: u64,
+    /// The key in it.
+    pub public_key: String,
+    /// Whatever people named it for.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it is good for nothing.
+    pub revoked_at: Option<Timestamp>,
+}
+
 /// A row of `runner_tokens`. The token itself is nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerToken {

@@ -14,8 +14,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, RunnerToken, Session,
-    SessionStatus, Todo, ToolCall,
+    Command, CommandStatus, Decision, Dsn, LoggedEvent, NewDsn, Note, Project, Runner, RunnerToken,
+    Session, SessionStatus, Todo, ToolCall,
 };
 
 type Result<T> = std::result::Result<T, StateError>;
@@ -290,6 +290,25 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StateError`]; then nothing is changed.
     async fn revoke_runner_token(&self, id: Uuid, at: Timestamp) -> Result<Option<RunnerToken>>;
+
+    /// Keeps a DSN, and gives it its number.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is kept.
+    async fn create_dsn(&self, dsn: NewDsn) -> Result<Dsn>;
+
+    /// All DSNs, revoked ones too, by their numbers.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn dsns(&self) -> Result<Vec<Dsn>>;
+
+    /// Revokes a DSN for ever, from `at` unless it was revoked before; gives it as it now is, or none if there is none of
+    /// this number.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is changed.
+    async fn revoke_dsn(&self, number: u64, at: Timestamp) -> Result<Option<Dsn>>;
 
     /// Whether the database can be read just now.
     ///

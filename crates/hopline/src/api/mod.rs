@@ -3,6 +3,7 @@
 //! Every failure says which server was asked for what, and what to do about it. The admin secret goes to
 //! the server it belongs to and nowhere else: redirects are not followed.
 
+pub(crate) mod dsns;
 mod error;
 pub(crate) mod live;
 mod log;

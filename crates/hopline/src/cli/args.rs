@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use super::access::{DsnArgs, TokenArgs};
 use super::questions::{QueryArgs, SqlArgs};
 use crate::exit;
 use crate::settings::{BaseUrl, LogStyle, Period, Retention};
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Rebuild(RebuildArgs),
     Status(StatusArgs),
     Token(TokenArgs),
+    Dsn(DsnArgs),
     Up(UpArgs),
     Server(ServerArgs),
     Broker(BrokerArgs),
@@ -338,46 +340,6 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerFlag,
-}
-
-/// Make, list and revoke the tokens by which runners link
-///
-/// A token is good for one runner alone, and for nothing but that runner's own builds. It stands in the place of the
-/// shared runner secret; a revoked one ends the runner's link within seconds.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  hopline token create --runner build-1
-  HOPLINE_RUNNER_SECRET=hlr_… hopline runner --id build-1 --broker http://127.0.0.1:4701
-  hopline token list
-  hopline token revoke a3308b59-f34d-47bd-9202-fcfad2beb547")]
-pub(crate) struct TokenArgs {
-    #[command(subcommand)]
-    pub(crate) command: TokenCommand,
-    /// One line of JSON for each token
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) server: ServerFlag,
-}
-
-/// What to do with tokens.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a token for a runner, and print it: it is shown this once
-    Create {
-        /// The runner's name
-        #[arg(long, value_name = "NAME")]
-        runner: String,
-    },
-    /// List the tokens, the newest first
-    List,
-    /// Revoke a token for ever
-    Revoke {
-        /// Its id, as `list` shows it
-        #[arg(value_name = "ID")]
-        id: String,
-    },
 }
 
 /// Run everything in one process: server, broker, processor, stores and a runner named `local`

@@ -1,6 +1,7 @@
 //! What can be typed, and what becomes of it: reads the settings, sets up logs and the runtime, calls the
 //! command, and turns its end into an exit code.
 
+pub(crate) mod access;
 pub(crate) mod args;
 pub(crate) mod questions;
 
@@ -101,6 +102,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Rebuild(args) => Box::pin(commands::rebuild::rebuild(args, context)).await,
         Command::Status(args) => Box::pin(commands::status::status(args, context)).await,
         Command::Token(args) => Box::pin(commands::token::token(args, context)).await,
+        Command::Dsn(args) => Box::pin(commands::dsn::dsn(args, context)).await,
         Command::Up(args) => Box::pin(commands::up::up(args.ready, context)).await,
         Command::Server(args) => Box::pin(commands::apart::server(args.ready, context)).await,
         Command::Broker(args) => Box::pin(commands::apart::broker(args.ready, context)).await,
@@ -125,6 +127,7 @@ fn flags(cli: &Cli) -> Flags {
         Command::Rebuild(args) => flags.with(&args.server),
         Command::Status(args) => flags.with(&args.server),
         Command::Token(args) => flags.with(&args.server),
+        Command::Dsn(args) => flags.with(&args.server),
         Command::Up(args) => flags
             .with(&args.listen)
             .with(&args.database)

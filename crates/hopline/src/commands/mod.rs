@@ -4,6 +4,7 @@ pub(crate) mod apart;
 pub(crate) mod build;
 pub(crate) mod builds;
 pub(crate) mod credentials;
+pub(crate) mod dsn;
 pub(crate) mod known;
 pub(crate) mod look;
 pub(crate) mod outcome;

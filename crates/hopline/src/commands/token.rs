@@ -8,7 +8,7 @@ use hopline_wire::Timestamp;
 use super::target;
 use crate::api::tokens::RunnerToken;
 use crate::cli::Context;
-use crate::cli::args::{TokenArgs, TokenCommand};
+use crate::cli::access::{TokenArgs, TokenCommand};
 use crate::render::plain;
 use crate::render::table::{Align, Table};
 

@@ -6,13 +6,14 @@
 //! | `/api/runner/tokens/check` | the runner secret ([`RunnerPeer`]) |
 //! | everything else under `/api`, `/metrics` | the admin secret or the console's cookie ([`Admin`]) |
 //! | `/ws` | the same, or a token for one project ([`Access::live`]) |
-//! | `/api/{number}/envelope/` | the ingest key, as a DSN's public key ([`Access::dsn_key`]) |
-//! | `/v1/traces` | the ingest key, a build's own key, the runner secret, or a runner's own token ([`App::span_right`]) |
+//! | `/api/{number}/envelope/` | a DSN's public key, or the ingest key in its place ([`App::dsn_key`]) |
+//! | `/v1/traces` | the same as Bearer, a build's own key, the runner secret, or a runner's own token ([`App::span_right`]) |
 //!
 //! A missing credential is answered 401, a wrong one 403. Secrets are compared in constant time. What a handler
 //! asks for stands in its signature.
 
 mod cookie;
+mod dsns;
 mod signed;
 mod signin;
 mod throttle;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
 use crate::options::Secrets;
+pub(crate) use dsns::LiveDsns;
 use signed::{Purpose, Signer};
 pub(crate) use signin::{
     __path_issue_token, __path_sign_in, __path_sign_in_once, __path_sign_out, issue_token, sign_in,
@@ -139,15 +141,8 @@ impl Access {
             .ok_or_else(|| ApiError::forbidden("forbidden", "the token is wrong or has expired"))
     }
 
-    /// Whether this is the public key of a DSN.
-    pub(crate) fn dsn_key(&self, key: &str) -> ApiResult<()> {
-        match self.secrets.ingest.matches(key) {
-            true => Ok(()),
-            false => Err(ApiError::forbidden(
-                "forbidden",
-                "the key is that of no DSN",
-            )),
-        }
+    fn is_ingest_key(&self, key: &str) -> bool {
+        self.secrets.ingest.matches(key)
     }
 
     /// What a sender of spans may send that bears no token of a runner.
@@ -178,13 +173,15 @@ impl App {
     /// # Errors
     /// 401 and 403 for want of a credential, 503 if the database cannot say whether a token is live.
     pub(crate) async fn span_right(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
-        match self.access.spans(headers) {
-            Ok(right) => Ok(right),
-            Err(refused) => {
-                let token = self.token_shown(headers).await?;
-                token.map(|_| SpanRight::Any).ok_or(refused)
-            }
+        let refused = match self.access.spans(headers) {
+            Ok(right) => return Ok(right),
+            Err(refused) => refused,
+        };
+        if self.token_shown(headers).await?.is_some() {
+            return Ok(SpanRight::Any);
         }
+        let key = bearer_token(headers).ok_or(refused)?;
+        self.dsn_key(key, None).await.map(|()| SpanRight::Any)
     }
 }
 

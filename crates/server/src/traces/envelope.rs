@@ -89,14 +89,9 @@ async fn take(
     body: Body,
 ) -> ApiResult<EnvelopeTaken> {
     let key = key_shown(&headers, uri);
-    let is_number = !project.is_empty() && project.bytes().all(|byte| byte.is_ascii_digit());
-    let no_project = || ApiError::not_found("project: expected the number of a DSN");
     let limit = match &key {
         Some(key) => {
-            app.access.dsn_key(key)?;
-            if !is_number {
-                return Err(no_project());
-            }
+            known_sender(&app, key, project).await?;
             Limits::default().compressed_bytes
         }
         None => UNKNOWN_BYTES,
@@ -111,6 +106,8 @@ async fn take(
         }
     };
     let (body, room) = receive(&app, &headers, body, limit).await?;
+    let project = project.to_owned();
+    let runtime = tokio::runtime::Handle::current();
     let work = move || {
         let encoding = headers.get(header::CONTENT_ENCODING);
         let encoding = encoding.and_then(|value| value.to_str().ok());
@@ -119,11 +116,8 @@ async fn take(
             let key = header.as_ref().and_then(|header| header.dsn_key());
             let expected =
                 "a DSN's public key in X-Sentry-Auth, in the query or in the envelope's dsn";
-            app.access
-                .dsn_key(key.ok_or_else(|| ApiError::unauthorized(expected))?)?;
-            if !is_number {
-                return Err(no_project());
-            }
+            let key = key.ok_or_else(|| ApiError::unauthorized(expected))?;
+            runtime.block_on(known_sender(&app, key, &project))?;
         }
         drop(unknown);
         store(&app, encoding, &body, &room)
@@ -132,6 +126,18 @@ async fn take(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| ApiError::internal("take in an envelope", &error))?
+}
+
+/// Whether this key may send to this project.
+async fn known_sender(app: &App, key: &str, project: &str) -> ApiResult<()> {
+    // Something else than a number is no project of anyone, and not told apart before the key is known.
+    let is_number = !project.is_empty() && project.bytes().all(|byte| byte.is_ascii_digit());
+    let number = project.parse().unwrap_or(u64::MAX);
+    app.dsn_key(key, is_number.then_some(number)).await?;
+    match is_number {
+        true => Ok(()),
+        false => Err(ApiError::not_found("project: expected the number of a DSN")),
+    }
 }
 
 fn store(app: &App, encoding: Option<&str>, body: &[u8], room: &Taken) -> ApiResult<EnvelopeTaken> {

@@ -7,6 +7,7 @@ mod access;
 mod bad_input;
 mod builds;
 mod commands;
+mod dsns;
 mod envelopes;
 mod hangups;
 mod live;

@@ -21,6 +21,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "runner_tokens",
         sql: include_str!("../../migrations/postgres/0002_runner_tokens.sql"),
     },
+    Migration {
+        version: 3,
+        name: "dsns",
+        sql: include_str!("../../migrations/postgres/0003_dsns.sql"),
+    },
 ];
 
 /// The lock's number: "hopline" in ASCII. Nobody else in the database is likely to have taken it.

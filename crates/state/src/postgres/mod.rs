@@ -18,6 +18,7 @@ mod commit;
 mod convert;
 mod doorbell;
 mod doubt;
+mod dsns;
 mod migrate;
 mod pipeline;
 mod pool;
@@ -47,8 +48,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, RunnerToken, Session,
-    Todo, ToolCall,
+    Command, CommandStatus, Decision, Dsn, LoggedEvent, NewDsn, Note, Project, Runner, RunnerToken,
+    Session, Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -344,6 +345,21 @@ impl Store for PostgresStore {
     async fn revoke_runner_token(&self, id: Uuid, at: Timestamp) -> Result<Option<RunnerToken>> {
         let client = self.client(tokens::UPDATE).await?;
         tokens::revoke(&client, id, at).await
+    }
+
+    async fn create_dsn(&self, dsn: NewDsn) -> Result<Dsn> {
+        let client = self.client(dsns::INSERT).await?;
+        dsns::create(&client, &dsn).await
+    }
+
+    async fn dsns(&self) -> Result<Vec<Dsn>> {
+        let client = self.client(dsns::SELECT).await?;
+        dsns::all(&client).await
+    }
+
+    async fn revoke_dsn(&self, number: u64, at: Timestamp) -> Result<Option<Dsn>> {
+        let client = self.client(dsns::UPDATE).await?;
+        dsns::revoke(&client, number, at).await
     }
 
     async fn check(&self) -> Result<()> {

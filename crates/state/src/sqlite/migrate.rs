@@ -22,6 +22,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "runner_tokens",
         sql: include_str!("../../migrations/sqlite/0002_runner_tokens.sql"),
     },
+    Migration {
+        version: 3,
+        name: "dsns",
+        sql: include_str!("../../migrations/sqlite/0003_dsns.sql"),
+    },
 ];
 
 /// Applies the migrations that are missing.

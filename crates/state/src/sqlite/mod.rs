@@ -15,6 +15,7 @@ mod commit;
 mod convert;
 #[cfg(test)]
 mod cost_tests;
+mod dsns;
 mod migrate;
 mod projects;
 mod rebuild;
@@ -36,8 +37,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, LoggedEvent, Note, Project, Runner, RunnerToken, Session,
-    Todo, ToolCall,
+    Command, CommandStatus, Decision, Dsn, LoggedEvent, NewDsn, Note, Project, Runner, RunnerToken,
+    Session, Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -305,6 +306,20 @@ impl Store for SqliteStore {
     async fn revoke_runner_token(&self, id: Uuid, at: Timestamp) -> Result<Option<RunnerToken>> {
         let write = move |connection: &mut _| tokens::revoke(connection, id, at);
         self.writer.run(tokens::UPDATE, write).await
+    }
+
+    async fn create_dsn(&self, dsn: NewDsn) -> Result<Dsn> {
+        let write = move |connection: &mut _| dsns::create(connection, &dsn);
+        self.writer.run(dsns::INSERT, write).await
+    }
+
+    async fn dsns(&self) -> Result<Vec<Dsn>> {
+        self.readers.run(dsns::SELECT, dsns::all).await
+    }
+
+    async fn revoke_dsn(&self, number: u64, at: Timestamp) -> Result<Option<Dsn>> {
+        let write = move |connection: &mut _| dsns::revoke(connection, number, at);
+        self.writer.run(dsns::UPDATE, write).await
     }
 
     async fn check(&self) -> Result<()> {
