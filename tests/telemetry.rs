@@ -9,10 +9,11 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Ended, Place, eventually, finish, http};
 
 /// An endpoint for spans that answers every request with this status.
@@ -161,4 +162,89 @@ fn the_tools_of_a_build_send_to_its_own_store_wherever_else_spans_go_too() {
         value("TRACEPARENT").split('-').nth(1),
         ended.last_json()["traceId"].as_str()
     );
+}
+
+/// What an envelope says of a span, and of who sends it, in Sentry's words.
+const SAID_BESIDE: [&str; 4] = [
+    "sentry.is_segment",
+    "sentry.kind",
+    "telemetry.sdk.name",
+    "telemetry.sdk.version",
+];
+
+/// The spans of a trace by their ids: name, times, parent, status and attributes, those of their makers among them.
+fn spans(place: &Place, trace: &str) -> BTreeMap<String, Value> {
+    let read = place.run(&["trace", trace, "--json"]);
+    let Ok(document) = serde_json::from_str::<Value>(&read.stdout) else {
+        return BTreeMap::new();
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut spans = BTreeMap::new();
+    for of_resource in list(&document["resourceSpans"]) {
+        let resource = list(&of_resource["resource"]["attributes"]);
+        for of_scope in list(&of_resource["scopeSpans"]) {
+            for span in list(&of_scope["spans"]) {
+                let own = list(&span["attributes"]);
+                // Where both say it, the span does.
+                let all = resource.iter().chain(&own);
+                let all = all.filter(|one| !SAID_BESIDE.contains(&one["key"].as_str().unwrap()));
+                let attributes: BTreeMap<_, _> = all
+                    .map(|one| (one["key"].to_string(), one["value"].clone()))
+                    .collect();
+                let status = match &span["status"]["code"] {
+                    Value::Number(two) if two.as_u64() == Some(2) => "error",
+                    _ => "ok",
+                };
+                let mut events = list(&span["events"]);
+                for event in &mut events {
+                    let attributes = event["attributes"].as_array_mut().unwrap();
+                    attributes.sort_by_key(|one| one["key"].to_string());
+                }
+                let told = json!({"name": span["name"], "kind": span["kind"], "parent": span["parentSpanId"],
+                    "start": span["startTimeUnixNano"], "end": span["endTimeUnixNano"], "status": status,
+                    "message": span["status"]["message"], "attributes": attributes, "events": events,
+                    "links": list(&span["links"]).iter().map(|link| link["spanId"].clone()).collect::<Vec<_>>()});
+                spans.insert(span["spanId"].as_str().unwrap().to_owned(), told);
+            }
+        }
+    }
+    spans
+}
+
+const UP: [&str; 5] = [
+    "up",
+    "--listen",
+    "127.0.0.1:0",
+    "--broker-listen",
+    "127.0.0.1:0",
+];
+
+#[test]
+fn with_a_dsn_alone_a_build_is_at_sentry_span_for_span_and_its_failure_is_an_error() {
+    // What takes the place of Sentry is a Hopline of its own.
+    let elsewhere = Place::new();
+    let _up = elsewhere.service(&UP);
+    let dsn = elsewhere.run(&["dsn", "create"]).expect(0);
+    let here = Place::new();
+    let script = "for i in $(seq 40); do echo $i; done; sleep 1.2; exit 3";
+    let mut command = here.hopline(&["run", "--json", "--", "sh", "-c", script]);
+    command.env("SENTRY_DSN", dsn.stdout.trim());
+    let built = finish(command).expect(3).last_json();
+    let trace = built["traceId"].as_str().unwrap();
+    let own = spans(&here, trace);
+    assert_eq!(own.len() as u64, built["spans"].as_u64().unwrap());
+    let mut there = eventually("all spans are there", || {
+        let there = spans(&elsewhere, trace);
+        (there.len() > own.len()).then_some(there)
+    });
+    let errors: Vec<_> = there
+        .extract_if(.., |id, _| !own.contains_key(id))
+        .map(|(_, span)| span)
+        .collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let record = &errors[0]["attributes"]["\"hopline.record\""];
+    assert_eq!(record["stringValue"], "event", "{:?}", errors[0]);
+    for (id, span) in &own {
+        assert_eq!(there.get(id), Some(span));
+    }
 }

@@ -59,9 +59,9 @@ impl Drops {
     }
 
     /// These spans as dropped.
-    pub(crate) fn of(reason: &'static str, spans: &[Span]) -> Self {
+    pub(crate) fn of<'a>(reason: &'static str, spans: impl IntoIterator<Item = &'a Span>) -> Self {
         let mut drops = Self::new(reason);
-        spans.iter().for_each(|span| drops.note(span));
+        spans.into_iter().for_each(|span| drops.note(span));
         drops
     }
 

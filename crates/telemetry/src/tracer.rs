@@ -10,6 +10,7 @@ use hopline_wire::{SpanId, Timestamp};
 
 use crate::context::TraceContext;
 use crate::contract::{Hop, keys};
+use crate::heads::Heads;
 use crate::ids;
 use crate::pipeline::Pipeline;
 
@@ -18,6 +19,7 @@ use crate::pipeline::Pipeline;
 pub struct Tracer {
     pipeline: Pipeline,
     resource: Arc<Resource>,
+    heads: Option<Heads>,
 }
 
 impl Tracer {
@@ -42,6 +44,16 @@ impl Tracer {
         Self {
             pipeline,
             resource: Arc::new(resource),
+            heads: None,
+        }
+    }
+
+    /// The same, noting what the heads of its spans' traces said.
+    #[must_use]
+    pub fn noting(self, heads: Heads) -> Self {
+        Self {
+            heads: Some(heads),
+            ..self
         }
     }
 
@@ -62,6 +74,9 @@ impl Tracer {
         parent: &TraceContext,
         start: Timestamp,
     ) -> Span {
+        if let Some(heads) = &self.heads {
+            heads.note(parent.trace_id, &parent.baggage);
+        }
         let trace_state = parent
             .trace_state
             .as_ref()

@@ -9,6 +9,7 @@ pub mod envelope;
 mod fields;
 pub mod notes;
 pub mod spans;
+pub mod write;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,12 @@ pub mod kept {
     pub const STATUS_MESSAGE: &str = "sentry.status.message";
     /// Which integration made the span (`origin`).
     pub const ORIGIN: &str = "sentry.origin";
+    /// The span's kind, by its name.
+    pub const KIND: &str = "sentry.kind";
+    /// What happened within the span (`write`), which the format has no place for.
+    pub const EVENTS: &str = "hopline.events";
+    /// `tracestate` (W3C), likewise.
+    pub const TRACE_STATE: &str = "hopline.trace_state";
     /// The span's op. A span's own field ([`crate::span::Span::op`]).
     pub const OP: &str = "sentry.op";
     /// How many of such spans there were for each one that was kept, as `1 / rate` (`sample_rate` of the trace).

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use hopline_telemetry::Pipeline;
+use hopline_telemetry::exporter::Exporter;
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::metrics::prometheus_client::collector::Collector;
 use hopline_telemetry::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use hopline_telemetry::metrics::prometheus_client::metrics::counter::ConstCounter;
 use hopline_telemetry::metrics::prometheus_client::metrics::gauge::ConstGauge;
-use hopline_telemetry::otlp::OtlpExporter;
+
 use hopline_traces::{LogStore, TraceStore as _};
 
 /// Adds the pipeline's counters.
@@ -18,7 +19,7 @@ pub(super) fn register_pipeline(metrics: &Metrics, pipeline: Pipeline) {
 }
 
 /// Adds the counters of whatever sends spans to an endpoint; nothing where nothing does.
-pub(super) fn register_exporters(metrics: &Metrics, exporters: Vec<Arc<OtlpExporter>>) {
+pub(super) fn register_exporters(metrics: &Metrics, exporters: Vec<Arc<Exporter>>) {
     if !exporters.is_empty() {
         metrics.register_collector(Box::new(ExporterFigures(exporters)));
     }
@@ -31,7 +32,7 @@ pub(super) fn register_traces(metrics: &Metrics, traces: Arc<LogStore>) {
 
 struct PipelineFigures(Pipeline);
 
-struct ExporterFigures(Vec<Arc<OtlpExporter>>);
+struct ExporterFigures(Vec<Arc<Exporter>>);
 
 struct TracesFigures(Arc<LogStore>);
 
@@ -86,10 +87,14 @@ impl Collector for ExporterFigures {
             waiting += stats.waiting;
         }
         let counters = [
-            ("exported", "Spans that an OTLP endpoint took", exported),
+            (
+                "exported",
+                "Spans that the endpoints of others took",
+                exported,
+            ),
             (
                 "export_lost",
-                "Spans that an OTLP endpoint refused, or that were given up at the end",
+                "Spans that an endpoint of others refused, or that were given up at the end",
                 lost,
             ),
         ];
@@ -97,7 +102,7 @@ impl Collector for ExporterFigures {
             counter(&mut encoder, &format!("hopline_spans_{name}"), help, value)?;
         }
         let gauge = ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX));
-        let help = "Spans that wait for an OTLP endpoint";
+        let help = "Spans that wait for an endpoint of others";
         encode(&mut encoder, "hopline_spans_export_waiting", help, &gauge)
     }
 }

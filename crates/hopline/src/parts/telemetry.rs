@@ -4,25 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hopline_telemetry::exporter::{Endpoint, ExportOptions, ExportTask, Exporter};
 use hopline_telemetry::metrics::Metrics;
-use hopline_telemetry::otlp::{self, OtlpExporter, OtlpOptions, OtlpTask};
+use hopline_telemetry::otlp::{self, OtlpOptions};
 use hopline_telemetry::pipeline::{self, Pipeline, PipelineThread};
-use hopline_telemetry::{Tracer, http};
+use hopline_telemetry::sentry::SentryOptions;
+use hopline_telemetry::{Heads, Spool, Tracer, http};
 use hopline_wire::secret::Secret;
 use hopline_wire::span::SpanSink;
 
 use super::{figures, within};
 use crate::settings::Settings;
 
-/// How many bytes of encoded spans may wait for an endpoint.
+/// How many bytes of encoded spans may wait for an endpoint, in memory and on disk.
 const EXPORT_QUEUE_BYTES: usize = 16 << 20;
+const SPOOL_BYTES: u64 = 256 << 20;
 
 /// The process's telemetry.
 pub(crate) struct Telemetry {
     pipeline: Pipeline,
     thread: PipelineThread,
-    exporters: Vec<(Arc<OtlpExporter>, OtlpTask)>,
+    exporters: Vec<(Arc<Exporter>, ExportTask)>,
     metrics: Metrics,
+    /// What traces' heads said, where someone wants to hear it.
+    heads: Option<Heads>,
 }
 
 /// Where spans go that no store in this process takes: a broker's relay, a server.
@@ -36,36 +41,63 @@ pub(crate) struct Relay {
 }
 
 impl Telemetry {
-    /// Starts the pipeline, into `store` or the relay and, if the settings name one, an OTLP endpoint.
+    /// Starts the pipeline, into `store` or the relay and, if the settings name them, an OTLP endpoint and a Sentry project.
+    /// What these do not take waits in the data folder where there is a `store`, since then no other process has that.
     ///
     /// # Errors
-    /// If the system gives no thread, or the TLS of this machine cannot be set up.
+    /// If the system gives no thread, the TLS of this machine cannot be set up, or there is no folder for what waits.
     pub(crate) fn start(
         settings: &Settings,
         store: Option<Arc<dyn SpanSink>>,
         relay: Option<Relay>,
     ) -> anyhow::Result<Self> {
-        let mut sinks = Vec::from_iter(store);
-        let mut exporters = Vec::new();
+        let spool = |name: &str| -> anyhow::Result<Option<Spool>> {
+            if store.is_none() {
+                return Ok(None);
+            }
+            let folder = settings.unsent_path().join(name);
+            let opened = Spool::open(folder.clone(), SPOOL_BYTES);
+            let opened = opened.with_context(|| format!("open the folder {}", folder.display()));
+            opened.map(Some)
+        };
         let endpoint = settings.otlp_url.as_ref().map(|url| OtlpOptions {
             url: traces_path(url.as_str()),
             bearer: settings.otlp_token.as_ref().map(|token| token.0.clone()),
-            queue_bytes: EXPORT_QUEUE_BYTES,
         });
         let relay = relay.filter(|relay| endpoint.is_none() || !relay.instead);
         let relay = relay.map(|relay| OtlpOptions {
             url: traces_path(&relay.base),
             bearer: Some(relay.secret),
-            queue_bytes: EXPORT_QUEUE_BYTES,
         });
-        for options in endpoint.into_iter().chain(relay) {
+        let heads = settings.sentry_dsn.as_ref().map(|_| Heads::default());
+        let sentry = settings.sentry_dsn.as_ref().zip(heads.clone());
+        let sentry = sentry.map(|(dsn, heads)| SentryOptions {
+            url: dsn.envelopes.clone(),
+            public_key: dsn.public_key.clone(),
+            head: settings.head(),
+            heads,
+        });
+        let endpoints = [
+            endpoint.map(|endpoint| (Endpoint::Otlp(endpoint), "otlp")),
+            relay.map(|relay| (Endpoint::Otlp(relay), "relay")),
+            sentry.map(|sentry| (Endpoint::Sentry(sentry), "sentry")),
+        ];
+        let mut exporters = Vec::new();
+        let mut sinks = Vec::new();
+        for (endpoint, name) in endpoints.into_iter().flatten() {
             let client = http::client_builder()
                 .build()
                 .context("set up the HTTP client of the span exporter")?;
-            let (sink, task) = OtlpExporter::start(options, client);
+            let options = ExportOptions {
+                endpoint,
+                queue_bytes: EXPORT_QUEUE_BYTES,
+                spool: spool(name)?,
+            };
+            let (sink, task) = Exporter::start(options, client);
             sinks.push(Arc::clone(&sink) as _);
             exporters.push((sink, task));
         }
+        let sinks = store.into_iter().chain(sinks).collect();
         let (pipeline, thread) = Pipeline::start(sinks, pipeline::DEFAULT_QUEUE_BYTES)
             .context("start the span pipeline's thread")?;
         let metrics = Metrics::default();
@@ -77,12 +109,17 @@ impl Telemetry {
             thread,
             exporters,
             metrics,
+            heads,
         })
     }
 
     /// The tracer of a part.
     pub(crate) fn tracer(&self, service: &'static str, instance: &str) -> Tracer {
-        Tracer::new(self.pipeline.clone(), service, instance)
+        let tracer = Tracer::new(self.pipeline.clone(), service, instance);
+        match &self.heads {
+            Some(heads) => tracer.noting(heads.clone()),
+            None => tracer,
+        }
     }
 
     /// The process's metrics.

@@ -173,6 +173,11 @@ impl Settings {
         self.data_folder().join("traces").join("log")
     }
 
+    /// The folder of spans that wait for the endpoints of others.
+    pub(crate) fn unsent_path(&self) -> PathBuf {
+        self.data_folder().join("traces").join("unsent")
+    }
+
     /// The folder of the runner's projects.
     pub(crate) fn projects_path(&self) -> PathBuf {
         let projects = self.projects.clone();

@@ -270,6 +270,8 @@ pub(crate) struct Dsn {
     pub(crate) public_key: String,
     /// Likewise, where the host names it.
     pub(crate) org_id: Option<String>,
+    /// Where its project takes envelopes.
+    pub(crate) envelopes: String,
 }
 
 impl FromStr for Dsn {
@@ -278,9 +280,15 @@ impl FromStr for Dsn {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || "expected https://PUBLIC_KEY@HOST/PROJECT".to_owned();
         let url = Url::parse(text).map_err(|_| expected())?;
-        if url.username().is_empty() || url.path().trim_matches('/').is_empty() {
+        let path = url.path().trim_end_matches('/');
+        let (above, project) = path.rsplit_once('/').ok_or_else(expected)?;
+        if url.username().is_empty() || project.is_empty() {
             return Err(expected());
         }
+        let envelopes = format!(
+            "{}{above}/api/{project}/envelope/",
+            url.origin().ascii_serialization()
+        );
         let first = url.host_str().ok_or_else(expected)?.split('.').next();
         let org_id = first
             .and_then(|label| label.strip_prefix('o'))
@@ -288,6 +296,7 @@ impl FromStr for Dsn {
         Ok(Self {
             public_key: url.username().to_owned(),
             org_id: org_id.map(str::to_owned),
+            envelopes,
         })
     }
 }
@@ -408,6 +417,16 @@ mod tests {
         );
         let own: Dsn = "http://abc@sentry.example/7".parse().unwrap();
         assert_eq!(own.org_id, None);
+        for (dsn, envelopes) in [
+            (dsn, "https://o42.ingest.sentry.io/api/7/envelope/"),
+            (own, "http://sentry.example/api/7/envelope/"),
+            (
+                "http://abc@sentry.example:9000/below/7".parse().unwrap(),
+                "http://sentry.example:9000/below/api/7/envelope/",
+            ),
+        ] {
+            assert_eq!(dsn.envelopes, envelopes);
+        }
         assert!("https://o42.ingest.sentry.io/7".parse::<Dsn>().is_err());
     }
 }

@@ -12,7 +12,7 @@ use super::kept;
 use crate::ids::{SpanId, TraceId};
 use crate::otlp::{RefusedReason, take_field};
 use crate::span::{
-    Attribute, Link, Links, Resource, Span, SpanKind, SpanName, SpanStatus, Text, Value,
+    Attribute, Link, Links, Resource, Span, SpanEvent, SpanKind, SpanName, SpanStatus, Text, Value,
 };
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -136,6 +136,26 @@ impl Typed {
         });
         all.collect()
     }
+}
+
+/// What happened within a span, as [`super::write`] puts it into a text; nothing of a text of another kind.
+pub(super) fn events(text: &str) -> Vec<SpanEvent> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(borrow)]
+        at: &'a RawValue,
+        name: String,
+        attributes: Typed,
+    }
+    let written: Vec<Written<'_>> = serde_json::from_str(text).unwrap_or_default();
+    let events = written.into_iter().filter_map(|event| {
+        Some(SpanEvent {
+            at: time(event.at).ok()?,
+            name: event.name.into(),
+            attributes: event.attributes.attributes(),
+        })
+    });
+    events.collect()
 }
 
 /// A link.

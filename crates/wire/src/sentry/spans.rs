@@ -17,7 +17,7 @@ use crate::span::{Attribute, Resource, Span, SpanKind, SpanStatus, Text, Value};
 use crate::time::Timestamp;
 
 /// The content type of lists of spans.
-const SPANS_V2: &str = "application/vnd.sentry.items.span.v2+json";
+pub(super) const SPANS_V2: &str = "application/vnd.sentry.items.span.v2+json";
 
 /// Whoever sent an envelope, and how much of a span is taken.
 #[derive(Debug, Clone, Copy)]
@@ -265,6 +265,9 @@ impl Reader<'_, '_> {
         let span: Second<'_> = parse(text)?;
         let mut attributes = span.attributes.map(Typed::attributes).unwrap_or_default();
         let message = take_text(&mut attributes, kept::STATUS_MESSAGE);
+        let trace_state = take_text(&mut attributes, kept::TRACE_STATE).unwrap_or(Text::EMPTY);
+        let events = take_text(&mut attributes, kept::EVENTS);
+        let events = events.map_or_else(Vec::new, |text| fields::events(&text));
         let status = match span.status.as_deref() {
             Some("error") => SpanStatus::Error(message.unwrap_or(Text::EMPTY)),
             other => fields::status(other, &mut attributes),
@@ -282,6 +285,8 @@ impl Reader<'_, '_> {
                 links,
                 status,
                 kind,
+                events,
+                trace_state,
                 ..times.span(
                     fields::trace_id(&span.trace_id)?,
                     &span.span_id,

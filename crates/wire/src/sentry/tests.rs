@@ -448,3 +448,89 @@ fn a_report_of_losses_is_read() {
     assert_eq!(lost, [("sample_rate".to_owned(), "span".to_owned(), 12)]);
     assert!(spans::lost_by_client(b"{\"discarded_events\": 5}").is_err());
 }
+
+#[test]
+fn spans_written_for_sentry_are_read_back_as_they_were() {
+    use crate::span::{Attribute, EventKeys, Link, Resource, SpanEvent};
+    let attribute = |key: &'static str, value: Value| Attribute::new(key, value);
+    let trace_id = TRACE.parse().unwrap();
+    let span_id = |number: u8| crate::SpanId::from_bytes([number; 8]).unwrap();
+    let plain = Span {
+        trace_id,
+        span_id: span_id(1),
+        parent_id: None,
+        name: "handleCommand.start-build".into(),
+        op: "runner.command".into(),
+        kind: SpanKind::Consumer,
+        start: crate::Timestamp::from_nanos(1_790_000_000_123_456_789),
+        end: crate::Timestamp::from_nanos(1_790_000_001_000_000_001),
+        status: SpanStatus::Ok,
+        pending: false,
+        event: None,
+        attributes: vec![attribute(kept::IS_SEGMENT, true.into())],
+        links: Links::None,
+        events: Vec::new(),
+        trace_state: "ot=th:8".to_owned().into(),
+        resource: Resource {
+            attributes: vec![attribute("service.name", "hopline-runner".into())],
+            ..Resource::default()
+        }
+        .into(),
+    };
+    let full = Span {
+        span_id: span_id(2),
+        parent_id: Some(span_id(1)),
+        op: "db.query".into(),
+        kind: SpanKind::Client,
+        status: SpanStatus::Error("it broke".to_owned().into()),
+        event: Some(EventKeys {
+            event_type: "build-stream".into(),
+            project_id: "p".to_owned().into(),
+            command_id: "c".to_owned().into(),
+            session_id: "s".to_owned().into(),
+            seq: 7,
+        }),
+        attributes: vec![
+            attribute("a.text", "\u{0}\n\"".into()),
+            attribute("b.whole", i64::MIN.into()),
+            attribute("c.double", 3.0.into()),
+            attribute("d.truth", false.into()),
+            attribute("e.list", Value::List(["x".into(), "y".into()].into())),
+            attribute(kept::IS_SEGMENT, false.into()),
+        ],
+        links: Links::Any(vec![Link {
+            trace_id,
+            span_id: span_id(9),
+            attributes: vec![attribute("why", "shared".into())],
+        }]),
+        events: vec![SpanEvent {
+            at: crate::Timestamp::from_nanos(1_790_000_000_999_999_999),
+            name: "exception".into(),
+            attributes: vec![attribute("attempt", 2_i64.into())],
+        }],
+        ..plain.clone()
+    };
+    let context = crate::baggage::SamplingContext::default();
+    let envelope = write::spans(&context, [&plain, &full].into_iter());
+    let taken = read_all(std::str::from_utf8(&envelope).unwrap()).unwrap();
+    assert!(taken.refused.is_empty(), "{:?}", taken.refused);
+    let sorted = |span: &Span| {
+        let mut span = span.clone();
+        // Beside what it had it says in Sentry's words what has a field of its own, and what its maker is.
+        span.attributes
+            .retain(|attribute| ![kept::KIND, "service.name"].contains(&&*attribute.key));
+        span.attributes
+            .sort_by(|one, other| one.key.cmp(&other.key));
+        span.resource = Resource {
+            attributes: vec![attribute(
+                "service.name",
+                span.resource.service().to_string().into(),
+            )],
+            ..Resource::default()
+        }
+        .into();
+        span
+    };
+    let read: Vec<_> = taken.spans.iter().map(sorted).collect();
+    assert_eq!(read, [sorted(&plain), sorted(&full)]);
+}
