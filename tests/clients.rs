@@ -293,3 +293,81 @@ fn a_program_with_sentry_continues_the_trace_of_the_build_that_runs_it() {
         .unwrap();
     assert!(above.starts_with("runner."), "{above}");
 }
+
+#[test]
+#[cfg(feature = "query")]
+fn what_reads_traces_from_a_jaeger_reads_them_from_hopline() {
+    let house = House::new();
+    let build = |script: &str, code| {
+        let args = ["build", "shop", "--json", "--", "sh", "-c", script];
+        house.place.run(&args).expect(code).last_json()
+    };
+    let good = build("echo one; echo two", 0);
+    let bad = build("exit 3", 3);
+    let (good, bad) = (
+        good["traceId"].as_str().unwrap(),
+        bad["traceId"].as_str().unwrap(),
+    );
+    // The last span of a build is its command's.
+    let whole = |trace: &str| {
+        eventually("the command's span", || {
+            let spans = house.trace(trace, 10);
+            spans
+                .contains_key("handleCommand.start-build")
+                .then_some(spans)
+        })
+    };
+    let (own, _) = (whole(good), whole(bad));
+    let mut reader = python("jaeger_reader");
+    reader
+        .arg(good)
+        .env_clear()
+        .env("JAEGER_URL", format!("{}/jaeger", house.url()))
+        .env("JAEGER_TOKEN", house.place.secret("admin_secret"));
+    let read = finish(reader).expect(0).last_json();
+    let parts = [
+        "hopline-broker",
+        "hopline-processor",
+        "hopline-runner",
+        "hopline-server",
+    ];
+    assert_eq!(read["services"], serde_json::json!(parts));
+    let spans = read["spans"].as_object().unwrap();
+    assert!(spans.len() >= own.len(), "{} of {}", spans.len(), own.len());
+    for span in own.values() {
+        let there = &spans[span.json["spanId"].as_str().unwrap()];
+        let parent = span.json["parentSpanId"]
+            .as_str()
+            .filter(|id| !id.is_empty());
+        assert_eq!(there["parent"].as_str(), parent);
+        assert_eq!(there["name"], span.json["name"]);
+        assert_eq!(there["service"], span.service);
+        assert_eq!(there["op"], span.attributes["sentry.op"]);
+    }
+    let root = read["root"].as_str().unwrap();
+    assert!(root.starts_with("POST /api/projects/"), "{root}");
+    let both = serde_json::json!([bad, good]);
+    let one = |trace: &str| serde_json::json!([trace]);
+    let none = serde_json::json!([]);
+    for (looked_for, expected) in [
+        ("service", &both),
+        ("operation", &both),
+        ("failed", &one(bad)),
+        ("tag", &one(good)),
+        ("long", &none),
+        ("short", &one(bad)),
+        ("now", &both),
+        ("before", &none),
+        ("nobody", &none),
+    ] {
+        assert_eq!(read["found"][looked_for], *expected, "{looked_for}");
+    }
+    let calls = |parent: &str, child: &str| {
+        let all = read["dependencies"].as_array().unwrap();
+        let found = all.iter().find(|one| one[0] == parent && one[1] == child);
+        found.and_then(|one| one[2].as_u64()).unwrap_or(0)
+    };
+    assert!(calls("hopline-runner", "hopline-broker") >= 6, "{read}");
+    assert_eq!(calls("hopline-broker", "hopline-runner"), 2, "{read}");
+    assert_eq!(calls("hopline-runner", "hopline-processor"), 0, "{read}");
+}

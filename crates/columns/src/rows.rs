@@ -11,7 +11,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_schema::{ArrowError, Field};
 use arrow_select::take::take_record_batch;
-use hopline_wire::span::{Attribute, Links, Resource, Span, SpanKind, SpanStatus, Value};
+use hopline_wire::span::{Attribute, Links, Resource, Span, SpanStatus, Value};
 use hopline_wire::{SpanId, Timestamp, TraceId};
 use serde_json::value::RawValue;
 
@@ -195,7 +195,7 @@ impl Rows {
             }
         }
         self.op.append_option(there(&span.op));
-        self.kind.append_option(kind_name(span.kind));
+        self.kind.append_option(span.kind.name());
         let (status, message) = match &span.status {
             SpanStatus::Unset => (None, None),
             SpanStatus::Ok => (Some("ok"), None),
@@ -436,17 +436,6 @@ fn digits(hex: &[u8]) -> &str {
 
 fn there(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
-}
-
-const fn kind_name(kind: SpanKind) -> Option<&'static str> {
-    Some(match kind {
-        SpanKind::Unspecified => return None,
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-    })
 }
 
 /// How many spans this one stands for: those of its kind that were not sampled, and its share of what several traces

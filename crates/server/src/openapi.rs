@@ -63,6 +63,12 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(traces::get_trace))
         .routes(routes!(traces::query))
         .routes(routes!(traces::sql))
+        .routes(routes!(traces::jaeger_services))
+        .routes(routes!(traces::jaeger_operations_of))
+        .routes(routes!(traces::jaeger_operations))
+        .routes(routes!(traces::jaeger_search))
+        .routes(routes!(traces::jaeger_trace))
+        .routes(routes!(traces::jaeger_dependencies))
         .routes(routes!(runners::list_runners))
         .routes(routes!(
             runner_tokens::list_runner_tokens,

@@ -13,6 +13,7 @@
 
 mod frame;
 pub mod ingest;
+pub mod jaeger;
 pub mod log;
 pub mod overview;
 pub mod path;

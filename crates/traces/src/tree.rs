@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use hopline_wire::span::{Links, Span};
 use hopline_wire::{SpanId, Timestamp, TraceId};
 
-mod json;
+pub(crate) mod json;
 
 #[cfg(test)]
 mod tests;

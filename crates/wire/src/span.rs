@@ -273,6 +273,21 @@ pub enum SpanKind {
 }
 
 impl SpanKind {
+    /// Its name in small letters; none for a kind that was not said.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unspecified => return None,
+            Self::Internal => "internal",
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        })
+    }
+}
+
+impl SpanKind {
     /// The kind with this number in OpenTelemetry's protocol.
     #[must_use]
     pub const fn from_number(number: i32) -> Self {

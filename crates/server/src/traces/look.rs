@@ -15,6 +15,7 @@ use hopline_traces::{Overview, Trace, TraceStore};
 use hopline_wire::otlp::{JsonDocument, to_request};
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -111,7 +112,7 @@ pub(crate) enum TraceFormat {
 const LIMIT: usize = 20_000;
 
 /// How many may be asked for.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 
 /// How long a request waits for its turn before it is told to come again.
 const TURN: Duration = Duration::from_secs(30);
@@ -137,12 +138,7 @@ pub(crate) async fn get_trace(
         TraceFormat::Summary => &app.trace_summaries,
         _ => &app.trace_reads,
     };
-    let turn = tokio::time::timeout(TURN, Arc::clone(turns).acquire_owned()).await;
-    let Ok(Ok(turn)) = turn else {
-        return Err(ApiError::overloaded(
-            "other large traces are being read: try again",
-        ));
-    };
+    let turn = turn(turns).await?;
     let build = match params.format {
         TraceFormat::Tree | TraceFormat::Summary => build_of(&app, trace_id).await,
         TraceFormat::Otlp | TraceFormat::Path => None,
@@ -154,6 +150,16 @@ pub(crate) async fn get_trace(
         write(&*traces, trace_id, &params, build, answer)
     };
     body::answer(work).await
+}
+
+/// A turn among those who read traces.
+pub(super) async fn turn(turns: &Arc<Semaphore>) -> ApiResult<OwnedSemaphorePermit> {
+    match tokio::time::timeout(TURN, Arc::clone(turns).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(ApiError::overloaded(
+            "other large traces are being read: try again",
+        )),
+    }
 }
 
 /// The build that a trace is of: what its root would say had it not ended before the build.

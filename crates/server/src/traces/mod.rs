@@ -3,12 +3,18 @@
 mod body;
 mod envelope;
 mod ingest;
+mod jaeger;
 mod look;
 mod questions;
 mod room;
 
 pub(crate) use envelope::{__path_take_envelope, take_envelope};
 pub(crate) use ingest::{__path_take_spans, take_spans};
+pub(crate) use jaeger::{
+    __path_jaeger_dependencies, __path_jaeger_operations, __path_jaeger_operations_of,
+    __path_jaeger_search, __path_jaeger_services, __path_jaeger_trace, jaeger_dependencies,
+    jaeger_operations, jaeger_operations_of, jaeger_search, jaeger_services, jaeger_trace,
+};
 pub(crate) use look::{__path_get_trace, __path_list_traces, get_trace, list_traces};
 pub(crate) use questions::{__path_query, __path_sql, AT_ONCE, query, sql};
 pub(crate) use room::SpanRoom;

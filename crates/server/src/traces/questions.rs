@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hopline_traces::questions::{Language, Mistake, Question, QuestionError, Questions};
+use hopline_traces::questions::{Answer, Language, Mistake, Question, QuestionError, Questions};
 use hopline_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -135,6 +135,26 @@ async fn ask(
     limit: Option<usize>,
     form: Form,
 ) -> ApiResult<Response> {
+    let limit = limit.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS);
+    Ok(
+        match (answer_of(&app, language, text, limit).await?, form) {
+            (Ok(answer), Form::Json) => Json(answer).into_response(),
+            (Ok(answer), Form::Csv) => {
+                let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+                (kind, answer.to_csv()).into_response()
+            }
+            (Err(mistake), _) => not_understood(mistake),
+        },
+    )
+}
+
+/// The answer to a question of at most so many rows, or what of it is not understood.
+pub(super) async fn answer_of(
+    app: &Arc<App>,
+    language: Language,
+    text: String,
+    limit: usize,
+) -> ApiResult<Result<Answer, Mistake>> {
     let questions: Arc<dyn Questions> = app.questions.clone().ok_or_else(|| {
         ApiError::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -146,7 +166,6 @@ async fn ask(
     let Ok(Ok(turn)) = tokio::time::timeout(PATIENCE, turn).await else {
         return Err(ApiError::overloaded("others ask much just now: try again"));
     };
-    let limit = limit.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS);
     let question = Question {
         text,
         language,
@@ -161,27 +180,16 @@ async fn ask(
     let answer = asked
         .await
         .map_err(|error| ApiError::internal("answer a question", &error))?;
+    let code = match &answer {
+        Err(QuestionError::TooMuch) => "too_much",
+        _ => "too_long",
+    };
     match answer {
-        Ok(answer) => Ok(match form {
-            Form::Json => Json(answer).into_response(),
-            Form::Csv => {
-                let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
-                (kind, answer.to_csv()).into_response()
-            }
-        }),
-        Err(QuestionError::Mistake(mistake)) => Ok(not_understood(mistake)),
-        Err(error @ (QuestionError::TooLong { .. } | QuestionError::TooMuch)) => {
-            let code = if error == QuestionError::TooMuch {
-                "too_much"
-            } else {
-                "too_long"
-            };
-            Err(ApiError::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                code,
-                error.to_string(),
-            ))
-        }
+        Ok(answer) => Ok(Ok(answer)),
+        Err(QuestionError::Mistake(mistake)) => Ok(Err(mistake)),
+        Err(error @ (QuestionError::TooLong { .. } | QuestionError::TooMuch)) => Err(
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string()),
+        ),
         Err(error @ QuestionError::Failed(_)) => {
             Err(ApiError::internal("answer a question", &error))
         }

@@ -5,7 +5,7 @@
 //! numbers, and all others as numbers counted from it. A linked line has the fields that it takes to show
 //! it; the rest stands with the span's own line, which has the same `spanId`.
 
-use hopline_wire::span::{Attribute, Links, Span, SpanEvent, SpanKind, SpanStatus, Value};
+use hopline_wire::span::{Attribute, Links, Span, SpanEvent, SpanStatus, Value};
 use hopline_wire::{SpanId, Timestamp, TraceId};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -120,7 +120,7 @@ impl<'a> Line<'a> {
             name: Shown(span),
             op: &span.op,
             service: span.resource.service().to_string(),
-            kind: kind(span.kind),
+            kind: span.kind.name().unwrap_or("unspecified"),
             status,
             error,
             pending: span.pending,
@@ -184,7 +184,7 @@ impl Serialize for Attributes<'_> {
 }
 
 /// A value as JSON has it. Values nest no deeper than their store keeps them.
-struct Plain<'a>(&'a Value);
+pub(crate) struct Plain<'a>(pub(crate) &'a Value);
 
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -214,15 +214,4 @@ impl Serialize for Plain<'_> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 const fn is_false(value: &bool) -> bool {
     !*value
-}
-
-const fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Unspecified => "unspecified",
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-    }
 }

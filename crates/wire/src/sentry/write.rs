@@ -50,9 +50,9 @@ pub fn failure(context: &SamplingContext, span: &Span) -> Vec<u8> {
         _ => String::new(),
     };
     let mut tags = serde_json::Map::new();
-    for (key, value) in event_members(span.event.as_ref()) {
-        if let Value::Text(value) = value {
-            tags.insert(key.to_owned(), value.to_string().into());
+    for attribute in span.event.iter().flat_map(EventKeys::attributes) {
+        if let Value::Text(text) = attribute.value {
+            tags.insert(attribute.key.to_string(), text.to_string().into());
         }
     }
     let event = json!({
@@ -223,37 +223,6 @@ fn is_segment(span: &Span) -> bool {
     span.parent_id.is_none() || comes_in
 }
 
-const fn kind_name(kind: SpanKind) -> Option<&'static str> {
-    Some(match kind {
-        SpanKind::Unspecified => return None,
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-    })
-}
-
-fn event_members(event: Option<&EventKeys>) -> Vec<(&'static str, Value)> {
-    let Some(event) = event else {
-        return Vec::new();
-    };
-    let texts = [
-        ("event.type", &event.event_type),
-        ("event.projectId", &event.project_id),
-        ("event.commandId", &event.command_id),
-        ("event.sessionId", &event.session_id),
-    ];
-    let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
-    let mut members: Vec<_> = texts
-        .map(|(key, text)| (key, Value::Text(text.clone())))
-        .collect();
-    if event.seq > 0 {
-        members.push(("event.seq", Value::Int(event.seq.cast_signed())));
-    }
-    members
-}
-
 /// All that a span says in attributes; the span's own before its maker's.
 struct AttributesOf<'a>(&'a Span);
 
@@ -265,7 +234,7 @@ impl Serialize for AttributesOf<'_> {
         if !span.op.is_empty() {
             map.serialize_entry(kept::OP, &TypedValue(&Value::Text(span.op.clone())))?;
         }
-        if let Some(kind) = kind_name(span.kind) {
+        if let Some(kind) = span.kind.name() {
             map.serialize_entry(kept::KIND, &TypedValue(&kind.into()))?;
         }
         if let SpanStatus::Error(message) = &span.status
@@ -274,8 +243,8 @@ impl Serialize for AttributesOf<'_> {
             let message = Value::Text(message.clone());
             map.serialize_entry(kept::STATUS_MESSAGE, &TypedValue(&message))?;
         }
-        for (key, value) in event_members(span.event.as_ref()) {
-            map.serialize_entry(key, &TypedValue(&value))?;
+        for attribute in span.event.iter().flat_map(EventKeys::attributes) {
+            map.serialize_entry(&*attribute.key, &TypedValue(&attribute.value))?;
         }
         if !span.events.is_empty() {
             let events = Value::from(events_text(&span.events));
