@@ -130,3 +130,54 @@ fn a_mistake_is_shown_under_the_question() {
         (place.run(&["query", "count()"]).code() == 0).then_some(())
     });
 }
+
+#[test]
+fn traces_are_looked_for_by_what_their_spans_are_and_a_builds_way_is_told_by_its_id() {
+    let place = Place::new();
+    let up = place.service(&UP);
+    let good = build(&place);
+    let bad = place
+        .run(&["run", "--json", "--", "sh", "-c", "exit 3"])
+        .expect(3)
+        .last_json();
+    let (address, admin) = (up.address("server"), place.secret("admin_secret"));
+    let get = |path: &str| -> (bool, Value) {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {admin}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = http(address, &request);
+        let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+        let (from, to) = (answer.find('{').unwrap(), answer.rfind('}').unwrap());
+        let body = serde_json::from_str(&answer[from..=to]).unwrap();
+        (head.starts_with("HTTP/1.1 200"), body)
+    };
+    let found = |q: &str| -> Vec<Value> {
+        let (_, body) = get(&format!("/api/traces?{q}"));
+        let traces = body["traces"].as_array().unwrap().iter();
+        traces.map(|trace| trace["traceId"].clone()).collect()
+    };
+    eventually("the failed build is found", || {
+        let failed = found("q=op:runner.command%20status:error");
+        (failed == [bad["traceId"].clone()]).then_some(())
+    });
+    let both = [bad["traceId"].clone(), good["traceId"].clone()];
+    assert_eq!(found("q=name:%22handleCommand.*%22"), both);
+    assert_eq!(found("q=name:%22handleCommand.*%22&limit=1"), both[..1]);
+    let long_ago = "from=2000-01-01T00:00Z&to=2000-01-02T00:00Z";
+    assert!(found(&format!("q=op:build%20or%20op:x&{long_ago}")).is_empty());
+    assert_eq!(found("").len(), 2, "without conditions those of builds");
+    let (is_good, mistake) = get("/api/traces?q=op:build%20duration%3E%3E5");
+    assert!(!is_good);
+    let place_of = (&mistake["start"], &mistake["code"]);
+    assert_eq!(place_of, (&json!(18), &json!("bad_query")), "{mistake}");
+
+    let session = good["sessionId"].as_str().unwrap();
+    let (_, path) = get(&format!("/api/builds/{session}/path"));
+    assert_eq!(
+        (&path["complete"], &path["gapCount"]),
+        (&path["events"], &json!(0))
+    );
+    assert_eq!(path["hops"][0]["op"], "runner.event.send");
+    let (is_good, _) = get("/api/builds/3dcb3049-d3da-4769-a27d-f631b2b2ccdd/path");
+    assert!(!is_good, "there is no such build");
+}

@@ -108,3 +108,46 @@ fn a_hop_begins_within_the_hop_before_it() {
     let ids: HashSet<_> = trace.spans.iter().map(|span| &span.id).collect();
     assert_eq!(ids.len(), trace.spans.len(), "each span is there once");
 }
+
+#[test]
+fn the_way_of_a_builds_events_is_told_for_people_and_for_programs() {
+    let place = Place::new();
+    place
+        .run(&["run", "--", "sh", "-c", "echo one; echo two"])
+        .expect(0);
+    let told = place.run(&["trace", "last", "--path"]).expect(0).stdout;
+    for expected in [
+        "runner.sendEvent ",
+        "until broker.forwardEvent ",
+        "until persistent-processor.persistEvent ",
+        "traced events went all the way",
+        "every span has its parent",
+    ] {
+        assert!(told.contains(expected), "no {expected:?} in {told}");
+    }
+    let path = place
+        .run(&["trace", "last", "--path", "--json"])
+        .expect(0)
+        .last_json();
+    assert_eq!(
+        (&path["complete"], &path["gapCount"]),
+        (&path["events"], &0.into())
+    );
+    assert_eq!(
+        (&path["brokenParentCount"], &path["clocks"]),
+        (&0.into(), &serde_json::json!([]))
+    );
+    let hops: Vec<_> = path["hops"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hop| &hop["op"])
+        .collect();
+    let ways = [
+        "runner.event.send",
+        "broker.event.forward",
+        "api.runner.event.process",
+        "db.persist.event",
+    ];
+    assert_eq!(hops[..4], ways);
+}

@@ -61,6 +61,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(builds::rebuild_build))
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
+        .routes(routes!(traces::build_path))
         .routes(routes!(traces::query))
         .routes(routes!(traces::sql))
         .routes(routes!(traces::jaeger_services))

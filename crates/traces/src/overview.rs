@@ -102,7 +102,7 @@ impl<'a> Facts<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct MakerId {
     pub(crate) service: Text,
-    instance: Text,
+    pub(crate) instance: Text,
     pub(crate) started: Option<Timestamp>,
     process: i64,
 }

@@ -1,13 +1,14 @@
 //! The way of a build's events through their hops: which events miss a hop, and where the time went.
 //!
-//! Pure arithmetic over the spans of one trace. Times are nanoseconds, as the clocks of the machines have
-//! them: what is said between hops of two machines is as good as their clocks agree.
+//! Pure arithmetic over the spans of one trace. Times are nanoseconds. Where a runner has said how far its clock is from
+//! its broker's, its spans are told by the broker's ([`Clock`]); else what is said between hops of two machines is as good as
+//! their clocks agree.
 //!
 //! A hop's *own* time is its length less what its children and the statements that served it cover of it:
 //! forwarding encloses processing, which encloses persisting. Of the own time, what the hop said it spent
 //! in queues is *waiting*; the rest is *work*.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hopline_wire::span::{Links, Span, Value};
 use hopline_wire::{SpanId, Timestamp, ops};
@@ -16,9 +17,13 @@ use serde::Serialize;
 use crate::overview::Facts;
 pub(crate) use arrivals::Journeys;
 pub use arrivals::{Arrivals, Gap, Missing, TOLD_GAPS};
+pub use clocks::Clock;
 pub use makers::Reason;
 
+use clocks::Clocks;
+
 mod arrivals;
+mod clocks;
 mod makers;
 
 #[cfg(test)]
@@ -52,6 +57,49 @@ pub struct Path {
     pub arrivals: Arrivals,
     /// Each hop's time, in the order of an event's way; those that are there.
     pub hops: Vec<HopTimes>,
+    /// The clocks that were off, and are corrected in these times.
+    pub clocks: Vec<Clock>,
+    /// How many spans name a parent that is not there. Known only where all spans were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken_parent_count: Option<u64>,
+    /// The first of them, at most [`TOLD_GAPS`].
+    pub broken_parents: Vec<BrokenParent>,
+}
+
+/// A span whose parent is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokenParent {
+    /// The span.
+    pub span_id: SpanId,
+    /// Its name.
+    pub name: String,
+    /// Who made it (`service.name`).
+    pub service: String,
+    /// The parent that it names.
+    pub parent_id: SpanId,
+}
+
+/// The spans whose parents are not among these.
+fn broken_parents(spans: &[Span]) -> (u64, Vec<BrokenParent>) {
+    let there: HashSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
+    let mut count = 0;
+    let mut told = Vec::new();
+    for span in spans {
+        let Some(parent_id) = span.parent_id.filter(|parent| !there.contains(parent)) else {
+            continue;
+        };
+        count += 1;
+        if told.len() < TOLD_GAPS {
+            told.push(BrokenParent {
+                span_id: span.span_id,
+                name: span.name.to_string(),
+                service: span.resource.service().to_string(),
+                parent_id,
+            });
+        }
+    }
+    (count, told)
 }
 
 /// One hop's time in a trace.
@@ -127,11 +175,20 @@ impl Path {
     /// from a part one cannot tell a hop that is missing from one that was not read.
     #[must_use]
     pub fn of_part(spans: &[Span], total: u64, arrivals: Arrivals) -> Self {
+        let clocks = Clocks::of(spans);
+        let is_whole = spans.len() as u64 == total;
+        let (broken, told) = match is_whole {
+            true => broken_parents(spans),
+            false => (0, Vec::new()),
+        };
         Self {
             total,
             spans: spans.len() as u64,
             arrivals,
-            hops: hop_times(spans),
+            hops: hop_times(spans, &clocks),
+            clocks: clocks.corrected(),
+            broken_parent_count: is_whole.then_some(broken),
+            broken_parents: told,
         }
     }
 }
@@ -147,9 +204,9 @@ struct Gathered {
     reached: Vec<u64>,
 }
 
-fn hop_times(spans: &[Span]) -> Vec<HopTimes> {
+fn hop_times(spans: &[Span], clocks: &Clocks) -> Vec<HopTimes> {
     let by_id: HashMap<SpanId, &Span> = spans.iter().map(|span| (span.span_id, span)).collect();
-    let covered = covered_times(spans, &by_id);
+    let covered = covered_times(spans, &by_id, clocks);
     let mut gathered: [Gathered; TOLD_OPS.len()] = Default::default();
     for span in spans {
         let Some(told) = TOLD_OPS.iter().position(|op| **op == *span.op) else {
@@ -168,7 +225,7 @@ fn hop_times(spans: &[Span]) -> Vec<HopTimes> {
         // Spans of others may have any times at all.
         gathered.own = gathered.own.saturating_add(own);
         gathered.waiting = gathered.waiting.saturating_add(waiting(span).min(own));
-        gathered.reached.extend(reached_after(span, &by_id));
+        gathered.reached.extend(reached_after(span, &by_id, clocks));
     }
     let own = gathered.iter().map(|gathered| gathered.own);
     let all = own.fold(0, u64::saturating_add);
@@ -201,13 +258,18 @@ impl Gathered {
 }
 
 /// How much of each hop its children, and the statements that link it, cover.
-fn covered_times(spans: &[Span], by_id: &HashMap<SpanId, &Span>) -> HashMap<SpanId, u64> {
+fn covered_times(
+    spans: &[Span],
+    by_id: &HashMap<SpanId, &Span>,
+    clocks: &Clocks,
+) -> HashMap<SpanId, u64> {
     let mut intervals: HashMap<SpanId, Vec<(Timestamp, Timestamp)>> = HashMap::new();
     let mut cover = |id: SpanId, by: &Span| {
         let Some(hop) = by_id.get(&id).filter(|hop| TOLD_OPS.contains(&&*hop.op)) else {
             return;
         };
-        let (start, end) = (by.start.max(hop.start), by.end.min(hop.end));
+        let ((began, ended), (from, to)) = (clocks.times(by), clocks.times(hop));
+        let (start, end) = (began.max(from), ended.min(to));
         if start < end {
             intervals.entry(id).or_default().push((start, end));
         }
@@ -256,13 +318,14 @@ fn waiting(span: &Span) -> u64 {
 }
 
 /// How long after its parent, the hop before it, a hop began.
-fn reached_after(span: &Span, by_id: &HashMap<SpanId, &Span>) -> Option<u64> {
+fn reached_after(span: &Span, by_id: &HashMap<SpanId, &Span>, clocks: &Clocks) -> Option<u64> {
     let place = arrivals::hop_of(&span.op).filter(|place| *place > 0)?;
     let before = by_id.get(&span.parent_id?)?;
     if arrivals::hop_of(&before.op) != Some(place - 1) || before.pending {
         return None;
     }
     // Sending ends when the frame is written; the other hops last until those after them are done.
-    let from = if place == 1 { before.end } else { before.start };
-    Some(span.start.nanos_since(from))
+    let (start, end) = clocks.times(before);
+    let from = if place == 1 { end } else { start };
+    Some(clocks.times(span).0.nanos_since(from))
 }

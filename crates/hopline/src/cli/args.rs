@@ -290,7 +290,10 @@ pub(crate) struct TraceArgs {
     /// Show every event, also where many are alike
     #[arg(long)]
     pub(crate) full: bool,
-    /// The spans as OTLP in JSON (`resourceSpans`)
+    /// The way of its events in place of its tree: each hop's time, what lies between the hops, what is missing
+    #[arg(long)]
+    pub(crate) path: bool,
+    /// The spans as OTLP in JSON (`resourceSpans`); with --path, the way of the events in JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

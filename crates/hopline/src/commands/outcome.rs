@@ -150,6 +150,12 @@ impl Outcome<'_> {
     }
 }
 
+/// The way of a trace's events.
+pub(crate) fn path(read: &TraceRead) -> Path {
+    let TraceRead { overview, trace } = read;
+    Path::of_part(&trace.spans, trace.total, overview.arrivals.clone())
+}
+
 /// Writes all that there is to say of a trace.
 ///
 /// # Errors
@@ -160,8 +166,8 @@ pub(crate) fn write_trace(
     full: bool,
     style: Style,
 ) -> std::io::Result<()> {
-    let TraceRead { overview, trace } = read;
-    let path = Path::of_part(&trace.spans, trace.total, overview.arrivals.clone());
+    let trace = &read.trace;
+    let path = path(read);
     let tree = Tree::of_part(&trace.spans, trace.total);
     let folding = if full { Folding::Full } else { Folding::Folded };
     writeln!(out, "\n{}", report::slowest(&trace.spans, style))?;

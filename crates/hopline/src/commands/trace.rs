@@ -12,7 +12,7 @@ use super::spool::Spool;
 use crate::cli::Context;
 use crate::cli::args::TraceArgs;
 use crate::exit::{self, Failure};
-use crate::render::{Style, duration, events};
+use crate::render::{Style, duration, events, report};
 
 /// What stands for the newest build's trace.
 const LAST: &str = "last";
@@ -24,7 +24,11 @@ pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<E
     look.close().await;
     match read? {
         Read::Trace(trace_id, outcomes, read) => {
-            print(trace_id, outcomes.as_ref(), &read, args.full, context.out)?;
+            let style = context.out;
+            match (args.path, args.json) {
+                (true, true) => println!("{}", serde_json::to_string(&outcome::path(&read))?),
+                (path, _) => print(trace_id, outcomes.as_ref(), &read, (args.full, path), style)?,
+            }
         }
         Read::Spool(spool) => {
             let mut out = BufWriter::new(std::io::stdout());
@@ -58,7 +62,7 @@ async fn read(look: &Look, args: &TraceArgs) -> anyhow::Result<Read> {
         Failure::new(exit::NOT_FOUND, told)
     };
     let overview = look.overview(trace_id).await?.ok_or_else(none)?;
-    if args.json {
+    if args.json && !args.path {
         if let Some(mut spool) = look.spool() {
             look.copy_trace(trace_id, &mut spool).await?;
             return Ok(Read::Spool(spool));
@@ -99,7 +103,7 @@ fn print(
     trace_id: TraceId,
     outcomes: Option<&Outcomes>,
     read: &TraceRead,
-    full: bool,
+    (full, path): (bool, bool),
     style: Style,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -130,5 +134,8 @@ fn print(
     if let Some(outcomes) = outcomes {
         writeln!(out, "events: {}", events::by_outcome(outcomes, style))?;
     }
-    outcome::write_trace(&mut out, read, full, style)
+    match path {
+        true => write!(out, "\n{}", report::path(&outcome::path(read), style)),
+        false => outcome::write_trace(&mut out, read, full, style),
+    }
 }

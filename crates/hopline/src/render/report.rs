@@ -90,6 +90,79 @@ pub(crate) fn shares(path: &Path, style: Style) -> String {
     table.render(style, 0)
 }
 
+/// The way of a trace's events: each hop's time, what lies between the hops, what is missing, whose clock was off.
+pub(crate) fn path(path: &Path, style: Style) -> String {
+    let mut out = format!("{}\n{}\n", shares(path, style), between(path, style));
+    out.push_str(&gaps(&path.arrivals, style));
+    match path.broken_parent_count {
+        None => {
+            let told = format!(
+                "times are those of {} of {} spans; parents were not looked for",
+                path.spans, path.total
+            );
+            let _ = writeln!(out, "{}", style.warn(&told));
+        }
+        Some(0) => out.push_str("every span has its parent\n"),
+        Some(count) => {
+            let told = format!("{count} without their parent");
+            let _ = writeln!(out, "{}", style.bad(&told));
+            for broken in path.broken_parents.iter().take(GAPS) {
+                let _ = writeln!(
+                    out,
+                    "  {} {} of {}: no span {}",
+                    style.bad("✘"),
+                    plain(&broken.name),
+                    plain(&broken.service),
+                    broken.parent_id
+                );
+            }
+            let more = count.saturating_sub(GAPS as u64);
+            if more > 0 {
+                let _ = writeln!(out, "  and {more} more");
+            }
+        }
+    }
+    for clock in &path.clocks {
+        let way = if clock.offset_nanos < 0 {
+            "behind"
+        } else {
+            "ahead of"
+        };
+        let _ = writeln!(
+            out,
+            "the clock of {} was {} {way} its broker's: corrected here",
+            plain(&clock.instance),
+            duration::nanos(clock.offset_nanos.unsigned_abs()),
+        );
+    }
+    out
+}
+
+/// How long after the hop before it each hop began.
+fn between(path: &Path, style: Style) -> String {
+    let columns = [
+        ("between the hops", Align::Left),
+        ("p50", Align::Right),
+        ("p95", Align::Right),
+        ("max", Align::Right),
+        ("in all", Align::Right),
+    ];
+    let mut table = Table::new(&columns, 0);
+    for hop in &path.hops {
+        let Some(reached) = &hop.reached_after else {
+            continue;
+        };
+        table.row(vec![
+            format!("until {}", label(hop.op)).into(),
+            duration::nanos(reached.p50_nanos).into(),
+            duration::nanos(reached.p95_nanos).into(),
+            duration::nanos(reached.max_nanos).into(),
+            duration::nanos(reached.total_nanos).into(),
+        ]);
+    }
+    table.render(style, 0)
+}
+
 /// How many events went all the way, and which did not.
 pub(crate) fn gaps(arrivals: &Arrivals, style: Style) -> String {
     let mut out = format!(

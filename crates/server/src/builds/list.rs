@@ -47,6 +47,13 @@ pub(crate) struct BuildFilter {
     cursor: Option<String>,
 }
 
+impl BuildFilter {
+    /// How many are wanted, if that was said.
+    pub(crate) const fn limit(&self) -> Option<u32> {
+        self.limit
+    }
+}
+
 /// A page of builds.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hopline_state::SessionKey;
 use hopline_traces::path::Path;
+use hopline_traces::questions::Language;
 use hopline_traces::tree::Tree;
 use hopline_traces::{Overview, Trace, TraceStore};
 use hopline_wire::otlp::{JsonDocument, to_request};
@@ -20,6 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body::{self, Answer, Unwritten};
+use super::questions::{answer_of, not_understood};
 use crate::access::Admin;
 use crate::app::App;
 use crate::builds::{BuildFilter, page_of_builds};
@@ -53,14 +55,53 @@ pub(crate) struct TraceView {
     ended_at: Option<Timestamp>,
 }
 
-/// The traces of builds, the newest first.
-#[utoipa::path(get, path = "/api/traces", tag = "traces", params(BuildFilter),
-    responses((status = 200, body = TraceList), (status = 400, body = Problem)))]
+/// Which traces are looked for, if not those of builds.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TraceSearch {
+    /// Conditions of the query language, such as `op:db.query duration>500ms`: traces with a span that they hold for, be
+    /// they of builds or not. `status`, `project` and `cursor` are of builds, and passed over then.
+    q: Option<String>,
+    /// When such a span began at the earliest: a time in ISO 8601.
+    from: Option<String>,
+    /// And before when.
+    to: Option<String>,
+}
+
+/// A trace that was found.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TraceFound {
+    trace_id: String,
+    /// When the last span began that the conditions hold for.
+    last_match_at: String,
+    /// How many such spans there are.
+    matches: u64,
+}
+
+/// Traces that were found, the newest first.
+#[derive(Serialize)]
+struct TracesFound {
+    traces: Vec<TraceFound>,
+}
+
+/// How many traces are found where nothing is said, and at most.
+const FOUND: usize = 50;
+const MOST_FOUND: usize = 500;
+
+/// The traces of builds, the newest first; or those with a span that the conditions in `q` hold for.
+#[utoipa::path(get, path = "/api/traces", tag = "traces", params(BuildFilter, TraceSearch),
+    responses((status = 200, body = TraceList, description = "With `q`: `{traces: [{traceId, lastMatchAt, matches}]}`"),
+              (status = 400, body = Problem)))]
 pub(crate) async fn list_traces(
     _: Admin,
     State(app): State<Arc<App>>,
     Params(filter): Params<BuildFilter>,
-) -> ApiResult<Json<TraceList>> {
+    Params(search): Params<TraceSearch>,
+) -> ApiResult<Response> {
+    if let Some(conditions) = &search.q {
+        return find_traces(&app, conditions, &search, filter.limit()).await;
+    }
     let (sessions, next_cursor) = page_of_builds(&app, &filter).await?;
     let traces = sessions.into_iter().filter_map(|session| {
         Some(TraceView {
@@ -72,10 +113,51 @@ pub(crate) async fn list_traces(
             ended_at: session.ended_at,
         })
     });
-    Ok(Json(TraceList {
+    let list = TraceList {
         traces: traces.collect(),
         next_cursor,
-    }))
+    };
+    Ok(Json(list).into_response())
+}
+
+async fn find_traces(
+    app: &Arc<App>,
+    conditions: &str,
+    search: &TraceSearch,
+    limit: Option<u32>,
+) -> ApiResult<Response> {
+    let before = "max(start), count_unique(span_id) where (";
+    let mut question = format!("{before}{conditions}) by trace_id");
+    if search.from.is_some() || search.to.is_some() {
+        let now = Timestamp::now().to_string();
+        let from = search.from.as_deref().unwrap_or("1970-01-01T00:00Z");
+        let to = search.to.as_deref().unwrap_or(&now);
+        question.push_str(&format!(" from {from} to {to}"));
+    }
+    question.push_str(" order by max(start) desc");
+    let limit = limit
+        .map_or(FOUND, |limit| limit as usize)
+        .clamp(1, MOST_FOUND);
+    let answer = match answer_of(app, Language::Query, question, limit).await? {
+        Ok(answer) => answer,
+        Err(mut mistake) => {
+            // The place is one of what was asked.
+            let place = |at: usize| at.saturating_sub(before.len()).min(conditions.len());
+            mistake.at = place(mistake.at.start)..place(mistake.at.end);
+            return Ok(not_understood(mistake));
+        }
+    };
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let traces = answer.rows.iter().filter_map(|row| match &row[..] {
+        [trace_id, last, matches] => Some(TraceFound {
+            trace_id: text(trace_id),
+            last_match_at: text(last),
+            matches: matches.as_u64().unwrap_or(0),
+        }),
+        _ => None,
+    });
+    let traces = traces.collect();
+    Ok(Json(TracesFound { traces }).into_response())
 }
 
 /// In which form a trace is wanted, and how much of it.
@@ -89,6 +171,15 @@ pub(crate) struct TraceParams {
     format: TraceFormat,
     /// At most how many spans, from 1 to 100,000: what holds the trace together, then the earliest. 20,000 unless
     /// given; but `otlp` without a limit is the whole trace, as it is read.
+    #[param(minimum = 1, maximum = 100_000)]
+    limit: Option<usize>,
+}
+
+/// How much of a trace is read.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LimitParams {
+    /// At most how many spans the times are told of, from 1 to 100,000: 20,000 unless given. What is missing is told of all.
     #[param(minimum = 1, maximum = 100_000)]
     limit: Option<usize>,
 }
@@ -150,6 +241,27 @@ pub(crate) async fn get_trace(
         write(&*traces, trace_id, &params, build, answer)
     };
     body::answer(work).await
+}
+
+/// The way of a build's events through their hops: which miss one, each hop's time, what lies between them, broken parents,
+/// clocks that were off.
+#[utoipa::path(get, path = "/api/builds/{sessionId}/path", tag = "traces",
+    params(("sessionId" = Uuid, Path), LimitParams),
+    responses((status = 200, content_type = "application/json"), (status = 404, body = Problem),
+              (status = 429, body = Problem, description = "Others read too many large traces just now")))]
+pub(crate) async fn build_path(
+    admin: Admin,
+    State(app): State<Arc<App>>,
+    InPath(session_id): InPath<Uuid>,
+    Params(LimitParams { limit }): Params<LimitParams>,
+) -> ApiResult<Response> {
+    let session = app.store.session(SessionKey::Id(session_id)).await?;
+    let session = session.ok_or_else(|| ApiError::not_found("build"))?;
+    let untraced = || ApiError::not_found("trace of this build: it was not recorded");
+    let trace_id = session.trace_id.ok_or_else(untraced)?;
+    let format = TraceFormat::Path;
+    let params = Params(TraceParams { format, limit });
+    get_trace(admin, State(app), InPath(trace_id), params).await
 }
 
 /// A turn among those who read traces.

@@ -15,6 +15,8 @@ pub(crate) use jaeger::{
     __path_jaeger_search, __path_jaeger_services, __path_jaeger_trace, jaeger_dependencies,
     jaeger_operations, jaeger_operations_of, jaeger_search, jaeger_services, jaeger_trace,
 };
-pub(crate) use look::{__path_get_trace, __path_list_traces, get_trace, list_traces};
+pub(crate) use look::{
+    __path_build_path, __path_get_trace, __path_list_traces, build_path, get_trace, list_traces,
+};
 pub(crate) use questions::{__path_query, __path_sql, AT_ONCE, query, sql};
 pub(crate) use room::SpanRoom;

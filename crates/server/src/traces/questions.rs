@@ -196,7 +196,7 @@ pub(super) async fn answer_of(
     }
 }
 
-fn not_understood(mistake: Mistake) -> Response {
+pub(super) fn not_understood(mistake: Mistake) -> Response {
     let body = NotUnderstood {
         error: mistake.message,
         code: "bad_query",

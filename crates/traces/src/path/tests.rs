@@ -323,3 +323,73 @@ fn a_trace_of_others_has_no_path() {
             .contains("\"gapCount\":0")
     );
 }
+
+#[test]
+fn a_clock_that_is_off_is_corrected_as_far_as_its_runner_has_measured_it() {
+    let runner = |instance: &'static str| {
+        Arc::new(Resource {
+            attributes: vec![
+                Attribute::new("service.name", "hopline-runner"),
+                Attribute::new("service.instance.id", instance),
+            ],
+            ..Resource::default()
+        })
+    };
+    // An hour ahead, a blink ahead, and never measured.
+    let clocks = [
+        ("ahead", Some(3_600_000_000_000_i64)),
+        ("near", Some(4_999_999)),
+        ("unknown", None),
+    ];
+    for (instance, offset) in clocks {
+        let ahead = offset.unwrap_or(0).unsigned_abs();
+        let mut spans = journey(1);
+        spans[0].resource = runner(instance);
+        spans[0].start = Timestamp::from_nanos(spans[0].start.as_nanos() + ahead);
+        spans[0].end = Timestamp::from_nanos(spans[0].end.as_nanos() + ahead);
+        let mut command = span(1, 9);
+        command.op = ops::RUNNER_COMMAND.into();
+        // Read from elsewhere, a resource is another one that says the same.
+        command.resource = runner(instance);
+        command
+            .attributes
+            .extend(offset.map(|offset| Attribute::new("hopline.clock.offset_ns", offset)));
+        spans.push(command);
+        let path = Path::of(&spans);
+        let sent = &path.hops[0];
+        assert_eq!(
+            (sent.op, sent.duration.max_nanos, sent.own_nanos),
+            (ops::EVENT_SEND, 10, 10)
+        );
+        let reached = path.hops[1].reached_after.unwrap().max_nanos;
+        let corrected: Vec<_> = path.clocks.iter().map(|clock| clock.offset_nanos).collect();
+        match instance {
+            "ahead" => {
+                assert_eq!((reached, corrected), (5, vec![3_600_000_000_000]));
+                assert_eq!(path.clocks[0].instance, "ahead");
+            }
+            // What a measurement cannot tell is left as the clocks had it.
+            "near" => assert_eq!((reached, corrected), (0, vec![])),
+            _ => assert_eq!((reached, corrected), (5, vec![])),
+        }
+    }
+}
+
+#[test]
+fn spans_whose_parents_are_not_there_are_told_of_a_whole_trace() {
+    let mut spans: Vec<_> = (1..=2).flat_map(journey).collect();
+    let lost = spans.remove(5);
+    let path = Path::of(&spans);
+    assert_eq!(path.broken_parent_count, Some(1));
+    let broken = &path.broken_parents[0];
+    assert_eq!(
+        (broken.span_id, broken.parent_id),
+        (span_id(22), lost.span_id)
+    );
+    // Of a part nobody can say.
+    let part = Path::of_part(&spans[1..], spans.len() as u64, path.arrivals);
+    assert_eq!(
+        (part.broken_parent_count, part.broken_parents),
+        (None, Vec::new())
+    );
+}

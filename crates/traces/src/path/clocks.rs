@@ -1,0 +1,99 @@
+//! The clocks of the machines that a trace's spans were made on, as far as it is known how they differ.
+//!
+//! A runner measures its clock against its broker's and says the difference on the spans of its commands. Times of its
+//! spans are told by the broker's clock, so that what lies between two machines is the way and not the clocks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hopline_wire::Timestamp;
+use hopline_wire::ops;
+use hopline_wire::span::{Resource, Span, Value};
+use serde::Serialize;
+
+use crate::overview::MakerId;
+
+/// The attribute in which a runner says how far its clock is ahead of its broker's, in nanoseconds.
+const OFFSET: &str = "hopline.clock.offset_ns";
+
+/// What is less is not corrected, in nanoseconds: it is measured no better than by half of a round trip.
+const LEAST: u64 = 5_000_000;
+
+/// A clock whose times were corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Clock {
+    /// The service of the process (`service.name`).
+    pub service: String,
+    /// Which of its processes (`service.instance.id`).
+    pub instance: String,
+    /// How far it was ahead of the broker's, in nanoseconds; negative if it was behind.
+    pub offset_nanos: i64,
+}
+
+/// How far the makers of spans were off.
+pub(super) struct Clocks {
+    /// Those that are corrected.
+    makers: Vec<(MakerId, Clock)>,
+    /// Of each resource the same: spans of a maker share few of them.
+    offsets: HashMap<*const Resource, i64>,
+}
+
+impl Clocks {
+    /// What the spans say of the clocks by which they were made.
+    pub(super) fn of(spans: &[Span]) -> Self {
+        let mut makers: Vec<(MakerId, Clock)> = Vec::new();
+        for span in spans.iter().filter(|span| &*span.op == ops::RUNNER_COMMAND) {
+            let said = span.attributes.iter().find(|own| &*own.key == OFFSET);
+            let Some(Value::Int(offset_nanos)) = said.map(|own| &own.value) else {
+                continue;
+            };
+            if offset_nanos.unsigned_abs() < LEAST {
+                continue;
+            }
+            let maker = MakerId::of(&span.resource);
+            let clock = Clock {
+                service: maker.service.to_string(),
+                instance: maker.instance.to_string(),
+                offset_nanos: *offset_nanos,
+            };
+            // The last measurement is the best.
+            makers.retain(|(known, _)| *known != maker);
+            makers.push((maker, clock));
+        }
+        let mut offsets = HashMap::new();
+        if !makers.is_empty() {
+            for span in spans {
+                offsets
+                    .entry(Arc::as_ptr(&span.resource))
+                    .or_insert_with(|| {
+                        let maker = MakerId::of(&span.resource);
+                        let known = makers.iter().find(|(known, _)| *known == maker);
+                        known.map_or(0, |(_, clock)| clock.offset_nanos)
+                    });
+            }
+        }
+        Self { makers, offsets }
+    }
+
+    /// When a span began and ended, by the broker's clock.
+    pub(super) fn times(&self, span: &Span) -> (Timestamp, Timestamp) {
+        let offset = self.offsets.get(&Arc::as_ptr(&span.resource)).copied();
+        match offset {
+            None | Some(0) => (span.start, span.end),
+            Some(offset) => {
+                let corrected = |at: Timestamp| {
+                    Timestamp::from_nanos(
+                        at.as_nanos().saturating_add_signed(offset.saturating_neg()),
+                    )
+                };
+                (corrected(span.start), corrected(span.end))
+            }
+        }
+    }
+
+    /// The clocks that were corrected.
+    pub(super) fn corrected(self) -> Vec<Clock> {
+        self.makers.into_iter().map(|(_, clock)| clock).collect()
+    }
+}
