@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hopline_wire::TraceId;
 use hopline_wire::span::{Attribute, EventKeys, Resource, Span, SpanStatus, Value};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -29,14 +31,14 @@ impl<'a> Jaeger<'a> {
     pub fn of_part(trace_id: TraceId, spans: &'a [Span], total: u64) -> Self {
         let mut processes: Vec<&Resource> = Vec::new();
         let mut process_of = HashMap::new();
+        // Read one by one, equal resources need not be the same.
+        let mut known: HashMap<String, usize> = HashMap::new();
         for span in spans {
             process_of
                 .entry(Arc::as_ptr(&span.resource))
                 .or_insert_with(|| {
                     let resource: &Resource = &span.resource;
-                    // Read one by one, equal resources need not be the same.
-                    let known = processes.iter().position(|known| *known == resource);
-                    known.unwrap_or_else(|| {
+                    *known.entry(format!("{resource:?}")).or_insert_with(|| {
                         processes.push(resource);
                         processes.len() - 1
                     })
@@ -200,7 +202,8 @@ impl Tag {
             Value::Bool(_) => ("bool", plain()),
             Value::Int(_) => ("int64", plain()),
             Value::Double(number) if number.is_finite() => ("float64", plain()),
-            Value::Text(_) | Value::Bytes(_) => ("string", plain()),
+            Value::Text(_) => ("string", plain()),
+            Value::Bytes(bytes) => ("binary", STANDARD.encode(bytes).into()),
             // Tags have no members.
             Value::Double(number) => ("string", number.to_string().into()),
             Value::List(_) | Value::Map(_) => ("string", plain().to_string().into()),

@@ -99,7 +99,7 @@ impl<'a> Facts<'a> {
 }
 
 /// What tells a process from others. Little of a resource, however large that is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct MakerId {
     pub(crate) service: Text,
     pub(crate) instance: Text,

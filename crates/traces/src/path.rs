@@ -83,12 +83,20 @@ pub struct BrokenParent {
 /// The spans whose parents are not among these.
 fn broken_parents(spans: &[Span]) -> (u64, Vec<BrokenParent>) {
     let there: HashSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
+    // The request of a trace that goes on from a caller's has its parent there.
+    let has_root = spans.iter().any(|span| span.parent_id.is_none());
+    let requests = spans.iter().filter(|span| &*span.op == ops::HTTP_SERVER);
+    let first = requests.min_by_key(|span| span.start).filter(|_| !has_root);
+    let first = first.map(|span| span.span_id);
     let mut count = 0;
     let mut told = Vec::new();
     for span in spans {
         let Some(parent_id) = span.parent_id.filter(|parent| !there.contains(parent)) else {
             continue;
         };
+        if Some(span.span_id) == first {
+            continue;
+        }
         count += 1;
         if told.len() < TOLD_GAPS {
             told.push(BrokenParent {

@@ -26,7 +26,10 @@ pub(crate) async fn trace(args: TraceArgs, context: Context) -> anyhow::Result<E
         Read::Trace(trace_id, outcomes, read) => {
             let style = context.out;
             match (args.path, args.json) {
-                (true, true) => println!("{}", serde_json::to_string(&outcome::path(&read))?),
+                (true, true) => {
+                    let path = serde_json::to_string(&outcome::path(&read))?;
+                    writeln!(std::io::stdout().lock(), "{path}")?;
+                }
                 (path, _) => print(trace_id, outcomes.as_ref(), &read, (args.full, path), style)?,
             }
         }

@@ -200,8 +200,10 @@ impl Parser<'_> {
             self.require_mark(")")?;
             return Ok(inner);
         }
+        // In quotes it is an attribute of that name.
+        let is_word = matches!(self.peek(), Some(Token::Word(_)));
         let field = self.field()?;
-        if field.name.eq_ignore_ascii_case("has") && self.take_mark(":") {
+        if is_word && field.name.eq_ignore_ascii_case("has") && self.take_mark(":") {
             return Ok(Condition::Has(self.field()?));
         }
         let is_not = self.take_mark("!");

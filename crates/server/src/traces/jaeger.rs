@@ -29,8 +29,9 @@ use crate::openapi::Problem;
 const TRACES: usize = 20;
 const MOST_TRACES: usize = 1_500;
 
-/// How many spans of a trace are shown among others.
+/// How many spans of a trace are shown among others, and how many of all of them together.
 const SPANS_AMONG_OTHERS: usize = 2_000;
+const SPANS_TOGETHER: usize = 200_000;
 
 /// How many names there may be.
 const NAMES: usize = 10_000;
@@ -143,67 +144,95 @@ pub(crate) async fn jaeger_operations(
 }
 
 /// Which traces are looked for: those with a span that is all of this.
-#[derive(Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
+#[derive(Default, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(crate) struct SearchParams {
     /// Its service.
-    #[serde(default)]
     service: Option<String>,
     /// Its name.
-    #[serde(default)]
     operation: Option<String>,
-    /// What attributes it has: an object in JSON.
-    #[serde(default)]
-    tags: Option<String>,
+    /// What attributes it has: an object in JSON. May be repeated, as may `tag=key:value`.
+    #[param(value_type = Option<String>)]
+    tags: Vec<(String, String)>,
     /// When it began at the earliest, in microseconds since 1970.
-    #[serde(default)]
     start: Option<u64>,
     /// And before when.
-    #[serde(default)]
     end: Option<u64>,
     /// How long it takes at least, such as `1.5s` or `100ms`.
-    #[serde(default)]
-    min_duration: Option<String>,
+    #[param(value_type = Option<String>)]
+    min_duration: Option<u64>,
     /// And at most.
-    #[serde(default)]
-    max_duration: Option<String>,
+    #[param(value_type = Option<String>)]
+    max_duration: Option<u64>,
     /// At most so many traces, the newest: 20 unless given, and no more than 1,500.
-    #[serde(default)]
     #[param(minimum = 1, maximum = 1_500)]
     limit: Option<usize>,
+    /// These traces, whatever their spans are. May be repeated.
+    #[param(value_type = Option<String>, rename = "traceID")]
+    trace_ids: Vec<TraceId>,
 }
 
 impl SearchParams {
-    /// The question that finds the traces.
-    fn question(&self) -> ApiResult<String> {
-        let mut conditions = Vec::new();
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(service) = given(&self.service) {
-            conditions.push(format!("service:{}", literal(&service)));
-        }
-        if let Some(operation) = given(&self.operation) {
-            conditions.push(format!("name:{}", literal(&operation)));
-        }
-        for (text, what) in [(&self.min_duration, ">="), (&self.max_duration, "<=")] {
-            if let Some(text) = given(text) {
-                let nanos = go_duration(&text).ok_or_else(|| {
-                    let told = format!(
-                        "{text:?} is no duration: expected the likes of 1.5s, 100ms or 1m30s"
-                    );
-                    ApiError::bad_request("bad_request", told)
-                })?;
-                conditions.push(format!("duration{what}{nanos}ns"));
+    /// Reads what stands behind the question mark. What is empty is not given, as Jaeger has it.
+    fn read(given: Vec<(String, String)>) -> ApiResult<Self> {
+        let mut params = Self::default();
+        for (key, value) in given.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let bad = |expected: &str| {
+                let told = format!("{key} is {value:?}: expected {expected}");
+                ApiError::bad_request("bad_request", told)
+            };
+            let number = || value.parse().map_err(|_| bad("a whole number"));
+            let duration =
+                || go_duration(&value).ok_or_else(|| bad("the likes of 1.5s, 100ms or 1m30s"));
+            match key.as_str() {
+                "service" => params.service = Some(value),
+                "operation" => params.operation = Some(value),
+                "tags" => {
+                    let expected = "an object in JSON, such as {\"error\":\"true\"}";
+                    let tags: serde_json::Map<String, serde_json::Value> =
+                        serde_json::from_str(&value).map_err(|_| bad(expected))?;
+                    params.tags.extend(tags.into_iter().map(|(key, value)| {
+                        let text = value.as_str().map(str::to_owned);
+                        (key, text.unwrap_or_else(|| value.to_string()))
+                    }));
+                }
+                "tag" => {
+                    let (tag, value) = value.split_once(':').ok_or_else(|| bad("key:value"))?;
+                    params.tags.push((tag.to_owned(), value.to_owned()));
+                }
+                "start" => params.start = Some(number()?),
+                "end" => params.end = Some(number()?),
+                "limit" => {
+                    params.limit = Some(usize::try_from(number()?).unwrap_or(usize::MAX));
+                }
+                "minDuration" => params.min_duration = Some(duration()?),
+                "maxDuration" => params.max_duration = Some(duration()?),
+                "traceID" => {
+                    let id = trace_id(&value).ok_or_else(|| bad("hexadecimal digits"))?;
+                    params.trace_ids.push(id);
+                }
+                // `lookback` and what else the consoles add for themselves.
+                _ => {}
             }
         }
-        if let Some(tags) = given(&self.tags) {
-            let tags: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&tags)
-                .map_err(|_| {
-                    let told = "tags must be an object in JSON, such as {\"error\":\"true\"}";
-                    ApiError::bad_request("bad_request", told)
-                })?;
-            conditions.extend(tags.iter().map(|(key, value)| condition(key, value)));
+        Ok(params)
+    }
+
+    /// The question that finds the traces.
+    fn question(&self) -> String {
+        let mut conditions = Vec::new();
+        if let Some(service) = &self.service {
+            conditions.push(format!("service:{}", literal(service)));
         }
+        if let Some(operation) = &self.operation {
+            conditions.push(format!("name:{}", literal(operation)));
+        }
+        let durations = [(self.min_duration, ">="), (self.max_duration, "<=")];
+        for (nanos, what) in durations {
+            conditions.extend(nanos.map(|nanos| format!("duration{what}{nanos}ns")));
+        }
+        let tags = self.tags.iter();
+        conditions.extend(tags.map(|(key, value)| condition(key, value)));
         let mut question = "max(start)".to_owned();
         if !conditions.is_empty() {
             question.push_str(&format!(" where {}", conditions.join(" and ")));
@@ -219,24 +248,29 @@ impl SearchParams {
             question.push_str(&format!(" from {from} to {to}"));
         }
         question.push_str(" order by max(start) desc");
-        Ok(question)
+        question
     }
 }
 
-/// What a tag of Jaeger's says about a span.
-fn condition(key: &str, value: &serde_json::Value) -> String {
-    let value = match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match (key, value.as_str()) {
+/// What a tag of Jaeger's says about a span: those that are made of a span's fields, and attributes.
+fn condition(key: &str, value: &str) -> String {
+    match (key, value) {
         ("error", "true") => "status:error".to_owned(),
         ("error", "false") => "not status:error".to_owned(),
+        ("otel.status_code", code) if code.eq_ignore_ascii_case("ok") => {
+            "(status:ok and not status:unset)".to_owned()
+        }
         ("otel.status_code", code) => format!("status:{}", literal(&code.to_ascii_lowercase())),
+        ("otel.status_description", message) => format!("status_message:{}", literal(message)),
         ("span.kind", kind) => format!("kind:{}", literal(kind)),
         ("sentry.op", op) => format!("op:{}", literal(op)),
         (key, value) => format!("{}:{}", quoted(key), literal(value)),
     }
+}
+
+/// A trace's id; zeros before it may be left out.
+fn trace_id(text: &str) -> Option<TraceId> {
+    format!("{:0>32}", text.to_ascii_lowercase()).parse().ok()
 }
 
 /// A text in quotes.
@@ -252,8 +286,8 @@ fn literal(value: &str) -> String {
 /// A duration as Go writes it, in nanoseconds.
 fn go_duration(text: &str) -> Option<u64> {
     let mut rest = text.trim();
-    if rest.is_empty() {
-        return None;
+    if rest.is_empty() || rest == "0" {
+        return (rest == "0").then_some(0);
     }
     let mut nanos = 0.0;
     while !rest.is_empty() {
@@ -289,20 +323,21 @@ fn go_duration(text: &str) -> Option<u64> {
 pub(crate) async fn jaeger_search(
     _: Admin,
     State(app): State<Arc<App>>,
-    Params(params): Params<SearchParams>,
+    Params(given): Params<Vec<(String, String)>>,
 ) -> ApiResult<Response> {
-    let question = params.question()?;
+    let mut params = SearchParams::read(given)?;
     let limit = params.limit.unwrap_or(TRACES).clamp(1, MOST_TRACES);
-    let found = rows(&app, &question, limit).await?;
-    let found: Vec<TraceId> = found
-        .iter()
-        .filter_map(|row| text(row, 0).parse().ok())
-        .collect();
+    let mut found = std::mem::take(&mut params.trace_ids);
+    found.truncate(MOST_TRACES);
+    if found.is_empty() {
+        let rows = rows(&app, &params.question(), limit).await?;
+        found.extend(rows.iter().filter_map(|row| trace_id(&text(row, 0))));
+    }
     let turn = turn(&app.trace_reads).await?;
     let traces = Arc::clone(&app.traces);
     let work = move |answer: Answer| {
         let _turn = turn;
-        write(&*traces, &found, SPANS_AMONG_OTHERS, answer)
+        write(&*traces, &found, Shown::AmongOthers, answer)
     };
     body::answer(work).await
 }
@@ -317,31 +352,44 @@ pub(crate) async fn jaeger_trace(
     State(app): State<Arc<App>>,
     InPath(trace_id): InPath<String>,
 ) -> ApiResult<Response> {
-    let trace_id = format!("{:0>32}", trace_id.to_ascii_lowercase());
-    let trace_id = trace_id
-        .parse()
-        .map_err(|_| ApiError::not_found("trace: its id has another form"))?;
+    let trace_id = self::trace_id(&trace_id);
+    let trace_id = trace_id.ok_or_else(|| ApiError::not_found("trace: its id has another form"))?;
     let turn = turn(&app.trace_reads).await?;
     let traces = Arc::clone(&app.traces);
     let work = move |answer: Answer| {
         let _turn = turn;
-        write(&*traces, &[trace_id], MOST, answer)
+        write(&*traces, &[trace_id], Shown::Alone, answer)
     };
     body::answer(work).await
 }
 
-/// Writes traces, one in memory at a time. One alone must be there; among others it may have been removed meanwhile.
+/// How a trace is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// It must be there.
+    Alone,
+    /// It may have been removed since it was found.
+    AmongOthers,
+}
+
+/// Writes traces, one in memory at a time.
 fn write(
     traces: &dyn TraceStore,
     ids: &[TraceId],
-    limit: usize,
+    shown: Shown,
     answer: Answer,
 ) -> Result<(), Unwritten> {
+    let mut room = SPANS_TOGETHER;
     let mut answer = Some(answer);
     let mut out = None;
     let mut written = 0;
     for trace_id in ids {
+        let limit = match shown {
+            Shown::Alone => MOST,
+            Shown::AmongOthers => SPANS_AMONG_OTHERS.min(room).max(1),
+        };
         let trace = traces.trace(*trace_id, limit)?;
+        room = room.saturating_sub(trace.spans.len());
         if trace.total == 0 {
             continue;
         }
@@ -360,7 +408,7 @@ fn write(
     }
     let mut out = match (out, answer) {
         (Some(out), _) => out,
-        (None, Some(answer)) if ids.len() != 1 => {
+        (None, Some(answer)) if shown == Shown::AmongOthers => {
             let mut pieces = answer.begin(0)?;
             pieces.write_all(b"{\"data\":[")?;
             pieces
@@ -427,7 +475,8 @@ type Row = Vec<serde_json::Value>;
 
 /// The rows that answer a question in the query language.
 async fn rows(app: &Arc<App>, question: &str, limit: usize) -> ApiResult<Vec<Row>> {
-    answered(app, Language::Query, question.to_owned(), limit).await
+    let question = format!("{question} limit {limit}");
+    answered(app, Language::Query, question, limit).await
 }
 
 async fn answered(
@@ -472,21 +521,44 @@ mod tests {
 
     #[test]
     fn what_is_looked_for_is_asked_for_as_it_is() {
-        let params = SearchParams {
-            service: Some("a \"b\" * \\".into()),
-            operation: None,
-            tags: Some("{\"error\":true,\"http.status\":500,\"span.kind\":\"server\"}".into()),
-            start: Some(1_000_000),
-            end: Some(2_000_000),
-            min_duration: Some("1ms".into()),
-            max_duration: None,
-            limit: None,
+        let given = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            let pairs = pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            SearchParams::read(pairs.collect())
         };
+        let params = given(&[
+            ("service", "a \"b\" * \\"),
+            ("operation", ""),
+            ("tags", "{\"error\":true,\"http.status\":500}"),
+            ("tag", "span.kind:server"),
+            ("tags", "{\"otel.status_code\":\"OK\"}"),
+            ("start", "1000000"),
+            ("end", "2000000"),
+            ("minDuration", "1ms"),
+            ("maxDuration", ""),
+            ("lookback", "1h"),
+        ]);
         assert_eq!(
-            params.question().unwrap_or_default(),
+            params
+                .unwrap_or_else(|error| panic!("{}", error.message()))
+                .question(),
             "max(start) where service:\"a \\\"b\\\" \\\\* \\\\\" and duration>=1000000ns and status:error and \
-             \"http.status\":\"500\" and kind:\"server\" by trace_id from 1970-01-01T00:00:01.000Z to \
-             1970-01-01T00:00:02.001Z order by max(start) desc"
+             \"http.status\":\"500\" and kind:\"server\" and (status:ok and not status:unset) by trace_id \
+             from 1970-01-01T00:00:01.000Z to 1970-01-01T00:00:02.001Z order by max(start) desc"
         );
+        for (key, value) in [
+            ("start", "soon"),
+            ("limit", "-1"),
+            ("tags", "[1]"),
+            ("tag", "x"),
+            ("minDuration", "5"),
+            ("traceID", "xyz"),
+        ] {
+            let refused = given(&[(key, value)]);
+            assert!(
+                refused.is_err_and(|error| error.message().contains(key)),
+                "{key}"
+            );
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct Clock {
 /// How far the makers of spans were off.
 pub(super) struct Clocks {
     /// Those that are corrected.
-    makers: Vec<(MakerId, Clock)>,
+    clocks: Vec<Clock>,
     /// Of each resource the same: spans of a maker share few of them.
     offsets: HashMap<*const Resource, i64>,
 }
@@ -42,38 +42,40 @@ pub(super) struct Clocks {
 impl Clocks {
     /// What the spans say of the clocks by which they were made.
     pub(super) fn of(spans: &[Span]) -> Self {
-        let mut makers: Vec<(MakerId, Clock)> = Vec::new();
+        // The last measurement of a process is its best.
+        let mut last: HashMap<MakerId, (Timestamp, i64)> = HashMap::new();
         for span in spans.iter().filter(|span| &*span.op == ops::RUNNER_COMMAND) {
             let said = span.attributes.iter().find(|own| &*own.key == OFFSET);
-            let Some(Value::Int(offset_nanos)) = said.map(|own| &own.value) else {
+            let Some(Value::Int(offset)) = said.map(|own| &own.value) else {
                 continue;
             };
-            if offset_nanos.unsigned_abs() < LEAST {
-                continue;
+            let known = last
+                .entry(MakerId::of(&span.resource))
+                .or_insert((span.start, *offset));
+            if known.0 <= span.start {
+                *known = (span.start, *offset);
             }
-            let maker = MakerId::of(&span.resource);
-            let clock = Clock {
-                service: maker.service.to_string(),
-                instance: maker.instance.to_string(),
-                offset_nanos: *offset_nanos,
-            };
-            // The last measurement is the best.
-            makers.retain(|(known, _)| *known != maker);
-            makers.push((maker, clock));
         }
+        last.retain(|_, (_, offset)| offset.unsigned_abs() >= LEAST);
         let mut offsets = HashMap::new();
-        if !makers.is_empty() {
+        if !last.is_empty() {
             for span in spans {
                 offsets
                     .entry(Arc::as_ptr(&span.resource))
                     .or_insert_with(|| {
-                        let maker = MakerId::of(&span.resource);
-                        let known = makers.iter().find(|(known, _)| *known == maker);
-                        known.map_or(0, |(_, clock)| clock.offset_nanos)
+                        let known = last.get(&MakerId::of(&span.resource));
+                        known.map_or(0, |(_, offset)| *offset)
                     });
             }
         }
-        Self { makers, offsets }
+        let clocks = last.into_iter().map(|(maker, (_, offset_nanos))| Clock {
+            service: maker.service.to_string(),
+            instance: maker.instance.to_string(),
+            offset_nanos,
+        });
+        let mut clocks: Vec<_> = clocks.collect();
+        clocks.sort_unstable_by(|one, other| one.instance.cmp(&other.instance));
+        Self { clocks, offsets }
     }
 
     /// When a span began and ended, by the broker's clock.
@@ -94,6 +96,6 @@ impl Clocks {
 
     /// The clocks that were corrected.
     pub(super) fn corrected(self) -> Vec<Clock> {
-        self.makers.into_iter().map(|(_, clock)| clock).collect()
+        self.clocks
     }
 }
