@@ -15,6 +15,9 @@ use crate::segment::{Segment, SegmentError};
 /// How many rows are read of each segment at a time, and given on at once.
 const ROWS: usize = 4 << 10;
 
+/// About how many bytes of memory are given on at once, at most.
+const BYTES: usize = 64 << 20;
+
 /// The rows of several segments in order. Of rows of the same span that begin at the same time, that of the last segment is
 /// given alone.
 pub(crate) struct Merged {
@@ -53,6 +56,10 @@ impl Input {
         }
         Ok(())
     }
+}
+
+fn row_bytes(batch: &RecordBatch) -> usize {
+    batch.get_array_memory_size() / batch.num_rows().max(1)
 }
 
 fn key_at(batch: &RecordBatch, row: usize) -> Option<Key<'_>> {
@@ -127,13 +134,21 @@ impl Merged {
             .iter()
             .map(|input| input.batch.clone())
             .collect();
+        // What a row takes of each, on average.
+        let sizes: Vec<_> = batches
+            .iter()
+            .map(|batch| batch.as_ref().map_or(0, row_bytes))
+            .collect();
+        let mut bytes = 0;
         let mut picked = Vec::with_capacity(ROWS);
         // Until a batch is used up: what follows in its segment may come before what the others have.
         while picked.len() < ROWS
+            && bytes < BYTES
             && let Some(number) = self.next_input()
         {
             let input = &mut self.inputs[number];
             picked.push((number, input.row));
+            bytes += sizes[number];
             input.row += 1;
             let used_up = |input: &Input| {
                 input

@@ -330,12 +330,13 @@ impl Rows {
     fn resource(&mut self, resource: &Arc<Resource>) {
         let is_last = |last: &LastResource| Arc::ptr_eq(&last.resource, resource);
         if !self.last_resource.as_ref().is_some_and(is_last) {
-            self.bytes += size::of_attributes(&resource.attributes);
-            self.last_resource = Some(LastResource {
+            let last = LastResource {
                 resource: Arc::clone(resource),
                 written: write_resource(resource),
                 service: resource.service().to_string(),
-            });
+            };
+            self.bytes += last.written.len() + last.service.len();
+            self.last_resource = Some(last);
         }
         if let Some(last) = &self.last_resource {
             self.resource.append_value(&last.written);

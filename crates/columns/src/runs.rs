@@ -76,7 +76,11 @@ impl<'a> Runs<'a> {
         }
         let traces = self.traces.len() as u64;
         segment::write_file(&**files, &path, traces, batches(rows)?)?;
-        let run = Segment::open_at(files, path, self.name.clone())?;
+        let run = Segment::open_at(files, path.clone(), self.name.clone());
+        let run = run.inspect_err(|_| {
+            // Else it would stay until the next opening.
+            let _ = files.remove(&path);
+        })?;
         self.written.push(Arc::new(run));
         Ok(())
     }

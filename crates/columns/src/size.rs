@@ -26,7 +26,18 @@ pub(crate) fn of_span(span: &Span) -> usize {
         SpanStatus::Error(message) => message.len(),
         _ => 0,
     };
+    let keys = span.event.as_ref().map_or(0, |keys| {
+        let texts = [
+            &keys.event_type,
+            &keys.project_id,
+            &keys.command_id,
+            &keys.session_id,
+        ];
+        texts.map(|text| text.len()).iter().sum()
+    });
     ROW + span.name.len()
+        + span.op.len()
+        + keys
         + span.trace_state.len()
         + status
         + of_attributes(&span.attributes)

@@ -95,7 +95,7 @@ pub(crate) async fn create_dsn(
         created_at: Timestamp::from_millis(Timestamp::now().as_millis()),
     };
     let made = app.store.create_dsn(new).await?;
-    app.dsns.forget().await;
+    app.dsns.changed(None).await;
     tracing::info!(number = made.number, name = made.name, "a DSN was made");
     Ok((StatusCode::CREATED, Json(DsnView::of(made, &app))))
 }
@@ -123,7 +123,7 @@ pub(crate) async fn revoke_dsn(
         .revoke_dsn(number.into(), Timestamp::now())
         .await?;
     let revoked = revoked.ok_or_else(|| ApiError::not_found("DSN of this number"))?;
-    app.dsns.forget().await;
+    app.dsns.changed(Some(&revoked.public_key)).await;
     tracing::info!(
         number = revoked.number,
         name = revoked.name,

@@ -120,6 +120,19 @@ struct Queue {
     /// The batch under way is the first.
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
+    /// Whether the end is near: nothing more is taken from the disk.
+    closed: bool,
+    /// Whether nobody sends any more.
+    ended: bool,
+}
+
+impl Queue {
+    fn push(&mut self, batches: Vec<Batch>) {
+        for batch in batches {
+            self.bytes += batch.bytes();
+            self.batches.push_back(Arc::new(batch));
+        }
+    }
 }
 
 struct Batch {
@@ -215,7 +228,9 @@ impl Exporter {
                     Answer::Refused(_) => break self.refused(batch),
                     Answer::TryAgain(after) => {
                         let jitter = rand::rng().random_range(0.5..1.0);
-                        tokio::time::sleep(after.unwrap_or_else(|| pause.mul_f64(jitter))).await;
+                        // Whoever says "at once" again and again is not asked without a pause either.
+                        let after = after.unwrap_or_default().max(pause.mul_f64(jitter));
+                        tokio::time::sleep(after).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                 }
@@ -231,7 +246,7 @@ impl Exporter {
                 return Arc::clone(batch);
             }
             match self.kept_batch() {
-                Some(batch) => self.push([batch].into()),
+                Some(batch) => self.queue.lock().push([batch].into()),
                 None => changed.await,
             }
         }
@@ -239,7 +254,7 @@ impl Exporter {
 
     /// The oldest batch that is kept on disk.
     fn kept_batch(&self) -> Option<Batch> {
-        let spool = self.spool.as_ref()?;
+        let spool = self.spool.as_ref().filter(|_| !self.is_closed())?;
         loop {
             let (kept, body) = spool.take()?;
             match body {
@@ -251,10 +266,19 @@ impl Exporter {
                         kept: Some(kept),
                     });
                 }
-                Err(error) => {
-                    tracing::warn!(%error, spans = kept.spans, "a batch of spans that waited on disk is lost");
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    tracing::warn!(
+                        spans = kept.spans,
+                        "a batch of spans that waited on disk is gone"
+                    );
                     self.lost.fetch_add(kept.spans, Ordering::Relaxed);
                     spool.remove(kept);
+                }
+                Err(error) => {
+                    // Another time it may be readable: when something else is to be sent, it is tried again.
+                    tracing::warn!(%error, "a batch of spans that waits on disk cannot be read");
+                    spool.give_back(kept);
+                    return None;
                 }
             }
         }
@@ -290,14 +314,15 @@ impl Exporter {
         self.sent.notify_waiters();
     }
 
-    fn push(&self, batches: Vec<Batch>) {
+    /// Has nothing more taken from the disk; whether nothing waits but what is safe there.
+    fn close(&self) -> bool {
         let mut queue = self.queue.lock();
-        for batch in batches {
-            queue.bytes += batch.bytes();
-            queue.batches.push_back(Arc::new(batch));
-        }
-        drop(queue);
-        self.changed.notify_one();
+        queue.closed = true;
+        queue.batches.iter().all(|batch| batch.kept.is_some())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.queue.lock().closed
     }
 
     /// Keeps batches on disk; those for which there is no room are answered.
@@ -333,10 +358,14 @@ impl SpanSink for Exporter {
         let batches = batches.collect::<Result<Vec<_>, SinkError>>();
         let taken = batches.and_then(|batches| {
             let bytes: usize = batches.iter().map(Batch::bytes).sum();
-            if self.queue.lock().bytes + bytes <= self.queue_bytes {
-                self.push(batches);
+            let mut queue = self.queue.lock();
+            if !queue.ended && queue.bytes + bytes <= self.queue_bytes {
+                queue.push(batches);
+                drop(queue);
+                self.changed.notify_one();
                 return Ok(());
             }
+            drop(queue);
             // What is kept of them is sent, and told of as lost all the same if the rest is: rather too much than nothing.
             match self.keep(batches).is_empty() {
                 true => Ok(()),
@@ -358,7 +387,7 @@ impl ExportTask {
         let emptied = tokio::time::timeout_at(deadline, async {
             loop {
                 let sent = self.exporter.sent.notified();
-                if self.exporter.queue.lock().batches.is_empty() {
+                if self.exporter.close() {
                     return;
                 }
                 sent.await;
@@ -369,8 +398,12 @@ impl ExportTask {
         // Whoever has aborted a task has not ended it yet; it holds the batch under way.
         let _ = self.task.await;
         let exporter = &self.exporter;
-        let left: Vec<_> = exporter.queue.lock().batches.drain(..).collect();
-        exporter.queue.lock().bytes = 0;
+        let left: Vec<_> = {
+            let mut queue = exporter.queue.lock();
+            queue.ended = true;
+            queue.bytes = 0;
+            queue.batches.drain(..).collect()
+        };
         let left = left.into_iter().filter_map(Arc::into_inner);
         let (kept, left): (Vec<_>, Vec<_>) = left.partition(|batch| batch.kept.is_some());
         if let Some(spool) = &exporter.spool {
@@ -440,7 +473,11 @@ fn compress(body: &[u8]) -> Result<Bytes, SinkError> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
     compressed
-        .map(Bytes::from)
+        .map(|mut body| {
+            // It waits, and what waits is counted by its length.
+            body.shrink_to_fit();
+            Bytes::from(body)
+        })
         .map_err(|error| SinkError::Failed(error.into()))
 }
 

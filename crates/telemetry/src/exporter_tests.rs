@@ -448,3 +448,26 @@ async fn what_sentry_asks_to_be_held_back_is_held_back_and_not_lost() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_end_does_not_wait_for_what_is_on_disk_and_takes_nothing_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_endpoint, address) = endpoint(&[503; 10_000]).await;
+    let url = format!("http://{address}{PATH}");
+    let to = Endpoint::Otlp(OtlpOptions { url, bearer: None });
+    let spool = Spool::open(folder.path().to_owned(), 1 << 20).unwrap();
+    let (exporter, task) = started(to, 1, Some(spool));
+    exporter.take(&some_spans(2)).unwrap();
+    exporter.take(&some_spans(3)).unwrap();
+    // The endpoint is asked again and again for the first of them, which is on disk.
+    let never = Instant::now() + Duration::from_secs(3_600);
+    let stopped = tokio::time::timeout(Duration::from_secs(20), task.stop(never)).await;
+    assert_eq!(stopped, Ok(true));
+    exporter.take(&some_spans(4)).unwrap();
+    let stats = exporter.stats();
+    assert_eq!(
+        (stats.waiting, stats.lost),
+        (9, 0),
+        "what comes late is kept as well"
+    );
+}

@@ -44,7 +44,10 @@ impl SentryOptions {
     /// The sampling context of a trace. Sentry takes spans only with the key of the project that they go to, or of one that
     /// the trace's head sends to.
     fn context_of(&self, trace_id: TraceId) -> SamplingContext {
-        let mut context = self.heads.of(trace_id).unwrap_or_else(|| SamplingContext {
+        let said = self.heads.of(trace_id);
+        // One that is about another trace would have Sentry let the spans go.
+        let said = said.filter(|said| said.trace_id.is_none_or(|about| about == trace_id));
+        let mut context = said.unwrap_or_else(|| SamplingContext {
             release: self.head.release.clone(),
             environment: self.head.environment.clone(),
             org_id: self.head.org_id.clone(),

@@ -29,15 +29,28 @@ pub(crate) struct LiveDsns {
 #[derive(Clone)]
 struct Read {
     at: Instant,
+    /// Whether it is known to be no longer so.
+    is_stale: bool,
     /// The number of each key.
     numbers: Arc<HashMap<String, u64>>,
 }
 
 impl LiveDsns {
-    /// Has them read anew by whoever asks next. What was read before this was called is not taken for new.
-    pub(crate) async fn forget(&self) {
+    /// Has them read anew by whoever asks next. What was read before this was called is not taken for new; `revoked` is
+    /// good for nothing from now on, even if they cannot be read.
+    pub(crate) async fn changed(&self, revoked: Option<&str>) {
         let _turn = self.turn.lock().await;
-        *self.read.lock() = None;
+        if let Some(read) = self.read.lock().as_mut() {
+            read.is_stale = true;
+            if let Some(key) = revoked {
+                Arc::make_mut(&mut read.numbers).remove(key);
+            }
+        }
+    }
+
+    /// The number that the DSN with this key had when they were read last, if it has not been revoked here since.
+    fn known_before(&self, key: &str) -> Option<u64> {
+        self.read.lock().as_ref()?.numbers.get(key).copied()
     }
 
     /// The number of the DSN with this key, if what was read last can still say.
@@ -48,7 +61,7 @@ impl LiveDsns {
             Some(_) => HOLDS,
             None => HOLDS_AGAINST,
         };
-        (read.at.elapsed() < holds).then_some(number)
+        (!read.is_stale && read.at.elapsed() < holds).then_some(number)
     }
 }
 
@@ -80,7 +93,16 @@ impl App {
         if let Some(known) = self.dsns.known(key) {
             return Ok(known);
         }
-        let _turn = self.dsns.turn.lock().await;
+        let _turn = match self.dsns.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                // Someone asks already, and the database may be slow to answer: whoever was known is not held up by it.
+                if let Some(known) = self.dsns.known_before(key) {
+                    return Ok(Some(known));
+                }
+                self.dsns.turn.lock().await
+            }
+        };
         // Whoever had the turn before has asked for all.
         if let Some(known) = self.dsns.known(key) {
             return Ok(known);
@@ -92,18 +114,24 @@ impl App {
                 let numbers = live.map(|dsn| (dsn.public_key, dsn.number)).collect();
                 Read {
                     at: asked_at,
+                    is_stale: false,
                     numbers: Arc::new(numbers),
                 }
             }
             Err(error) => {
                 // Nobody can revoke one either while the database cannot be asked.
-                let mut read = self.dsns.read.lock();
-                let Some(read) = read.as_mut() else {
+                tracing::warn!(error = %Chain(&error), "the live DSNs are those of a while ago");
+                let known = self.dsns.read.lock().clone();
+                let known = known.filter(|known| known.numbers.contains_key(key));
+                let Some(known) = known else {
                     return Err(error.into());
                 };
-                tracing::warn!(error = %Chain(&error), "the live DSNs are those of a while ago");
-                read.at = asked_at;
-                read.clone()
+                // From when it has failed: asking may have taken longer than an answer holds.
+                Read {
+                    at: Instant::now(),
+                    is_stale: false,
+                    ..known
+                }
             }
         };
         let number = read.numbers.get(key).copied();

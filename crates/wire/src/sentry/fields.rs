@@ -138,8 +138,19 @@ impl Typed {
     }
 }
 
-/// What happened within a span, as [`super::write`] puts it into a text; nothing of a text of another kind.
-pub(super) fn events(text: &str) -> Vec<SpanEvent> {
+/// What happened within a span, taken out of its attributes; what others mean by the same key stays there.
+pub(super) fn take_events(attributes: &mut Vec<Attribute>) -> Vec<SpanEvent> {
+    let Some(text) = take_text(attributes, kept::EVENTS) else {
+        return Vec::new();
+    };
+    events(&text).unwrap_or_else(|| {
+        attributes.push(Attribute::new(kept::EVENTS, text));
+        Vec::new()
+    })
+}
+
+/// What happened within a span, as [`super::write`] puts it into a text; none of a text of another kind.
+fn events(text: &str) -> Option<Vec<SpanEvent>> {
     #[derive(Deserialize)]
     struct Written<'a> {
         #[serde(borrow)]
@@ -147,8 +158,8 @@ pub(super) fn events(text: &str) -> Vec<SpanEvent> {
         name: String,
         attributes: Typed,
     }
-    let written: Vec<Written<'_>> = serde_json::from_str(text).unwrap_or_default();
-    let events = written.into_iter().filter_map(|event| {
+    let written: Vec<Written<'_>> = serde_json::from_str(text).ok()?;
+    let events = written.into_iter().map(|event| {
         Some(SpanEvent {
             at: time(event.at).ok()?,
             name: event.name.into(),

@@ -266,8 +266,7 @@ impl Reader<'_, '_> {
         let mut attributes = span.attributes.map(Typed::attributes).unwrap_or_default();
         let message = take_text(&mut attributes, kept::STATUS_MESSAGE);
         let trace_state = take_text(&mut attributes, kept::TRACE_STATE).unwrap_or(Text::EMPTY);
-        let events = take_text(&mut attributes, kept::EVENTS);
-        let events = events.map_or_else(Vec::new, |text| fields::events(&text));
+        let events = fields::take_events(&mut attributes);
         let status = match span.status.as_deref() {
             Some("error") => SpanStatus::Error(message.unwrap_or(Text::EMPTY)),
             other => fields::status(other, &mut attributes),

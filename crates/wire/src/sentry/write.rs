@@ -230,7 +230,18 @@ impl Serialize for AttributesOf<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let span = self.0;
         let mut map = to.serialize_map(None)?;
-        let mut written: Vec<&str> = vec![kept::IS_SEGMENT];
+        // Those that stand for fields: an attribute of the same key would be a second one of it.
+        let mut written: Vec<&str> = vec![
+            kept::IS_SEGMENT,
+            kept::OP,
+            kept::KIND,
+            kept::STATUS_MESSAGE,
+            kept::EVENTS,
+            kept::TRACE_STATE,
+        ];
+        let event = span.event.iter().flat_map(EventKeys::attributes);
+        let event: Vec<_> = event.collect();
+        written.extend(event.iter().map(|attribute| &*attribute.key));
         if !span.op.is_empty() {
             map.serialize_entry(kept::OP, &TypedValue(&Value::Text(span.op.clone())))?;
         }
@@ -243,7 +254,7 @@ impl Serialize for AttributesOf<'_> {
             let message = Value::Text(message.clone());
             map.serialize_entry(kept::STATUS_MESSAGE, &TypedValue(&message))?;
         }
-        for attribute in span.event.iter().flat_map(EventKeys::attributes) {
+        for attribute in &event {
             map.serialize_entry(&*attribute.key, &TypedValue(&attribute.value))?;
         }
         if !span.events.is_empty() {
