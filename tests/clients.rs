@@ -14,15 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Place, Service, eventually, finish};
-
-const UP: [&str; 5] = [
-    "up",
-    "--listen",
-    "127.0.0.1:0",
-    "--broker-listen",
-    "127.0.0.1:0",
-];
+use support::{Place, Service, UP, eventually, finish};
 
 fn client(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

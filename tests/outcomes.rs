@@ -13,15 +13,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use support::spans::Trace;
-use support::{Place, http};
-
-const UP: [&str; 5] = [
-    "up",
-    "--listen",
-    "127.0.0.1:0",
-    "--broker-listen",
-    "127.0.0.1:0",
-];
+use support::{Place, UP, http};
 
 /// How many events have ended so, of one outcome or of a reason of it.
 fn count(outcomes: &Value, outcome: &str) -> u64 {

@@ -10,15 +10,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Place, eventually, http};
-
-const UP: [&str; 5] = [
-    "up",
-    "--listen",
-    "127.0.0.1:0",
-    "--broker-listen",
-    "127.0.0.1:0",
-];
+use support::{Place, UP, eventually, http};
 
 fn build(place: &Place) -> Value {
     let built = place.run(&["run", "--json", "--", "sh", "-c", "echo one; echo two"]);

@@ -14,7 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::{Value, json};
-use support::{Ended, Place, eventually, finish, http};
+use support::{Ended, Place, UP, eventually, finish, http};
 
 /// An endpoint for spans that answers every request with this status.
 fn endpoint(status: &'static str) -> SocketAddr {
@@ -210,14 +210,6 @@ fn spans(place: &Place, trace: &str) -> BTreeMap<String, Value> {
     }
     spans
 }
-
-const UP: [&str; 5] = [
-    "up",
-    "--listen",
-    "127.0.0.1:0",
-    "--broker-listen",
-    "127.0.0.1:0",
-];
 
 #[test]
 fn with_a_dsn_alone_a_build_is_at_sentry_span_for_span_and_its_failure_is_an_error() {

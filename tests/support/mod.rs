@@ -25,6 +25,15 @@ use tempfile::TempDir;
 /// How long anything may take. Far more than it should: a test machine may be busy.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Everything in one process, on free ports.
+pub(crate) const UP: [&str; 5] = [
+    "up",
+    "--listen",
+    "127.0.0.1:0",
+    "--broker-listen",
+    "127.0.0.1:0",
+];
+
 /// A data folder, a project's folder and a home, all temporary.
 pub(crate) struct Place {
     root: TempDir,

@@ -122,7 +122,7 @@ pub(crate) async fn revoke_dsn(
         .store
         .revoke_dsn(number.into(), Timestamp::now())
         .await?;
-    let revoked = revoked.ok_or_else(|| ApiError::not_found("DSN of this number"))?;
+    let revoked = revoked.ok_or_else(|| ApiError::not_found("DSN"))?;
     app.dsns.changed(Some(&revoked.public_key)).await;
     tracing::info!(
         number = revoked.number,
