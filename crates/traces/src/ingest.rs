@@ -10,10 +10,12 @@ use hopline_wire::span::Span;
 use hopline_wire::text;
 use prost::Message;
 
+mod clocks;
 mod envelope;
 mod measure;
 mod unpack;
 
+pub use clocks::{CLOCK, mark_clocks};
 pub use envelope::{Received, decode_envelope, envelope_header};
 use measure::Counted;
 use unpack::{Encoding, unpack};
@@ -139,9 +141,6 @@ pub enum IngestError {
     /// The body is no envelope.
     #[error("{0}")]
     Envelope(String),
-    /// The body uses something of protobuf that OTLP does not.
-    #[error("read the spans: {0}")]
-    Protobuf(&'static str),
 }
 
 impl IngestError {
@@ -152,7 +151,7 @@ impl IngestError {
             Self::ContentType | Self::ContentEncoding => 415,
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => 413,
             Self::NoRoom => 429,
-            Self::Encoding(_) | Self::Malformed(_) | Self::Envelope(_) | Self::Protobuf(_) => 400,
+            Self::Encoding(_) | Self::Malformed(_) | Self::Envelope(_) => 400,
         }
     }
 
@@ -164,9 +163,7 @@ impl IngestError {
             Self::ContentEncoding => "unsupported_content_encoding",
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => "too_large",
             Self::NoRoom => "overloaded",
-            Self::Encoding(_) | Self::Malformed(_) | Self::Envelope(_) | Self::Protobuf(_) => {
-                "malformed"
-            }
+            Self::Encoding(_) | Self::Malformed(_) | Self::Envelope(_) => "malformed",
         }
     }
 }
@@ -195,19 +192,22 @@ pub fn decode_otlp(
     }
     let counted = Counted::new(limits, room);
     let body = unpack(body, encoding, limits.bytes, &counted)?;
-    let mut request = match format {
-        Format::Protobuf => counted.protobuf(&body)?,
-        Format::Json => counted.json(&body)?,
-    };
-    let mut too_large = 0;
-    if body.len() > limits.span_bytes {
-        too_large = remove_large(&mut request, limits.span_bytes);
-    }
     let mut spans = Vec::new();
-    let mut refused = otlp::from_request(request, &mut spans);
-    for _ in 0..too_large {
-        Refused::count_in(&mut refused, RefusedReason::TooLarge);
-    }
+    let refused = match format {
+        Format::Protobuf => counted.protobuf(&body, &mut spans)?,
+        Format::Json => {
+            let mut request = counted.json(&body)?;
+            let too_large = match body.len() > limits.span_bytes {
+                true => remove_large(&mut request, limits.span_bytes),
+                false => 0,
+            };
+            let mut refused = otlp::from_request(request, &mut spans);
+            for _ in 0..too_large {
+                Refused::count_in(&mut refused, RefusedReason::TooLarge);
+            }
+            refused
+        }
+    };
     Ok(Decoded {
         spans,
         refused,

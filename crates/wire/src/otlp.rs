@@ -20,6 +20,7 @@ use crate::span::Span;
 
 mod from_request;
 mod json;
+mod protobuf;
 mod to_request;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use json::{JsonDocument, decode_json, decode_json_counted, encode_json};
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
 };
+pub use protobuf::decode_spans;
 pub use to_request::to_request;
 
 /// The attributes that hold what OTLP has a field for and [`Span`] has not.
@@ -169,6 +171,9 @@ pub enum DecodeError {
     /// They are no protobuf message of this type.
     #[error("read the spans: {0}")]
     Protobuf(#[from] prost::DecodeError),
+    /// Likewise.
+    #[error("read the spans: {0}")]
+    Malformed(&'static str),
     /// They are no JSON of this form.
     #[error("read the spans: {0}")]
     Json(#[from] serde_json::Error),

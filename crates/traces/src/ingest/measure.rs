@@ -1,11 +1,11 @@
 //! Counting what a body holds, and asking for the memory that it takes, before that is set aside.
 //!
-//! Two bytes of protobuf, or three of JSON, make a message that takes hundreds in memory. So bodies in
-//! protobuf are walked over first, without setting anything aside; those in JSON are counted while they are read.
+//! Two bytes of protobuf, or three of JSON, make a message that takes hundreds in memory. So each is counted before it is made.
 
 use std::cell::{Cell, RefCell};
 
-use hopline_wire::otlp::{self, ExportTraceServiceRequest, Item};
+use hopline_wire::otlp::{self, DecodeError, ExportTraceServiceRequest, Item, Refused};
+use hopline_wire::span::Span;
 
 use super::{IngestError, Limits};
 
@@ -20,64 +20,6 @@ const GROUP: usize = 512;
 
 /// How many times the texts of a body are held beside it: as messages, then as they are stored.
 const COPIES: usize = 2;
-
-/// The most levels that are walked; prost stops at 100 too.
-const MAX_DEPTH: usize = 100;
-
-/// The messages of an `ExportTraceServiceRequest`, as far as they hold others.
-#[derive(Clone, Copy)]
-enum Message {
-    Request,
-    ResourceSpans,
-    Resource,
-    ScopeSpans,
-    Scope,
-    Span,
-    Event,
-    Link,
-    EntityRef,
-    KeyValue,
-    AnyValue,
-    ArrayValue,
-    KeyValueList,
-    /// A text that is repeated.
-    Text,
-}
-
-impl Message {
-    /// The message in a field; none if the field holds none, or one of a kind that comes once.
-    const fn in_field(self, field: u64) -> Option<Self> {
-        Some(match (self, field) {
-            (Self::Request, 1) => Self::ResourceSpans,
-            (Self::ResourceSpans, 1) => Self::Resource,
-            (Self::ResourceSpans, 2) => Self::ScopeSpans,
-            (Self::ScopeSpans, 1) => Self::Scope,
-            (Self::ScopeSpans, 2) => Self::Span,
-            (Self::Resource, 1)
-            | (Self::Scope, 3)
-            | (Self::Span, 9)
-            | (Self::Event, 3)
-            | (Self::Link, 4)
-            | (Self::KeyValueList, 1) => Self::KeyValue,
-            (Self::Resource, 3) => Self::EntityRef,
-            (Self::EntityRef, 3 | 4) => Self::Text,
-            (Self::Span, 11) => Self::Event,
-            (Self::Span, 13) => Self::Link,
-            (Self::KeyValue, 2) | (Self::ArrayValue, 1) => Self::AnyValue,
-            (Self::AnyValue, 5) => Self::ArrayValue,
-            (Self::AnyValue, 6) => Self::KeyValueList,
-            _ => return None,
-        })
-    }
-
-    const fn item(self) -> Item {
-        match self {
-            Self::ResourceSpans | Self::ScopeSpans => Item::Group,
-            Self::Span => Item::Span,
-            _ => Item::Part,
-        }
-    }
-}
 
 /// Counts what one request takes.
 pub(super) struct Counted<'a> {
@@ -131,76 +73,39 @@ impl<'a> Counted<'a> {
         self.memory(bytes)
     }
 
-    /// Decodes a body in protobuf. What is malformed is left to the decoder to say.
-    pub(super) fn protobuf(&self, body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
+    /// Reads the spans of a body in protobuf; tells what was refused of them.
+    pub(super) fn protobuf(
+        &self,
+        body: &[u8],
+        spans: &mut Vec<Span>,
+    ) -> Result<Vec<Refused>, IngestError> {
         self.memory(body.len().saturating_mul(COPIES))?;
-        self.walk(Message::Request, body, 0)?;
-        Ok(otlp::decode(body)?)
+        let take = |item| self.takes(item);
+        let decoded = otlp::decode_spans(body, self.limits.span_bytes, &take, spans);
+        self.unless_refused(decoded)
     }
 
     /// Decodes a body in JSON.
     pub(super) fn json(&self, body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
         self.memory(body.len().saturating_mul(COPIES))?;
-        let take = |item| match self.item(item) {
-            Ok(()) => true,
-            Err(error) => {
-                *self.refusal.borrow_mut() = Some(error);
-                false
-            }
-        };
-        let decoded = otlp::decode_json_counted(body, &take);
+        let decoded = otlp::decode_json_counted(body, &|item| self.takes(item));
+        self.unless_refused(decoded)
+    }
+
+    fn takes(&self, item: Item) -> bool {
+        let taken = self.item(item);
+        let is_taken = taken.is_ok();
+        if let Err(error) = taken {
+            *self.refusal.borrow_mut() = Some(error);
+        }
+        is_taken
+    }
+
+    /// What was decoded, unless more was asked for than is taken.
+    fn unless_refused<T>(&self, decoded: Result<T, DecodeError>) -> Result<T, IngestError> {
         match self.refusal.take() {
             Some(refusal) => Err(refusal),
             None => Ok(decoded?),
         }
     }
-
-    fn walk(&self, message: Message, mut rest: &[u8], depth: usize) -> Result<(), IngestError> {
-        if depth > MAX_DEPTH {
-            return Err(IngestError::Protobuf("it is nested too deeply"));
-        }
-        while let Some(tag) = number(&mut rest) {
-            let skipped = match tag & 7 {
-                0 => number(&mut rest).map(drop),
-                1 => take(&mut rest, 8).map(drop),
-                5 => take(&mut rest, 4).map(drop),
-                2 => match number(&mut rest).and_then(|length| take(&mut rest, length)) {
-                    Some(inner) => {
-                        if let Some(inside) = message.in_field(tag >> 3) {
-                            self.item(inside.item())?;
-                            self.walk(inside, inner, depth + 1)?;
-                        }
-                        Some(())
-                    }
-                    None => None,
-                },
-                // Nothing of OTLP is a group, and a decoder passes over it: so could a counter be fooled.
-                3 | 4 => return Err(IngestError::Protobuf("it holds a group")),
-                _ => None,
-            };
-            if skipped.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn number(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
-    let (taken, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    *rest = after;
-    Some(taken)
 }

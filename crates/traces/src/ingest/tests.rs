@@ -43,6 +43,17 @@ proptest! {
         }
     }
 
+    /// Spans are read without the messages that they come in; what comes of it is what comes of those.
+    #[test]
+    fn spans_are_read_as_by_way_of_their_messages(spans in spans()) {
+        let body = otlp::encode(&otlp::to_request(&spans));
+        let (mut own, mut expected) = (Vec::new(), Vec::new());
+        let refused = otlp::decode_spans(&body, usize::MAX, &|_| true, &mut own).unwrap();
+        let messages = otlp::decode(&body).unwrap();
+        prop_assert_eq!(refused, otlp::from_request(messages, &mut expected));
+        prop_assert_eq!(own, expected);
+    }
+
     #[test]
     fn damaged_bodies_end_in_spans_or_errors(spans in spans(), damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let request = otlp::to_request(&spans);

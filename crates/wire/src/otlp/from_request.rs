@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueKind;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource as ResourceMessage;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{Span as SpanMessage, Status, span as parts};
+use opentelemetry_proto::tonic::trace::v1::{Span as SpanMessage, span as parts};
 
 use super::{ExportTraceServiceRequest, Refused, RefusedReason, kept};
 use crate::ids::{SpanId, TraceId};
@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 
 /// The most attributes of resources that one request may have copied, all its scopes together. A
 /// resource is kept once for each scope of its, so a small message could otherwise ask for a great deal.
-const RESOURCE_ATTRIBUTES: usize = 1 << 20;
+pub(super) const RESOURCE_ATTRIBUTES: usize = 1 << 20;
 
 /// Converts the spans of a request and appends them to `out`. What could not be taken is counted in the
 /// answer, each reason once.
@@ -30,7 +30,7 @@ pub fn from_request(request: ExportTraceServiceRequest, out: &mut Vec<Span>) -> 
         keep_text(
             &mut shared,
             kept::RESOURCE_SCHEMA,
-            resource_spans.schema_url,
+            &resource_spans.schema_url,
         );
         for scope_spans in resource_spans.scope_spans {
             if scope_spans.spans.is_empty() {
@@ -44,7 +44,8 @@ pub fn from_request(request: ExportTraceServiceRequest, out: &mut Vec<Span>) -> 
                 continue;
             }
             let scope = scope_spans.scope.unwrap_or_default();
-            let resource = reader.scope(shared.clone(), scope, scope_spans.schema_url);
+            let scope = reader.scope(scope, &scope_spans.schema_url);
+            let resource = resource_of(shared.clone(), scope);
             out.reserve(scope_spans.spans.len());
             for message in scope_spans.spans {
                 match reader.span(message, &resource) {
@@ -119,30 +120,14 @@ impl Reader {
         attributes
     }
 
-    fn scope(
-        &mut self,
-        mut attributes: Vec<Attribute>,
-        scope: InstrumentationScope,
-        schema_url: String,
-    ) -> Arc<Resource> {
-        if !scope.attributes.is_empty() {
-            let own = self.attributes(scope.attributes, 0);
-            attributes.push(Attribute::new(
-                kept::SCOPE_ATTRIBUTES,
-                Value::Map(own.into()),
-            ));
+    fn scope(&mut self, scope: InstrumentationScope, schema_url: &str) -> ScopeParts {
+        ScopeParts {
+            name: text(&scope.name),
+            version: text(&scope.version),
+            attributes: self.attributes(scope.attributes, 0),
+            dropped: scope.dropped_attributes_count,
+            schema_url: text(schema_url),
         }
-        keep_count(
-            &mut attributes,
-            kept::SCOPE_DROPPED,
-            scope.dropped_attributes_count,
-        );
-        keep_text(&mut attributes, kept::SCOPE_SCHEMA, schema_url);
-        Arc::new(Resource {
-            attributes,
-            scope_name: text(scope.name),
-            scope_version: text(scope.version),
-        })
     }
 
     fn span(
@@ -152,30 +137,28 @@ impl Reader {
     ) -> Result<Span, RefusedReason> {
         let trace_id = trace_id(&message.trace_id).ok_or(RefusedReason::TraceId)?;
         let span_id = span_id(&message.span_id).ok_or(RefusedReason::SpanId)?;
-        let parent_id = match message.parent_span_id.len() {
-            // Some senders write a root's parent as zeros.
-            0 | 8 => self::span_id(&message.parent_span_id),
-            _ => return Err(RefusedReason::ParentId),
-        };
+        let parent_id = parent_id(&message.parent_span_id)?;
         let mut span = Span {
             trace_id,
             span_id,
             parent_id,
             name: SpanName {
                 stem: "",
-                rest: text(message.name),
+                rest: text(&message.name),
             },
             op: Text::EMPTY,
             kind: SpanKind::from_number(message.kind),
             start: Timestamp::from_nanos(message.start_time_unix_nano),
             end: Timestamp::from_nanos(message.end_time_unix_nano),
-            status: status(message.status),
+            status: message.status.map_or(SpanStatus::Unset, |status| {
+                status_of(status.code, &status.message)
+            }),
             pending: false,
             event: None,
             attributes: Vec::with_capacity(message.attributes.len()),
-            links: self.links(trace_id, message.links),
+            links: links_of(trace_id, self.links(message.links)),
             events: message.events.into_iter().map(|e| self.event(e)).collect(),
-            trace_state: text(message.trace_state),
+            trace_state: text(&message.trace_state),
             resource: Arc::clone(resource),
         };
         for attribute in message.attributes {
@@ -184,15 +167,13 @@ impl Reader {
                 span.attributes.push(other);
             }
         }
-        let kept_counts = [
-            (kept::FLAGS, message.flags),
-            (kept::DROPPED_ATTRIBUTES, message.dropped_attributes_count),
-            (kept::DROPPED_EVENTS, message.dropped_events_count),
-            (kept::DROPPED_LINKS, message.dropped_links_count),
+        let counts = [
+            message.flags,
+            message.dropped_attributes_count,
+            message.dropped_events_count,
+            message.dropped_links_count,
         ];
-        for (key, count) in kept_counts {
-            keep_count(&mut span.attributes, key, count);
-        }
+        keep_counts(&mut span.attributes, counts);
         Ok(span)
     }
 
@@ -205,12 +186,12 @@ impl Reader {
         );
         SpanEvent {
             at: Timestamp::from_nanos(message.time_unix_nano),
-            name: text(message.name),
+            name: text(&message.name),
             attributes,
         }
     }
 
-    fn links(&mut self, own: TraceId, messages: Vec<parts::Link>) -> Links {
+    fn links(&mut self, messages: Vec<parts::Link>) -> Vec<Link> {
         let mut links = Vec::with_capacity(messages.len());
         for message in messages {
             let ids = (trace_id(&message.trace_id), span_id(&message.span_id));
@@ -219,7 +200,11 @@ impl Reader {
                 continue;
             };
             let mut attributes = self.attributes(message.attributes, 0);
-            keep_text(&mut attributes, kept::LINK_TRACE_STATE, message.trace_state);
+            keep_text(
+                &mut attributes,
+                kept::LINK_TRACE_STATE,
+                &message.trace_state,
+            );
             keep_count(&mut attributes, kept::FLAGS, message.flags);
             keep_count(
                 &mut attributes,
@@ -232,14 +217,68 @@ impl Reader {
                 attributes,
             });
         }
-        let plain = |link: &Link| link.trace_id == own && link.attributes.is_empty();
-        if links.is_empty() {
-            Links::None
-        } else if links.iter().all(plain) {
-            Links::SameTrace(links.iter().map(|link| link.span_id).collect())
-        } else {
-            Links::Any(links)
-        }
+        links
+    }
+}
+
+/// The links of a span of the trace `own`.
+pub(super) fn links_of(own: TraceId, links: Vec<Link>) -> Links {
+    let plain = |link: &Link| link.trace_id == own && link.attributes.is_empty();
+    if links.is_empty() {
+        Links::None
+    } else if links.iter().all(plain) {
+        Links::SameTrace(links.iter().map(|link| link.span_id).collect())
+    } else {
+        Links::Any(links)
+    }
+}
+
+/// The id of a span's parent, if it has one.
+pub(super) fn parent_id(bytes: &[u8]) -> Result<Option<SpanId>, RefusedReason> {
+    match bytes.len() {
+        // Some senders write a root's parent as zeros.
+        0 | 8 => Ok(span_id(bytes)),
+        _ => Err(RefusedReason::ParentId),
+    }
+}
+
+/// An instrumentation scope, and the schema of its spans.
+#[derive(Default)]
+pub(super) struct ScopeParts {
+    pub(super) name: Text,
+    pub(super) version: Text,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) dropped: u32,
+    pub(super) schema_url: Text,
+}
+
+/// Who made the spans of a scope; `attributes` are the resource's.
+pub(super) fn resource_of(mut attributes: Vec<Attribute>, scope: ScopeParts) -> Arc<Resource> {
+    if !scope.attributes.is_empty() {
+        attributes.push(Attribute::new(
+            kept::SCOPE_ATTRIBUTES,
+            Value::Map(scope.attributes.into()),
+        ));
+    }
+    keep_count(&mut attributes, kept::SCOPE_DROPPED, scope.dropped);
+    keep_text(&mut attributes, kept::SCOPE_SCHEMA, &scope.schema_url);
+    Arc::new(Resource {
+        attributes,
+        scope_name: scope.name,
+        scope_version: scope.version,
+    })
+}
+
+/// Keeps a span's flags, and how many attributes, events and links of it were left out.
+pub(super) fn keep_counts(attributes: &mut Vec<Attribute>, counts: [u32; 4]) {
+    let keys = [
+        kept::FLAGS,
+        kept::DROPPED_ATTRIBUTES,
+        kept::DROPPED_EVENTS,
+        kept::DROPPED_LINKS,
+    ];
+    for (key, count) in keys.into_iter().zip(counts) {
+        keep_count(attributes, key, count);
     }
 }
 
@@ -283,42 +322,39 @@ fn event_keys(span: &mut Span) -> &mut EventKeys {
     span.event.get_or_insert_default()
 }
 
-fn status(message: Option<Status>) -> SpanStatus {
-    let Some(status) = message else {
-        return SpanStatus::Unset;
-    };
+pub(super) fn status_of(code: i32, message: &str) -> SpanStatus {
     // OpenTelemetry gives the description a meaning only beside an error.
-    match status.code() {
+    match StatusCode::try_from(code).unwrap_or_default() {
         StatusCode::Unset => SpanStatus::Unset,
         StatusCode::Ok => SpanStatus::Ok,
-        StatusCode::Error => SpanStatus::Error(text(status.message)),
+        StatusCode::Error => SpanStatus::Error(text(message)),
     }
 }
 
-fn text(text: String) -> Text {
+pub(super) fn text(text: &str) -> Text {
     if text.is_empty() {
         Text::EMPTY
     } else {
-        text.into()
+        Text::Shared(text.into())
     }
 }
 
-fn trace_id(bytes: &[u8]) -> Option<TraceId> {
+pub(super) fn trace_id(bytes: &[u8]) -> Option<TraceId> {
     TraceId::from_bytes(bytes.try_into().ok()?)
 }
 
-fn span_id(bytes: &[u8]) -> Option<SpanId> {
+pub(super) fn span_id(bytes: &[u8]) -> Option<SpanId> {
     SpanId::from_bytes(bytes.try_into().ok()?)
 }
 
-fn keep_count(attributes: &mut Vec<Attribute>, key: &'static str, count: u32) {
+pub(super) fn keep_count(attributes: &mut Vec<Attribute>, key: &'static str, count: u32) {
     if count > 0 {
         attributes.push(Attribute::new(key, i64::from(count)));
     }
 }
 
-fn keep_text(attributes: &mut Vec<Attribute>, key: &'static str, value: String) {
+pub(super) fn keep_text(attributes: &mut Vec<Attribute>, key: &'static str, value: &str) {
     if !value.is_empty() {
-        attributes.push(Attribute::new(key, value));
+        attributes.push(Attribute::new(key, value.to_owned()));
     }
 }
