@@ -1,11 +1,13 @@
 //! Several segments' rows as one sorted stream, read a little of each at a time.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, TimestampNanosecondType};
+use arrow_array::types::Int32Type;
+use arrow_array::{Int32Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow_schema::ArrowError;
 use arrow_select::interleave::interleave_record_batch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
@@ -27,8 +29,20 @@ pub(crate) struct Merged {
 /// One segment: what has been read of it and not given on.
 struct Input {
     rest: ParquetRecordBatchReader,
-    batch: Option<RecordBatch>,
+    loaded: Option<Loaded>,
     row: usize,
+}
+
+/// A batch, and those of its columns that rows are sorted by.
+struct Loaded {
+    batch: RecordBatch,
+    /// Which of the trace ids each row has.
+    traces: Int32Array,
+    trace_ids: StringArray,
+    starts: TimestampNanosecondArray,
+    span_ids: StringArray,
+    /// What a row takes in memory, on average.
+    row_bytes: usize,
 }
 
 /// What rows are sorted by.
@@ -39,147 +53,167 @@ struct Key<'a> {
     span_id: &'a str,
 }
 
+impl Loaded {
+    fn of(batch: RecordBatch) -> Result<Self, SegmentError> {
+        let column = |name: &str| {
+            let column = batch.column_by_name(name);
+            column.ok_or_else(|| ArrowError::SchemaError(format!("there is no column {name}")))
+        };
+        let traces = column(names::TRACE_ID)?.as_dictionary::<Int32Type>();
+        Ok(Self {
+            traces: traces.keys().clone(),
+            trace_ids: traces.values().as_string::<i32>().clone(),
+            starts: column(names::START)?.as_primitive().clone(),
+            span_ids: column(names::SPAN_ID)?.as_string::<i32>().clone(),
+            row_bytes: batch.get_array_memory_size() / batch.num_rows().max(1),
+            batch,
+        })
+    }
+
+    fn key(&self, row: usize) -> Option<Key<'_>> {
+        let trace = usize::try_from(*self.traces.values().get(row)?).ok()?;
+        Some(Key {
+            trace_id: self.trace_ids.value(trace),
+            // Times wrap: see the column.
+            start: self.starts.value(row),
+            span_id: self.span_ids.value(row),
+        })
+    }
+
+    /// Behind the last of the rows from this one on that are of its trace.
+    fn end_of_trace(&self, row: usize) -> usize {
+        let rest = &self.traces.values()[row..];
+        let same = rest.iter().take_while(|trace| **trace == rest[0]);
+        row + same.count()
+    }
+}
+
 impl Input {
+    fn of(segment: &Segment) -> Result<Self, SegmentError> {
+        let mut input = Self {
+            rest: segment.batches(ROWS)?,
+            loaded: None,
+            row: 0,
+        };
+        input.load()?;
+        Ok(input)
+    }
+
+    fn load(&mut self) -> Result<(), SegmentError> {
+        let next = self.rest.next().transpose()?;
+        self.loaded = next.map(Loaded::of).transpose()?;
+        self.row = 0;
+        Ok(())
+    }
+
     fn key(&self) -> Option<Key<'_>> {
-        key_at(self.batch.as_ref()?, self.row)
+        self.loaded.as_ref()?.key(self.row)
+    }
+
+    fn is_used_up(&self) -> bool {
+        let rows = self.loaded.as_ref().map(|loaded| loaded.batch.num_rows());
+        rows.is_some_and(|rows| self.row >= rows)
     }
 
     /// Reads on if nothing is left.
     fn fill(&mut self) -> Result<(), SegmentError> {
-        while self
-            .batch
-            .as_ref()
-            .is_some_and(|batch| self.row >= batch.num_rows())
-        {
-            self.batch = self.rest.next().transpose()?;
-            self.row = 0;
+        while self.is_used_up() {
+            self.load()?;
         }
         Ok(())
     }
 }
 
-fn row_bytes(batch: &RecordBatch) -> usize {
-    batch.get_array_memory_size() / batch.num_rows().max(1)
-}
-
-fn key_at(batch: &RecordBatch, row: usize) -> Option<Key<'_>> {
-    let trace_ids = batch
-        .column_by_name(names::TRACE_ID)?
-        .as_dictionary_opt::<Int32Type>()?;
-    let starts = batch
-        .column_by_name(names::START)?
-        .as_primitive_opt::<TimestampNanosecondType>()?;
-    let span_ids = batch
-        .column_by_name(names::SPAN_ID)?
-        .as_string_opt::<i32>()?;
-    let trace_id = trace_ids
-        .values()
-        .as_string_opt::<i32>()?
-        .value(trace_ids.key(row)?);
-    Some(Key {
-        trace_id,
-        // Times wrap: see the column.
-        start: starts.value(row),
-        span_id: span_ids.value(row),
-    })
+/// Rows that come next, all of one input.
+struct Next {
+    input: usize,
+    rows: Range<usize>,
 }
 
 impl Merged {
     pub(crate) fn of(segments: &[Arc<Segment>]) -> Result<Self, SegmentError> {
-        let inputs = segments.iter().map(|segment| {
-            let mut rest = segment.batches(ROWS)?;
-            let batch = rest.next().transpose()?;
-            Ok(Input {
-                rest,
-                batch,
-                row: 0,
-            })
-        });
+        let inputs = segments.iter().map(|segment| Input::of(segment));
         Ok(Self {
             inputs: inputs.collect::<Result<_, SegmentError>>()?,
         })
     }
 
-    /// Which input is next; of those with the same row the last, the others' being passed over.
-    fn next_input(&mut self) -> Option<usize> {
+    /// Which rows are next. Of inputs with the same row it is the last one's, the others' being passed over.
+    fn next_rows(&mut self) -> Option<Next> {
         let mut least: Option<(usize, Key<'_>)> = None;
+        let mut others_have_trace = false;
         let mut passed_over = Vec::new();
         for (number, input) in self.inputs.iter().enumerate() {
             let Some(key) = input.key() else { continue };
-            match least.as_ref().map(|(_, least)| order(&key, least)) {
-                None | Some(Ordering::Less) => {
+            let Some((before, least_key)) = least else {
+                least = Some((number, key));
+                continue;
+            };
+            let by_trace = key.trace_id.cmp(least_key.trace_id);
+            match by_trace.then_with(|| order_within(&key, &least_key)) {
+                Ordering::Less => {
+                    others_have_trace = by_trace == Ordering::Equal;
                     passed_over.clear();
                     least = Some((number, key));
                 }
-                Some(Ordering::Equal) => {
-                    passed_over.extend(least.map(|(number, _)| number));
+                Ordering::Equal => {
+                    others_have_trace = true;
+                    passed_over.push(before);
                     least = Some((number, key));
                 }
-                Some(Ordering::Greater) => {}
+                Ordering::Greater => others_have_trace |= by_trace == Ordering::Equal,
             }
         }
-        let next = least.map(|(number, _)| number);
+        let (input, _) = least?;
         for number in passed_over {
             self.inputs[number].row += 1;
         }
-        next
+        let Input { loaded, row, .. } = &mut self.inputs[input];
+        let start = *row;
+        // Most traces are in one input alone, and then nothing comes between their rows.
+        *row = match loaded {
+            Some(loaded) if !others_have_trace => loaded.end_of_trace(start),
+            _ => start + 1,
+        };
+        let rows = start..*row;
+        Some(Next { input, rows })
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SegmentError> {
         for input in &mut self.inputs {
             input.fill()?;
         }
-        let batches: Vec<_> = self
-            .inputs
-            .iter()
-            .map(|input| input.batch.clone())
-            .collect();
-        // What a row takes of each, on average.
-        let sizes: Vec<_> = batches
-            .iter()
-            .map(|batch| batch.as_ref().map_or(0, row_bytes))
-            .collect();
         let mut bytes = 0;
         let mut picked = Vec::with_capacity(ROWS);
         // Until a batch is used up: what follows in its segment may come before what the others have.
         while picked.len() < ROWS
             && bytes < BYTES
-            && let Some(number) = self.next_input()
+            && !self.inputs.iter().any(Input::is_used_up)
+            && let Some(Next { input, rows }) = self.next_rows()
         {
-            let input = &mut self.inputs[number];
-            picked.push((number, input.row));
-            bytes += sizes[number];
-            input.row += 1;
-            let used_up = |input: &Input| {
-                input
-                    .batch
-                    .as_ref()
-                    .is_some_and(|batch| input.row >= batch.num_rows())
-            };
-            if self.inputs.iter().any(used_up) {
-                break;
-            }
+            let row_bytes = self.inputs[input].loaded.as_ref();
+            bytes += row_bytes.map_or(0, |loaded| loaded.row_bytes) * rows.len();
+            picked.extend(rows.map(|row| (input, row)));
         }
         if picked.is_empty() {
             return Ok(None);
         }
         let empty = RecordBatch::new_empty(Arc::clone(&SCHEMA));
-        let batches: Vec<_> = batches
-            .iter()
-            .map(|batch| batch.as_ref().unwrap_or(&empty))
-            .collect();
+        let inputs = self.inputs.iter();
+        let batches = inputs.map(|input| match &input.loaded {
+            Some(loaded) => &loaded.batch,
+            None => &empty,
+        });
+        let batches: Vec<_> = batches.collect();
         Ok(Some(interleave_record_batch(&batches, &picked)?))
     }
 }
 
-/// The order in which rows are written: times as the whole numbers that they are.
-fn order(a: &Key<'_>, b: &Key<'_>) -> Ordering {
-    a.trace_id
-        .cmp(b.trace_id)
-        .then(a.start.cast_unsigned().cmp(&b.start.cast_unsigned()))
-        .then(a.span_id.cmp(b.span_id))
+/// The order in which rows of a trace are written: times as the whole numbers that they are.
+fn order_within(a: &Key<'_>, b: &Key<'_>) -> Ordering {
+    let by_start = a.start.cast_unsigned().cmp(&b.start.cast_unsigned());
+    by_start.then_with(|| a.span_id.cmp(b.span_id))
 }
-
 impl Iterator for Merged {
     type Item = Result<RecordBatch, SegmentError>;
 

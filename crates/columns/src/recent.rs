@@ -61,6 +61,8 @@ pub struct SegmentFile {
     pub bytes: u64,
     /// How many spans.
     pub rows: u64,
+    /// Whether some of them may be records: events and logs.
+    pub has_records: bool,
     _held: Arc<Segment>,
 }
 
@@ -109,6 +111,7 @@ impl Columns {
             path: segment.path.clone(),
             bytes: segment.bytes,
             rows: segment.rows,
+            has_records: segment.has_records,
             _held: segment,
         });
         Ok(Snapshot {

@@ -57,6 +57,31 @@ pub struct Rows {
     types: String,
 }
 
+/// How much room rows take: what they were like before tells what the next will be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shape {
+    rows: usize,
+    attributes: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+}
+
+impl Shape {
+    /// The room that so many rows take, with a little to spare.
+    pub(crate) fn of_rows(self, rows: usize) -> Self {
+        let scaled = |all: usize| {
+            let each = all as u64 * rows as u64 / self.rows.max(1) as u64;
+            usize::try_from(each + each / 16).unwrap_or(0)
+        };
+        Self {
+            rows,
+            attributes: scaled(self.attributes),
+            key_bytes: scaled(self.key_bytes),
+            value_bytes: scaled(self.value_bytes),
+        }
+    }
+}
+
 /// Where a row goes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
@@ -96,6 +121,24 @@ impl Own {
 
 impl Default for Rows {
     fn default() -> Self {
+        Self::with_room(Shape::default())
+    }
+}
+
+impl Rows {
+    /// None, with room for some: columns that grow are copied again and again, and take twice what is in them.
+    pub(crate) fn with_room(room: Shape) -> Self {
+        let Shape {
+            rows,
+            attributes,
+            key_bytes,
+            value_bytes,
+        } = room;
+        let ids = || StringBuilder::with_capacity(rows, 16 * rows);
+        let ints = || Int64Builder::with_capacity(rows);
+        let doubles = || Float64Builder::with_capacity(rows);
+        // Their keys have room; of their texts there are few.
+        let few = || Few::with_capacity(rows, 0, 0);
         let entry = entry_fields();
         let names = MapFieldNames {
             entry: "key_value".into(),
@@ -109,32 +152,37 @@ impl Default for Rows {
         let text = || Box::new(StringBuilder::new()) as Box<dyn ArrayBuilder>;
         let at = TimestampNanosecondBuilder::new().with_data_type(instant());
         Self {
-            trace_id: Few::new(),
-            span_id: StringBuilder::new(),
-            parent_id: StringBuilder::new(),
-            name: Few::new(),
-            op: Few::new(),
-            kind: Few::new(),
-            status: Few::new(),
+            trace_id: few(),
+            span_id: ids(),
+            parent_id: ids(),
+            name: few(),
+            op: few(),
+            kind: few(),
+            status: few(),
             status_message: StringBuilder::new(),
-            service: Few::new(),
-            start: TimestampNanosecondBuilder::new().with_data_type(instant()),
-            duration: Int64Builder::new(),
-            weight: Float64Builder::new(),
-            event_keys: std::array::from_fn(|_| Few::new()),
-            texts: std::array::from_fn(|_| Few::new()),
-            event_seq: Int64Builder::new(),
-            ints: std::array::from_fn(|_| Int64Builder::new()),
-            doubles: std::array::from_fn(|_| Float64Builder::new()),
-            attributes: MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
-                .with_keys_field(Arc::clone(&entry[0]))
-                .with_values_field(Arc::clone(&entry[1])),
-            attribute_types: Few::new(),
+            service: few(),
+            start: TimestampNanosecondBuilder::with_capacity(rows).with_data_type(instant()),
+            duration: ints(),
+            weight: doubles(),
+            event_keys: std::array::from_fn(|_| few()),
+            texts: std::array::from_fn(|_| few()),
+            event_seq: ints(),
+            ints: std::array::from_fn(|_| ints()),
+            doubles: std::array::from_fn(|_| doubles()),
+            attributes: MapBuilder::with_capacity(
+                Some(names),
+                StringBuilder::with_capacity(attributes, key_bytes),
+                StringBuilder::with_capacity(attributes, value_bytes),
+                rows,
+            )
+            .with_keys_field(Arc::clone(&entry[0]))
+            .with_values_field(Arc::clone(&entry[1])),
+            attribute_types: few(),
             links: list(link_fields(), vec![text(), text(), text()]),
             events: list(event_fields(), vec![Box::new(at), text(), text()]),
-            resource: Few::new(),
-            trace_state: Few::new(),
-            order: Vec::new(),
+            resource: few(),
+            trace_state: few(),
+            order: Vec::with_capacity(rows),
             bytes: 0,
             last_resource: None,
             hex: Vec::new(),
@@ -142,9 +190,19 @@ impl Default for Rows {
             types: String::new(),
         }
     }
-}
 
-impl Rows {
+    /// How much room they take.
+    pub(crate) fn shape(&mut self) -> Shape {
+        let keys = self.attributes.keys();
+        let (attributes, key_bytes) = (keys.len(), keys.values_slice().len());
+        Shape {
+            rows: self.order.len(),
+            attributes,
+            key_bytes,
+            value_bytes: self.attributes.values().values_slice().len(),
+        }
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,7 +13,7 @@ use hopline_wire::TraceId;
 use hopline_wire::span::Span;
 
 use crate::merge::Merged;
-use crate::rows::Rows;
+use crate::rows::{Rows, Shape};
 use crate::segment::{self, Name, Segment, SegmentError};
 use crate::segments::Segments;
 
@@ -36,17 +36,18 @@ pub(crate) struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    pub(crate) fn new(segments: &'a Segments, name: Name) -> Self {
-        Self::of_bytes(segments, name, RUN_BYTES)
+    /// None yet, with room for some.
+    pub(crate) fn new(segments: &'a Segments, name: Name, room: Shape) -> Self {
+        Self::of_bytes(segments, name, room, RUN_BYTES)
     }
 
     /// The same with runs of about so many bytes.
-    pub(crate) fn of_bytes(segments: &'a Segments, name: Name, most: usize) -> Self {
+    pub(crate) fn of_bytes(segments: &'a Segments, name: Name, room: Shape, most: usize) -> Self {
         Self {
             segments,
             name,
             most,
-            rows: Rows::default(),
+            rows: Rows::with_room(room),
             traces: HashSet::new(),
             written: Vec::new(),
         }
@@ -60,6 +61,11 @@ impl<'a> Runs<'a> {
             self.write_run()?;
         }
         Ok(())
+    }
+
+    /// How much room those take that are in memory.
+    pub(crate) fn shape(&mut self) -> Shape {
+        self.rows.shape()
     }
 
     fn path(&self, run: usize) -> PathBuf {

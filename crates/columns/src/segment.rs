@@ -266,6 +266,14 @@ fn row_bytes(group: &RowGroupMetaData) -> usize {
     usize::try_from(texts.sum::<i64>() / rows).unwrap_or(usize::MAX)
 }
 
+/// Whether rows of a group may be records, as far as it says.
+fn has_records(group: &RowGroupMetaData) -> bool {
+    let mut columns = group.columns().iter();
+    let records = columns.find(|column| column.column_path().string() == names::RECORD);
+    let nulls = records.and_then(|column| column.statistics()?.null_count_opt());
+    nulls != Some(group.num_rows().max(0).cast_unsigned())
+}
+
 /// A segment that is there. Its file is opened only while it is read.
 pub(crate) struct Segment {
     pub(crate) name: Name,
@@ -273,6 +281,8 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
     /// How many spans it has.
     pub(crate) rows: u64,
+    /// Whether some of them may be records: events and logs.
+    pub(crate) has_records: bool,
     files: Arc<dyn FileSystem>,
     about: OnceLock<ArrowReaderMetadata>,
 }
@@ -300,6 +310,7 @@ impl Segment {
             path,
             bytes: reader.length(),
             rows: 0,
+            has_records: true,
             files: Arc::clone(files),
             about: OnceLock::new(),
         };
@@ -310,6 +321,7 @@ impl Segment {
             .num_rows()
             .max(0)
             .cast_unsigned();
+        segment.has_records = about.metadata().row_groups().iter().any(has_records);
         Ok(segment)
     }
 

@@ -3,27 +3,31 @@
 //!
 //! **From the log.** A sealed segment of the log is read, its finished spans are sorted and written; only when that is
 //! durable and can be found does the log let go of it. Unfinished spans have no place in columns: those that are not a day
-//! old are appended to the log again, where they are found until their end has come, or they too are a day old.
+//! old are appended to the log again, where they are found until their end has come, or they too are a day old. While the
+//! rows of one segment are written, the next one is read.
 //!
 //! **Merging.** [`FAN_IN`] neighbours of about one size and one hour become one, so a span is written some three times in
-//! all, and there are few segments to look a trace up in. When the hour is over, what is left of it is merged as well.
+//! all, and there are few segments to look a trace up in. When the hour is over, what is left of it is merged as well. A thread
+//! of its own does it, so that what comes in need not wait for it to become columns.
 //!
 //! **Removal.** The oldest go when all together exceed the bytes, or when they are older than the age, that were set.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::{ControlFlow, Range};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use hopline_traces::{Durability, LogStore, TraceStore, TracesError};
+use hopline_traces::{LogSegment, LogStore, TracesError};
 use hopline_wire::span::Span;
 use hopline_wire::{SpanId, Timestamp, TraceId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::merge::Merged;
+use crate::rows::Shape;
 use crate::runs::{self, Runs};
 use crate::segment::{Name, Segment};
 use crate::segments::Segments;
@@ -35,6 +39,9 @@ const FAN_IN: usize = 8;
 /// How many bytes of unfinished spans are kept, about: a fraction of a segment of the log, which they must never fill by
 /// themselves. There are a few for each command under way.
 const MOST_UNFINISHED: usize = 2 << 20;
+
+/// For how many rows room is made before they are read: more than a segment of the log has of any but the smallest spans.
+const MOST_ROOM: usize = 256 << 10;
 
 /// How far ahead of ours another machine's clock may be.
 const AHEAD: Duration = Duration::from_secs(600);
@@ -75,10 +82,10 @@ impl Default for SettleOptions {
     }
 }
 
-/// The background's thread. It ends when this is dropped.
+/// The background's threads. They end when this is dropped.
 pub struct Settler {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -98,12 +105,25 @@ struct Unfinished {
     carried: HashSet<(TraceId, SpanId)>,
     /// Those of them whose end has come since: they are passed over when they are met again.
     ended: HashSet<(TraceId, SpanId)>,
+    /// What its spans were like.
+    shape: Shape,
     /// The segment whose unfinished spans were appended again last: once is enough, however often it is tried.
     carried_of: u64,
 }
 
+impl Unfinished {
+    /// What is to be remembered after a segment, which says nothing of what a later one has had appended again meanwhile.
+    fn become_after(&mut self, segment: Self) {
+        let carried_of = self.carried_of.max(segment.carried_of);
+        *self = Self {
+            carried_of,
+            ..segment
+        };
+    }
+}
+
 impl Settler {
-    /// Starts the thread.
+    /// Starts the threads.
     ///
     /// # Errors
     /// If the system gives none.
@@ -112,22 +132,27 @@ impl Settler {
         segments: Arc<Segments>,
         options: SettleOptions,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            log,
-            segments,
-            options,
-            stopping: Mutex::new(false),
-            wake: Condvar::new(),
-            resting: Mutex::default(),
-        });
-        let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("hopline-columns".into())
-            .spawn(move || own.run())?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let mut settler = Self {
+            shared: Arc::new(Shared {
+                log,
+                segments,
+                options,
+                stopping: Mutex::new(false),
+                wake: Condvar::new(),
+                resting: Mutex::default(),
+            }),
+            threads: Vec::new(),
+        };
+        settler.spawn("hopline-columns", Shared::keep_settling)?;
+        settler.spawn("hopline-merge", Shared::keep_merging)?;
+        Ok(settler)
+    }
+
+    fn spawn(&mut self, name: &str, work: fn(&Shared)) -> std::io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new().name(name.into());
+        self.threads.push(thread.spawn(move || work(&shared))?);
+        Ok(())
     }
 }
 
@@ -135,7 +160,7 @@ impl Drop for Settler {
     fn drop(&mut self) {
         *self.shared.stopping.lock() = true;
         self.shared.wake.notify_all();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // A panic there has been reported by its own thread.
             let _ = thread.join();
         }
@@ -143,7 +168,7 @@ impl Drop for Settler {
 }
 
 impl Shared {
-    fn run(&self) {
+    fn keep_settling(&self) {
         let mut unfinished = Unfinished::default();
         while self.wait(self.options.interval) {
             self.log.seal_after(self.options.seal_after);
@@ -157,12 +182,17 @@ impl Shared {
                 }
                 Err(_) => true,
             };
-            // A panic has been reported where it came about.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.merge()));
-            self.remove_old();
             if failed && !self.wait(AGAIN_AFTER) {
                 break;
             }
+        }
+    }
+
+    fn keep_merging(&self) {
+        while self.wait(self.options.interval) {
+            // A panic has been reported where it came about.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.merge()));
+            self.remove_old();
         }
     }
 
@@ -181,13 +211,9 @@ impl Shared {
 
     /// Brings all sealed segments of the log into columns.
     fn settle(&self, unfinished: &mut Unfinished) -> Result<(), TracesError> {
-        for segment in self.log.segments() {
-            if !segment.sealed || self.is_stopping() {
-                break;
-            }
-            take_over(&self.log, &self.segments, segment.number, unfinished)?;
-        }
-        Ok(())
+        let sealed = self.log.segments().into_iter();
+        let sealed = sealed.take_while(|segment| segment.sealed && !self.is_stopping());
+        take_over(&self.log, &self.segments, sealed, unfinished)
     }
 
     /// Merges as long as there is something to merge.
@@ -254,56 +280,113 @@ impl Shared {
     }
 }
 
-/// Brings one sealed segment of the log into columns.
+/// Brings sealed segments of the log into columns, one after the other: each is read while the one before is written.
 fn take_over(
     log: &LogStore,
     segments: &Segments,
-    number: u64,
+    sealed: impl Iterator<Item = LogSegment>,
     unfinished: &mut Unfinished,
 ) -> Result<(), TracesError> {
-    let name = Name::new(Timestamp::now(), number, number);
-    let path = segments.folder().join(name.path());
-    let mut runs = Runs::new(segments, name);
-    let mut pushed = Ok(());
-    let mut open: HashMap<(TraceId, SpanId), Span> = HashMap::new();
-    // It counts only if all goes well: else the segment is read again.
-    let mut next = unfinished.clone();
-    log.read_segment(number, 0, &mut |spans| {
-        for span in spans {
-            let key = (span.trace_id, span.span_id);
-            if span.pending {
-                if !next.ended.remove(&key) {
-                    // Was it a copy, then there is none ahead any more.
-                    next.carried.remove(&key);
-                    open.insert(key, span.clone());
-                }
-                continue;
+    std::thread::scope(|scope| {
+        let mut before: Option<ScopedJoinHandle<'_, Result<Unfinished, TracesError>>> = None;
+        let mut known = unfinished.clone();
+        for segment in sealed {
+            let read = Reading::of(log, segments, segment, &known, unfinished);
+            // However that went, what was read before it counts first.
+            if let Some(before) = before.take() {
+                unfinished.become_after(written(before)?);
             }
-            open.remove(&key);
-            if next.carried.remove(&key) {
-                next.ended.insert(key);
-            }
-            pushed = runs.push(span);
-            if pushed.is_err() {
-                return ControlFlow::Break(());
-            }
+            let read = read?;
+            known = read.next.clone();
+            before = Some(scope.spawn(|| read.write(log)));
         }
-        ControlFlow::Continue(())
-    })?;
-    pushed.map_err(|error| error.during("write", &path))?;
-    let carried = to_carry(open);
-    let keys = carried.iter().map(|span| (span.trace_id, span.span_id));
-    next.carried.extend(keys);
-    if unfinished.carried_of != number {
-        log.append(&carried, Durability::Durable)?;
-        unfinished.carried_of = number;
+        if let Some(before) = before {
+            unfinished.become_after(written(before)?);
+        }
+        Ok(())
+    })
+}
+
+fn written(
+    writing: ScopedJoinHandle<'_, Result<Unfinished, TracesError>>,
+) -> Result<Unfinished, TracesError> {
+    writing.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// A segment of the log that has been read, and is to be written.
+struct Reading<'a> {
+    number: u64,
+    runs: Runs<'a>,
+    path: PathBuf,
+    /// What is to be remembered once it is written: else the segment is read again.
+    next: Unfinished,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads a segment, after those that left `known`. What of it stays in the log is appended to it again, which is noted in
+    /// `unfinished` at once.
+    fn of(
+        log: &LogStore,
+        segments: &'a Segments,
+        segment: LogSegment,
+        known: &Unfinished,
+        unfinished: &mut Unfinished,
+    ) -> Result<Self, TracesError> {
+        let number = segment.number;
+        let name = Name::new(Timestamp::now(), number, number);
+        let path = segments.folder().join(name.path());
+        let spans = usize::try_from(segment.spans).unwrap_or(0);
+        let mut runs = Runs::new(segments, name, known.shape.of_rows(spans.min(MOST_ROOM)));
+        let mut pushed = Ok(());
+        let mut open: HashMap<(TraceId, SpanId), Span> = HashMap::new();
+        let mut next = known.clone();
+        log.read_segment(number, 0, &mut |spans| {
+            for span in spans {
+                let key = (span.trace_id, span.span_id);
+                if span.pending {
+                    if !next.ended.remove(&key) {
+                        // Was it a copy, then there is none ahead any more.
+                        next.carried.remove(&key);
+                        open.insert(key, span.clone());
+                    }
+                    continue;
+                }
+                open.remove(&key);
+                if next.carried.remove(&key) {
+                    next.ended.insert(key);
+                }
+                pushed = runs.push(span);
+                if pushed.is_err() {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        pushed.map_err(|error| error.during("write", &path))?;
+        let carried = to_carry(open);
+        let keys = carried.iter().map(|span| (span.trace_id, span.span_id));
+        next.carried.extend(keys);
+        if unfinished.carried_of < number {
+            log.append_again(&carried)?;
+            unfinished.carried_of = number;
+        }
+        next.carried_of = number;
+        next.shape = runs.shape();
+        Ok(Self {
+            number,
+            runs,
+            path,
+            next,
+        })
     }
-    next.carried_of = number;
-    runs.finish()
-        .map_err(|error| error.during("write", &path))?;
-    log.release(number);
-    *unfinished = next;
-    Ok(())
+
+    /// Makes its spans durable and found among the columns, and has the log let go of it.
+    fn write(self, log: &LogStore) -> Result<Unfinished, TracesError> {
+        let written = self.runs.finish();
+        written.map_err(|error| error.during("write", &self.path))?;
+        log.release(self.number);
+        Ok(self.next)
+    }
 }
 
 /// What is unfinished and not a day old, the newest first, as much as may be kept.

@@ -11,6 +11,7 @@ mod commands;
 mod data;
 mod exit;
 mod follow;
+mod memory;
 mod parts;
 mod render;
 mod settings;
@@ -25,5 +26,6 @@ fn main() -> ExitCode {
     if args.next().is_some_and(|word| word == cli::GUARD_WORD) {
         return guard::main(&GuardCommand::own_binary([cli::GUARD_WORD]), args);
     }
+    memory::set_up();
     cli::main()
 }

@@ -19,7 +19,9 @@
 //! Sealed segments are opened by their trailer alone.
 //!
 //! **Taken over.** Whoever keeps spans in another form ([`Older`]) takes sealed segments over and then releases them:
-//! readers see a span in the one place or the other at every moment, and a released file goes once nobody reads it.
+//! readers see a span in the one place or the other at every moment, and a released file goes once nobody reads it. Then
+//! nothing is removed here that was not taken over: where that cannot keep up, appends are held until it has, for a while,
+//! and then refused.
 //!
 //! One process at a time may open a folder; seeing to that is the caller's, who locks the data folder.
 
@@ -77,8 +79,11 @@ pub struct LogOptions {
     pub flush_interval: Duration,
     /// At how many bytes a segment is left for the next; at most 1 GiB.
     pub segment_bytes: u64,
-    /// How many bytes the log may occupy. The tail is never removed, so it may occupy a little more.
+    /// How many bytes the log may occupy; beyond, the oldest segments are removed, or appends held if what is in them is to
+    /// be taken over. The tail is never removed, so it may occupy a little more.
     pub retained_bytes: u64,
+    /// How long an append is held until there is room for it.
+    pub held_for: Duration,
     /// How many bytes of memory the spans of one reading may take, about.
     pub read_bytes: usize,
     /// Up to which number segments were taken over ([`Older`]): these are no longer read, and their numbers not used again.
@@ -89,8 +94,9 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             flush_interval: Duration::from_millis(200),
-            segment_bytes: 16 << 20,
+            segment_bytes: 8 << 20,
             retained_bytes: 4 << 30,
+            held_for: Duration::from_secs(5),
             // Enough for 100,000 spans of our own.
             read_bytes: 96 << 20,
             taken_over: 0,
@@ -112,8 +118,8 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes the upkeep thread.
     wake: Condvar,
-    /// Wakes appends that wait for a segment to be sealed.
-    sealed: Condvar,
+    /// Wakes appends that wait for a segment to be sealed or taken over.
+    room: Condvar,
     flushing: Mutex<flush::Flushing>,
     flushed: Condvar,
     encoders: Mutex<Vec<Batch>>,
@@ -211,7 +217,7 @@ impl LogStore {
             options,
             state: Mutex::new(state),
             wake: Condvar::new(),
-            sealed: Condvar::new(),
+            room: Condvar::new(),
             flushing: Mutex::default(),
             flushed: Condvar::new(),
             encoders: Mutex::default(),
@@ -228,18 +234,38 @@ impl LogStore {
     }
 }
 
-impl TraceStore for LogStore {
-    fn append(&self, spans: &[Span], durability: Durability) -> Result<Appended, TracesError> {
+/// Whether an append waits for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// It does.
+    Needed,
+    /// It is for the sake of room that it is made.
+    Given,
+}
+
+impl LogStore {
+    fn append_or_wait(
+        &self,
+        spans: &[Span],
+        durability: Durability,
+        room: Room,
+    ) -> Result<Appended, TracesError> {
         if spans.is_empty() {
             return Ok(Appended::default());
         }
-        let appended = self.shared.append(spans, durability);
+        let appended = self.shared.append(spans, durability, room);
         let counters = &self.shared.counters;
         match &appended {
             Ok(appended) => Counters::add(&counters.appended_spans, appended.spans),
             Err(_) => Counters::add(&counters.failed_appends, 1),
         }
         appended
+    }
+}
+
+impl TraceStore for LogStore {
+    fn append(&self, spans: &[Span], durability: Durability) -> Result<Appended, TracesError> {
+        self.append_or_wait(spans, durability, Room::Needed)
     }
 
     fn trace(&self, trace: TraceId, limit: usize) -> Result<Trace, TracesError> {
@@ -266,6 +292,7 @@ impl TraceStore for LogStore {
         let state = self.shared.state.lock();
         Stats {
             spans: state.spans() + older.spans,
+            settled_spans: older.spans,
             bytes: state.bytes() + older.bytes,
             segments: (state.sealed.len() + state.tails().count()) as u64 + older.files,
             appended_spans: count(&counters.appended_spans),
@@ -285,7 +312,7 @@ impl TraceStore for LogStore {
     fn close(&self) -> Result<(), TracesError> {
         self.shared.state.lock().closed = true;
         self.shared.wake.notify_all();
-        self.shared.sealed.notify_all();
+        self.shared.room.notify_all();
         let thread = self.upkeep.lock().take();
         // A panic there has been reported by its own thread.
         let Some(thread) = thread else {
@@ -362,12 +389,17 @@ impl Batch {
 }
 
 impl Shared {
-    fn append(&self, spans: &[Span], durability: Durability) -> Result<Appended, TracesError> {
+    fn append(
+        &self,
+        spans: &[Span],
+        durability: Durability,
+        room: Room,
+    ) -> Result<Appended, TracesError> {
         let kept = self.encoders.lock().pop();
         let mut batch = kept.unwrap_or_else(Batch::new);
         let written = batch
             .fill(spans)
-            .and_then(|()| self.write(&batch, spans.len() as u64));
+            .and_then(|()| self.write(&batch, spans.len() as u64, room));
         let bytes = batch.bytes.len() as u64;
         batch.shrink();
         let mut encoders = self.encoders.lock();
@@ -386,9 +418,14 @@ impl Shared {
     }
 
     /// Writes a batch to the active segment. Answers that segment, and the position after the batch.
-    fn write(&self, batch: &Batch, spans: u64) -> Result<(Arc<Written>, u64), TracesError> {
+    fn write(
+        &self,
+        batch: &Batch,
+        spans: u64,
+        room: Room,
+    ) -> Result<(Arc<Written>, u64), TracesError> {
         let mut state = self.state.lock();
-        self.wait_for_room(&mut state)?;
+        self.wait_for_room(&mut state, room)?;
         let (segment, length) = self.active_segment(&mut state)?;
         if let Err(source) = segment.file.write_at(&batch.bytes, length) {
             // What was written of it must not stay before the next frame.
@@ -418,20 +455,37 @@ impl Shared {
         Ok((segment, position))
     }
 
-    /// Holds an append while too many segments wait to be sealed; refuses it if they cannot be.
-    fn wait_for_room(&self, state: &mut MutexGuard<'_, State>) -> Result<(), TracesError> {
+    /// Holds an append while too many segments wait to be sealed or to be taken over; refuses it if they cannot be, or are
+    /// not for long.
+    fn wait_for_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        room: Room,
+    ) -> Result<(), TracesError> {
+        let until = Instant::now() + self.options.held_for;
         loop {
             let waiting = state.waiting.len();
+            let is_full = room == Room::Needed && self.is_full(state);
             if state.closed {
                 return Err(TracesError::Closed);
-            } else if waiting < MAX_WAITING {
+            } else if waiting < MAX_WAITING && !is_full {
                 return Ok(());
-            } else if state.sealing_fails {
+            } else if state.sealing_fails || (is_full && Instant::now() >= until) {
+                let waiting = waiting + state.sealed.len();
                 return Err(TracesError::Behind { waiting });
             }
             self.wake.notify_one();
-            self.sealed.wait(state);
+            if is_full {
+                self.room.wait_until(state, until);
+            } else {
+                self.room.wait(state);
+            }
         }
+    }
+
+    /// Whether the log has as much as it may have of what is to be taken over from it.
+    fn is_full(&self, state: &State) -> bool {
+        self.older.get().is_some() && state.bytes() >= self.options.retained_bytes
     }
 
     /// The segment to append to, and where: the active one, or a new one if that is full.

@@ -125,6 +125,8 @@ pub struct Appended {
 pub struct Stats {
     /// Spans in the store, from whenever; one that was appended twice counts twice.
     pub spans: u64,
+    /// Those of them that have left the log for columns.
+    pub settled_spans: u64,
     /// Bytes that the store occupies.
     pub bytes: u64,
     /// Files that the store consists of.
@@ -176,8 +178,8 @@ pub enum TracesError {
         /// The newest version that is understood here.
         known: u32,
     },
-    /// Too much waits to be finished in the background, because that keeps failing.
-    #[error("append spans: {waiting} full segments wait to be sealed")]
+    /// Too much waits to be finished in the background, because that cannot keep up or keeps failing.
+    #[error("append spans: {waiting} full segments wait to be sealed or taken over")]
     Behind {
         /// How many.
         waiting: usize,

@@ -147,6 +147,11 @@ impl Collector for TracesFigures {
         }
         let gauges = [
             ("spans", "Spans in the trace store", stats.spans),
+            (
+                "settled_spans",
+                "Those of them that have left the log for Parquet files",
+                stats.settled_spans,
+            ),
             ("bytes", "Bytes that the trace store occupies", stats.bytes),
             (
                 "segments",

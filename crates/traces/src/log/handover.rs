@@ -11,10 +11,10 @@ use std::time::Duration;
 use hopline_wire::TraceId;
 use hopline_wire::span::Span;
 
-use super::LogStore;
 use super::segment::{SEGMENT_HEADER, read_frame};
+use super::{LogStore, Room};
 use crate::frame::{self, HEADER_BYTES};
-use crate::store::TracesError;
+use crate::store::{Durability, TracesError};
 
 /// Where spans are that were taken over from the log.
 pub trait Older: Send + Sync {
@@ -164,6 +164,16 @@ impl LogStore {
         Ok(offsets.filter(|offset| *offset > from).min())
     }
 
+    /// Appends spans again of a segment that is being taken over, and that stay in the log: durably, and at once also where
+    /// the log is full, since it has room again only after that.
+    ///
+    /// # Errors
+    /// As [`TraceStore::append`](crate::TraceStore::append).
+    pub fn append_again(&self, spans: &[Span]) -> Result<(), TracesError> {
+        let appended = self.append_or_wait(spans, Durability::Durable, Room::Given);
+        appended.map(|_| ())
+    }
+
     /// Has the segment that is written sealed, if it has been written for so long and has spans.
     pub fn seal_after(&self, age: Duration) {
         let mut state = self.shared.state.lock();
@@ -186,6 +196,7 @@ impl LogStore {
         state.leaving.extend(released);
         // Files are removed by the store's own thread, soon: it wakes whenever something was appended.
         drop(state);
+        self.shared.room.notify_all();
         self.shared.remove_released();
     }
 }

@@ -363,3 +363,56 @@ fn segments_that_cannot_be_sealed_hold_nothing_back_but_appends() {
     assert_eq!(spans_of(&store, trace_id(1)), [span(1, 1)]);
     assert_eq!(store.stats().spans, number - 1);
 }
+
+/// Has taken nothing over yet.
+struct Nothing;
+
+impl Older for Nothing {
+    fn stretches(&self, _: TraceId) -> Result<Vec<Box<dyn Stretch>>, TracesError> {
+        Ok(Vec::new())
+    }
+
+    fn stats(&self) -> OlderStats {
+        OlderStats::default()
+    }
+}
+
+#[test]
+fn what_is_to_be_taken_over_is_never_removed_and_appends_wait_for_room() {
+    let options = |held_for| LogOptions {
+        retained_bytes: 2_000,
+        held_for,
+        ..small_segments()
+    };
+    let power = Power::default();
+    let (store, _) = open_with(&power, options(Duration::ZERO));
+    store.set_older(Arc::new(Nothing));
+    let mut taken = Vec::new();
+    let refused = loop {
+        let spans = [span(1, taken.len() as u64)];
+        match store.append(&spans, Durability::Durable) {
+            Ok(_) => taken.extend(spans),
+            Err(error) => break error,
+        }
+        assert!(taken.len() < 1_000, "it takes whatever comes");
+    };
+    assert!(matches!(refused, TracesError::Behind { .. }), "{refused}");
+    assert!(refused.is_transient(), "a sender is to come again");
+    assert_eq!(spans_of(&store, trace_id(1)), taken);
+    // Whoever takes over is not held up, since room comes of that alone.
+    store.append_again(&[span(2, 0)]).unwrap();
+    store.close().unwrap();
+
+    let (store, _) = open_with(&power, options(Duration::from_secs(3_600)));
+    store.set_older(Arc::new(Nothing));
+    let store = Arc::new(store);
+    let waiting = {
+        let store = Arc::clone(&store);
+        std::thread::spawn(move || store.append(&[span(3, 0)], Durability::Durable))
+    };
+    // Its last segment may still be written; all others are sealed.
+    let newest = store.segments().last().unwrap().number;
+    store.release(newest - 1);
+    waiting.join().unwrap().unwrap();
+    assert_eq!(spans_of(&*store, trace_id(3)), [span(3, 0)]);
+}

@@ -76,7 +76,7 @@ impl Shared {
                 Ok(sealed) => self.put_sealed(sealed),
                 Err(error) => {
                     self.state.lock().sealing_fails = true;
-                    self.sealed.notify_all();
+                    self.room.notify_all();
                     tracing::warn!(error = %error, path = %segment.path.display(),
                         "a full segment of the trace log could not be sealed; it will be tried again");
                     return false;
@@ -96,7 +96,7 @@ impl Shared {
         state.sealed.insert(place, Arc::new(sealed));
         state.sealing_fails = false;
         drop(state);
-        self.sealed.notify_all();
+        self.room.notify_all();
     }
 
     /// Removes the files of released segments that nobody reads any more.
@@ -116,8 +116,11 @@ impl Shared {
         }
     }
 
-    /// Removes the oldest sealed segments until the log fits the bytes that it may occupy.
+    /// Removes the oldest sealed segments until the log fits the bytes that it may occupy, unless they are to be taken over.
     fn remove_oldest(&self) {
+        if self.older.get().is_some() {
+            return;
+        }
         loop {
             let mut state = self.state.lock();
             let Some(oldest) = state.oldest_beyond(self.options.retained_bytes) else {
