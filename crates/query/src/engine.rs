@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 
 use crate::answer::{rows_of, unit_of};
 use crate::language::parse;
-use crate::plan::{PlanError, plan};
+use crate::plan::{PlanError, Tables, plan};
 use crate::table::Spans;
 
 /// How many bytes an answer may have, about. Beyond, it ends early and says so.
@@ -144,8 +144,11 @@ async fn answer(session: SessionContext, question: Question) -> Result<Answer, P
     let (frame, columns, limit) = match question.language {
         Language::Query => {
             let query = parse(&question.text)?;
-            let spans = session.table("spans").await?;
-            let planned = plan(spans, &query, question.now, question.limit)?;
+            let spans = Tables {
+                all: table(&session, false).await?,
+                few: table(&session, true).await?,
+            };
+            let planned = plan(spans, &query, question.now, question.limit).await?;
             (planned.frame, Some(planned.columns), planned.limit)
         }
         Language::Sql => {
@@ -162,6 +165,17 @@ async fn answer(session: SessionContext, question: Question) -> Result<Answer, P
         }
         (_, answer) => answer,
     }
+}
+
+/// The table of spans, whose files have conditions applied while they are read, or not.
+async fn table(session: &SessionContext, chooses: bool) -> EngineResult<DataFrame> {
+    {
+        let state = session.state_ref();
+        let mut state = state.write();
+        let parquet = &mut state.config_mut().options_mut().execution.parquet;
+        parquet.pushdown_filters = chooses;
+    }
+    session.table("spans").await
 }
 
 /// Plans SQL that reads, within bounds.

@@ -13,6 +13,7 @@ mod answer;
 mod engine;
 mod fields;
 mod language;
+mod listing;
 mod plan;
 mod table;
 

@@ -18,18 +18,22 @@ use crate::language::{
     Amount, Comparison, Condition, Field, Figure, Function, Order, OrderKey, Pattern, Query, Time,
     What, amount_of,
 };
+use crate::listing;
+use crate::table::no_record;
 
-/// How many spans, and how many groups of them, are answered where the question does not say.
-const SPANS: usize = 100;
+/// How many groups of spans are answered where the question does not say.
 const GROUPS: usize = 1_000;
-
-/// What spans are told by.
-const SPAN_FIELDS: [&str; 8] = [
-    "start", "duration", "name", "op", "service", "status", "trace_id", "span_id",
-];
 
 /// What the time of a series is called.
 const TIME: &str = "time";
+
+/// The table of spans, for those who read it in either way.
+pub(crate) struct Tables {
+    /// Whole columns are made, and rows chosen afterwards: cheaper where few columns are needed, each cheap to make.
+    pub(crate) all: DataFrame,
+    /// Of each column only the rows are made that the conditions let through so far.
+    pub(crate) few: DataFrame,
+}
 
 /// A planned question.
 pub(crate) struct Planned {
@@ -57,61 +61,26 @@ pub(crate) enum PlanError {
     Engine(Box<DataFusionError>),
 }
 
-type Planning<T> = Result<T, PlanError>;
+pub(crate) type Planning<T> = Result<T, PlanError>;
 
 /// Plans a question over all spans. No answer has more than `most` rows.
-pub(crate) fn plan(
-    spans: DataFrame,
+pub(crate) async fn plan(
+    spans: Tables,
     query: &Query,
     now: Timestamp,
     most: usize,
 ) -> Planning<Planned> {
-    let spans = spans.filter(all_of(&conditions(query, now)?))?;
+    let conditions = all_of(&conditions(query, now)?);
     match &query.what {
-        What::Spans => plan_spans(spans, query, most),
-        What::Figures(figures) => plan_figures(spans, query, figures, most),
-    }
-}
-
-fn plan_spans(spans: DataFrame, query: &Query, most: usize) -> Planning<Planned> {
-    let limit = query.limit.unwrap_or(SPANS).min(most);
-    let mut sort: Vec<_> = Vec::new();
-    for order in &query.order {
-        match &order.key {
-            OrderKey::Field(field) => {
-                let known = fields::named(&field.name);
-                let value = known.number().filter(|_| known.kind == Kind::Attribute);
-                sort.push(value.unwrap_or(known.value).sort(!order.descending, false));
-            }
-            OrderKey::Figure(figure) => {
-                return Err(mistake_of_order(
-                    order,
-                    &format!("spans have no {}", figure.text),
-                ));
-            }
+        What::Spans => {
+            let spans = Tables {
+                all: spans.all.filter(conditions.clone())?,
+                few: spans.few.filter(conditions)?,
+            };
+            listing::plan(spans, query, most).await
         }
+        What::Figures(figures) => plan_figures(spans.all.filter(conditions)?, query, figures, most),
     }
-    if sort.is_empty() {
-        sort.push(column(names::START).sort(false, false));
-    }
-    // So that equal ones come in the same order each time.
-    sort.push(column(names::SPAN_ID).sort(true, false));
-    let known = SPAN_FIELDS.map(|name| (name, fields::named(name)));
-    let columns = known.iter().map(|(name, known)| Column {
-        name: (*name).into(),
-        unit: known.unit(),
-    });
-    let columns = columns.collect();
-    let values = known.map(|(name, known)| known.value.alias(name));
-    let frame = spans
-        .sort(sort)?
-        .limit(0, Some(limit + 1))?
-        .select(values.to_vec())?;
-    Ok(Planned {
-        frame,
-        columns,
-        limit,
-    })
 }
 
 fn plan_figures(
@@ -224,7 +193,7 @@ fn order_of_groups(
     Ok(sort)
 }
 
-fn mistake_of_order(order: &Order, why: &str) -> PlanError {
+pub(crate) fn mistake_of_order(order: &Order, why: &str) -> PlanError {
     let (at, name) = match &order.key {
         OrderKey::Field(field) => (field.at.clone(), &field.name),
         OrderKey::Figure(figure) => (
@@ -388,7 +357,7 @@ fn conditions(query: &Query, now: Timestamp) -> Planning<Vec<Expr>> {
         .iter()
         .any(|name| ["hopline.record", names::RECORD].contains(name))
     {
-        conditions.push(column(names::RECORD).is_null());
+        conditions.push(no_record());
     }
     if mentioned
         .iter()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::array::{Array as _, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result};
@@ -19,20 +20,33 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use hopline_columns::Snapshot;
-use hopline_columns::schema::SCHEMA;
+use hopline_columns::schema::{SCHEMA, names};
+use hopline_columns::{SegmentFile, Snapshot};
 use object_store::ObjectMeta;
 use object_store::path::Path;
+
+use crate::fields::column;
 
 /// The table, as it was when its snapshot was taken.
 pub(crate) struct Spans {
     snapshot: Arc<Snapshot>,
+    /// Whether some of the rows may be records: events and logs.
+    has_records: bool,
 }
 
 impl Spans {
     /// The table of a snapshot, which is to be held until the answer is there.
     pub(crate) fn of(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot }
+        let is_record = |batch: &RecordBatch| {
+            let records = batch.column_by_name(names::RECORD);
+            records.is_none_or(|records| records.null_count() < batch.num_rows())
+        };
+        let has_records = snapshot.files.iter().any(|file| file.has_records)
+            || snapshot.batches.iter().any(is_record);
+        Self {
+            snapshot,
+            has_records,
+        }
     }
 }
 
@@ -53,12 +67,19 @@ impl TableProvider for Spans {
         TableType::Base
     }
 
-    /// Filters choose among files, groups of rows and pages; what is left is filtered behind.
+    /// Filters choose among files, groups of rows and pages; what is left is filtered behind. Nothing is left of one that is
+    /// true of every row: its column, which is empty then, need not be read.
     fn supports_filters_pushdown(
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let pushed = filters
+            .iter()
+            .map(|filter| match self.is_true_of_all(filter) {
+                true => TableProviderFilterPushDown::Exact,
+                false => TableProviderFilterPushDown::Inexact,
+            });
+        Ok(pushed.collect())
     }
 
     async fn scan(
@@ -76,27 +97,13 @@ impl TableProvider for Spans {
         if self.snapshot.files.is_empty() {
             return Ok(memory);
         }
-        let url = ObjectStoreUrl::local_filesystem();
-        let store = state.runtime_env().object_store(&url)?;
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let factory = CachedParquetFileReaderFactory::new(store, cache);
-        let options = state.config_options().execution.parquet.clone();
-        let mut source = ParquetSource::new(Arc::clone(&SCHEMA))
-            .with_table_parquet_options(datafusion::config::TableParquetOptions {
-                global: options,
-                ..Default::default()
-            })
-            .with_parquet_file_reader_factory(Arc::new(factory));
-        if let Some(filter) = conjunction(filters.iter().cloned()) {
-            let schema = DFSchema::try_from(Arc::clone(&SCHEMA))?;
-            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+        let files = &self.snapshot.files;
+        if files.is_empty() {
+            return Ok(memory);
         }
-        let config = FileScanConfigBuilder::new(url, Arc::new(source))
-            .with_file_groups(self.groups(state.config().target_partitions())?)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        let filters = filters.iter().filter(|filter| !self.is_true_of_all(filter));
+        let predicate = conjunction(filters.cloned());
+        let files = scan_files(state, files.iter().collect(), predicate, projection, limit)?;
         if self.snapshot.batches.is_empty() {
             return Ok(files);
         }
@@ -105,31 +112,70 @@ impl TableProvider for Spans {
 }
 
 impl Spans {
-    /// The files, shared out so that each worker has about as many rows.
-    fn groups(&self, workers: usize) -> Result<Vec<FileGroup>> {
-        let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
-        let mut files: Vec<_> = self.snapshot.files.iter().collect();
-        files.sort_by_key(|file| std::cmp::Reverse(file.rows));
-        for file in files {
-            let location = Path::from_absolute_path(&file.path)
-                .map_err(|error| DataFusionError::External(error.into()))?;
-            let meta = ObjectMeta {
-                location,
-                // A file of this name never changes.
-                last_modified: chrono::DateTime::UNIX_EPOCH,
-                size: file.bytes,
-                e_tag: None,
-                version: None,
-            };
-            if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
-                *rows += file.rows;
-                group.push(PartitionedFile::new_from_meta(meta));
-            }
-        }
-        let groups = groups.into_iter().map(|(_, group)| group);
-        Ok(groups
-            .filter(|group| !group.is_empty())
-            .map(FileGroup::new)
-            .collect())
+    /// Whether a condition holds for every row, and need not be looked at.
+    fn is_true_of_all(&self, filter: &Expr) -> bool {
+        !self.has_records && *filter == no_record()
     }
+}
+
+/// The condition that a row is a span and no record.
+pub(crate) fn no_record() -> Expr {
+    column(names::RECORD).is_null()
+}
+
+fn scan_files(
+    state: &dyn Session,
+    files: Vec<&SegmentFile>,
+    predicate: Option<Expr>,
+    projection: Option<&Vec<usize>>,
+    limit: Option<usize>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let url = ObjectStoreUrl::local_filesystem();
+    let store = state.runtime_env().object_store(&url)?;
+    let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+    let factory = CachedParquetFileReaderFactory::new(store, cache);
+    let options = state.config_options().execution.parquet.clone();
+    let mut source = ParquetSource::new(Arc::clone(&SCHEMA))
+        .with_table_parquet_options(datafusion::config::TableParquetOptions {
+            global: options,
+            ..Default::default()
+        })
+        .with_parquet_file_reader_factory(Arc::new(factory));
+    if let Some(predicate) = predicate {
+        let schema = DFSchema::try_from(Arc::clone(&SCHEMA))?;
+        source = source.with_predicate(state.create_physical_expr(predicate, &schema)?);
+    }
+    let config = FileScanConfigBuilder::new(url, Arc::new(source))
+        .with_file_groups(groups(files, state.config().target_partitions())?)
+        .with_projection_indices(projection.cloned())?
+        .with_limit(limit)
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+/// The files, shared out so that each worker has about as many rows.
+fn groups(mut files: Vec<&SegmentFile>, workers: usize) -> Result<Vec<FileGroup>> {
+    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
+    files.sort_by_key(|file| std::cmp::Reverse(file.rows));
+    for file in files {
+        let location = Path::from_absolute_path(&file.path)
+            .map_err(|error| DataFusionError::External(error.into()))?;
+        let meta = ObjectMeta {
+            location,
+            // A file of this name never changes.
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: file.bytes,
+            e_tag: None,
+            version: None,
+        };
+        if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
+            *rows += file.rows;
+            group.push(PartitionedFile::new_from_meta(meta));
+        }
+    }
+    let groups = groups.into_iter().map(|(_, group)| group);
+    Ok(groups
+        .filter(|group| !group.is_empty())
+        .map(FileGroup::new)
+        .collect())
 }

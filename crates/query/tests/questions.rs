@@ -519,3 +519,36 @@ fn other_engines_find_the_files_by_their_names() {
         "{found:?}"
     );
 }
+
+#[test]
+fn the_first_of_many_spans_are_those_that_sorting_all_of_them_gives() {
+    let house = house();
+    // Few lengths, so that many spans are equal in what they are sorted by; some in files, some only in the log.
+    let many = |from: u64| {
+        let numbers = from..from + 400;
+        let spans =
+            numbers.map(|number| hop(number, "op", "name", 9_000 - number, number * 7 % 13));
+        spans.collect::<Vec<_>>()
+    };
+    house.append(&many(0));
+    house.settle();
+    house.append(&many(400));
+    house.settle();
+    house.append(&many(800));
+    for (asked, order) in [
+        ("duration desc", "duration_ns desc"),
+        ("duration", "duration_ns"),
+        ("start", "start"),
+        ("name, start desc", "name, start desc"),
+    ] {
+        for limit in [1, 7, 1_000] {
+            let first = house.rows(&format!("spans where op:op order by {asked} limit {limit}"));
+            let sql = format!("select duration_ns from spans order by {order} limit {limit}");
+            let lengths: Vec<_> = first.iter().map(|row| vec![row[1].clone()]).collect();
+            assert_eq!(lengths, house.sql(&sql), "{asked} limit {limit}");
+            let again = house.rows(&format!("spans where op:op order by {asked} limit {limit}"));
+            assert_eq!(first, again, "equal ones come in the same order each time");
+        }
+    }
+    assert_eq!(house.rows("spans where op:none"), Vec::<Vec<Json>>::new());
+}
