@@ -28,6 +28,13 @@ fn node(program: &str) -> Command {
     command
 }
 
+/// A program of this workspace's, which is made beside the tests.
+fn rust(program: &str) -> Command {
+    let own = std::env::current_exe().unwrap();
+    let built = own.parent().and_then(Path::parent).unwrap();
+    Command::new(built.join(program))
+}
+
 fn python(program: &str) -> Command {
     let mut command = Command::new(client("python/.venv/bin/python"));
     command.arg(client(&format!("python/{program}.py")));
@@ -52,7 +59,8 @@ struct Span {
 impl House {
     fn new() -> Self {
         let place = Place::new();
-        let up = place.service(&UP);
+        let args = [&UP[..], &["--grpc-listen", "127.0.0.1:0"]].concat();
+        let up = place.service(&args);
         let made = place.run(&["dsn", "create", "--name", "clients"]).expect(0);
         let dsn = made.stdout.trim().to_owned();
         Self { place, up, dsn }
@@ -233,6 +241,22 @@ fn sentry_for_node_sends_transactions() {
 }
 
 #[test]
+fn sentry_in_a_browser_streams_its_spans_and_sends_transactions() {
+    let house = House::new();
+    for lifecycle in ["stream", "static"] {
+        let trace = house.run(node("browser"), &[("LIFECYCLE", lifecycle)]);
+        check_sentry(&house.trace(&trace, 4), "Error: no such mailbox");
+    }
+}
+
+#[test]
+fn sentry_for_rust_sends_transactions() {
+    let house = House::new();
+    let trace = house.run(rust("sentry-client"), &[]);
+    check_sentry(&house.trace(&trace, 4), "Mail: no such mailbox");
+}
+
+#[test]
 fn sentry_for_python_sends_transactions() {
     let house = House::new();
     let trace = house.run(python("sentry_client"), &[]);
@@ -255,6 +279,43 @@ fn opentelemetry_for_python_sends_protobuf_plain_and_gzipped() {
     for compression in ["none", "gzip"] {
         let settings = [("OTEL_EXPORTER_OTLP_COMPRESSION", compression)];
         let trace = house.run(python("otel_client"), &settings);
+        check_otel(&house.trace(&trace, 3));
+    }
+}
+
+#[test]
+fn opentelemetry_for_rust_sends_protobuf() {
+    let house = House::new();
+    let settings = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")];
+    let trace = house.run(rust("otel-client"), &settings);
+    check_otel(&house.trace(&trace, 3));
+}
+
+#[test]
+fn opentelemetry_sends_over_grpc() {
+    let house = House::new();
+    let url = house.up.url("grpc");
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+    ];
+    for client in [node("otel"), python("otel_client"), rust("otel-client")] {
+        let trace = house.run(client, &settings);
+        check_otel(&house.trace(&trace, 3));
+    }
+}
+
+#[test]
+fn opentelemetry_sends_gzip_over_grpc() {
+    let house = House::new();
+    let url = house.up.url("grpc");
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+    ];
+    for client in [node("otel"), python("otel_client")] {
+        let trace = house.run(client, &settings);
         check_otel(&house.trace(&trace, 3));
     }
 }

@@ -240,3 +240,25 @@ fn with_a_dsn_alone_a_build_is_at_sentry_span_for_span_and_its_failure_is_an_err
         assert_eq!(there.get(id), Some(span));
     }
 }
+
+#[test]
+fn a_build_is_sent_on_over_grpc_span_for_span() {
+    let elsewhere = Place::new();
+    let up = elsewhere.service(&[&UP[..], &["--grpc-listen", "127.0.0.1:0"]].concat());
+    let here = Place::new();
+    let variables = [
+        ("HOPLINE_OTLP_URL", &*up.url("grpc")),
+        ("HOPLINE_OTLP_PROTOCOL", "grpc"),
+        ("HOPLINE_OTLP_TOKEN", &elsewhere.secret("ingest_key")),
+    ];
+    let script = "for i in $(seq 40); do echo $i; done; sleep 1.2";
+    let built = run(&here, &variables, script).last_json();
+    let trace = built["traceId"].as_str().unwrap();
+    let own = spans(&here, trace);
+    assert_eq!(own.len() as u64, built["spans"].as_u64().unwrap());
+    let there = eventually("all spans are there", || {
+        let there = spans(&elsewhere, trace);
+        (there.len() >= own.len()).then_some(there)
+    });
+    assert_eq!(there, own);
+}

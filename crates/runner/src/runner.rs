@@ -95,8 +95,13 @@ pub enum ChildSpans {
     Nowhere,
     /// To this address, which takes the key that the build brings; the broker's, usually.
     WithKey(String),
-    /// To this address, of which the build's key is none of the business.
-    Elsewhere(String),
+    /// To this endpoint, of which the build's key is none of the business, by this protocol (`OTEL_EXPORTER_OTLP_PROTOCOL`).
+    Elsewhere {
+        /// Its address.
+        endpoint: String,
+        /// `http/protobuf` or `grpc`.
+        protocol: &'static str,
+    },
 }
 
 impl Options {

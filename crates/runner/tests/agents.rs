@@ -472,7 +472,10 @@ async fn told_of_spans(to: ChildSpans, own: &[(&str, &str)], run: Value) -> Vec<
 #[tokio::test]
 async fn a_builds_key_goes_with_no_address_but_its_own() {
     let hopline = || ChildSpans::WithKey("http://broker:4701".into());
-    let elsewhere = || ChildSpans::Elsewhere("http://collector:4318".into());
+    let elsewhere = || ChildSpans::Elsewhere {
+        endpoint: "http://collector:4318".into(),
+        protocol: "http/protobuf",
+    };
     let run = |env: Value| {
         let step = json!({"name": "look", "run": "env", "env": env});
         json!({"steps": [step], "otlp": {"key": "abc"}})

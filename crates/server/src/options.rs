@@ -66,6 +66,8 @@ impl Default for LiveOptions {
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to take spans over OTLP/gRPC as well, if anywhere; port 0 takes a free one.
+    pub grpc_listen: Option<SocketAddr>,
     /// Where people reach the server, if not where it listens: `https://hopline.example`.
     pub public_url: Option<String>,
     /// Further names that requests may ask for in `Host`.
@@ -106,6 +108,7 @@ impl Options {
     pub fn new(listen: SocketAddr, secrets: Secrets) -> Self {
         Self {
             listen,
+            grpc_listen: None,
             public_url: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),

@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::serve::ListenerExt;
+use futures_util::future::join_all;
 use hopline_state::StateError;
 use hopline_wire::Timestamp;
 use hopline_wire::pace::Paces;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
@@ -28,7 +30,7 @@ use crate::metrics::Counters;
 use crate::openapi;
 use crate::options::{Options, Parts};
 use crate::requests_under_way::{count, hear_out};
-use crate::traces::SpanRoom;
+use crate::traces::{SpanRoom, grpc};
 
 /// The largest body of a request that is neither events nor spans, in bytes.
 const MAX_BODY: usize = 4 << 20;
@@ -72,8 +74,9 @@ pub struct Server;
 /// A running server.
 pub struct Handle {
     address: SocketAddr,
+    grpc: Option<SocketAddr>,
     app: Arc<App>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: Vec<JoinHandle<std::io::Result<()>>>,
     _live: Threads,
 }
 
@@ -83,39 +86,67 @@ impl Server {
     /// # Errors
     /// [`ServerError`]; then nothing is left running.
     pub async fn start(options: Options, parts: Parts) -> Result<Handle, ServerError> {
-        let listen = |source| ServerError::Listen {
-            address: options.listen,
-            source,
+        let listener = listen(options.listen).await?;
+        let address = listener
+            .local_addr()
+            .map_err(not_listening(options.listen))?;
+        let grpc_listener = match options.grpc_listen {
+            Some(at) => Some(listen(at).await?),
+            None => None,
         };
-        let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let grpc = grpc_listener.as_ref().map(TcpListener::local_addr);
+        let grpc = grpc.transpose().map_err(not_listening(options.listen))?;
         let (routes, description) = openapi::routes();
         let live = Threads::start().map_err(ServerError::Threads)?;
         let app = app(options, parts, address, description, live.handle());
         let app = app.map_err(ServerError::Client)?;
         fail_unanswered(&app).await.map_err(ServerError::State)?;
-        let router = routes
-            .layer(DefaultBodyLimit::max(MAX_BODY))
-            .layer(from_fn_with_state(Arc::clone(&app), guard))
-            .layer(from_fn(hear_out))
-            .layer(from_fn_with_state(Arc::clone(&app), count))
-            .with_state(Arc::clone(&app));
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
-        let stopping = app.stopping.clone();
-        let serving = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { stopping.cancelled().await });
+        let mut serving = vec![serve(&app, listener, routes)];
         tracing::info!(%address, "the server listens");
+        if let Some((listener, address)) = grpc_listener.zip(grpc) {
+            serving.push(serve(&app, listener, grpc::routes()));
+            tracing::info!(%address, "the server takes spans over gRPC");
+        }
         Ok(Handle {
             address,
+            grpc,
             app,
-            serving: tokio::spawn(serving.into_future()),
+            serving,
             _live: live,
         })
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(not_listening(address))
+}
+
+fn not_listening(address: SocketAddr) -> impl Fn(std::io::Error) -> ServerError {
+    move |source| ServerError::Listen { address, source }
+}
+
+/// Serves these routes, until the server is to end, with what every request is owed.
+fn serve(
+    app: &Arc<App>,
+    listener: TcpListener,
+    routes: Router<Arc<App>>,
+) -> JoinHandle<std::io::Result<()>> {
+    let router = routes
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(app), guard))
+        .layer(from_fn(hear_out))
+        .layer(from_fn_with_state(Arc::clone(app), count))
+        .with_state(Arc::clone(app));
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
+    let stopping = app.stopping.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.cancelled().await });
+    tokio::spawn(serving.into_future())
 }
 
 /// How many senders of envelopes may be waited for at once who show no key before their body.
@@ -186,6 +217,12 @@ impl Handle {
         self.address
     }
 
+    /// Where it takes spans over gRPC, if it was asked to.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc
+    }
+
     /// A link that signs one browser in, once, within an hour.
     #[must_use]
     pub fn one_time_link(&self) -> String {
@@ -200,7 +237,7 @@ impl Handle {
         self.app.stopping.cancel();
         self.app.tasks.close();
         self.app.requests.close();
-        let abort = self.serving.abort_handle();
+        let aborts: Vec<_> = self.serving.iter().map(JoinHandle::abort_handle).collect();
         let ended = async {
             let idle = async {
                 self.app.requests.wait().await;
@@ -208,7 +245,7 @@ impl Handle {
             };
             tokio::select! {
                 // A serving task that failed has ended as well.
-                _ = self.serving => {}
+                _ = join_all(self.serving) => {}
                 () = idle => tracing::debug!("connections are left that ask for nothing"),
             }
             self.app.tasks.wait().await;
@@ -217,7 +254,7 @@ impl Handle {
         let in_time = tokio::time::timeout(left, ended).await.is_ok();
         if !in_time {
             tracing::warn!("requests were cut off when the server ended");
-            abort.abort();
+            aborts.iter().for_each(AbortHandle::abort);
         }
         in_time
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::context::{Head, TraceContext};
 use crate::contract::Hop;
 use crate::http;
-use crate::otlp::PATH;
+use crate::otlp::{PATH, Transport};
 use crate::pipeline::Pipeline;
 use crate::sampling::Sampler;
 use crate::sentry::SentryOptions;
@@ -69,6 +69,7 @@ fn exporter(address: SocketAddr, queue_bytes: usize) -> (Arc<Exporter>, ExportTa
     let url = format!("http://{address}{PATH}");
     let endpoint = Endpoint::Otlp(OtlpOptions {
         url,
+        transport: Transport::Http,
         bearer: Some(Secret::new("key")),
     });
     started(endpoint, queue_bytes, None)
@@ -213,6 +214,7 @@ async fn what_there_is_no_room_for_waits_on_disk_and_is_sent_by_the_next_process
     let to = || {
         Endpoint::Otlp(OtlpOptions {
             url: url.clone(),
+            transport: Transport::Http,
             bearer: None,
         })
     };
@@ -249,7 +251,11 @@ async fn what_waits_in_memory_at_the_end_is_kept_on_disk_within_bounds() {
     let folder = tempfile::tempdir().unwrap();
     let (_endpoint, address) = endpoint(&[503; 1_000]).await;
     let url = format!("http://{address}{PATH}");
-    let to = Endpoint::Otlp(OtlpOptions { url, bearer: None });
+    let to = Endpoint::Otlp(OtlpOptions {
+        url,
+        transport: Transport::Http,
+        bearer: None,
+    });
     let spool = Spool::open(folder.path().to_owned(), 600).unwrap();
     let (exporter, task) = started(to, 1 << 20, Some(spool));
     exporter.take(&some_spans(1)).unwrap();
@@ -454,7 +460,11 @@ async fn an_end_does_not_wait_for_what_is_on_disk_and_takes_nothing_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let (_endpoint, address) = endpoint(&[503; 10_000]).await;
     let url = format!("http://{address}{PATH}");
-    let to = Endpoint::Otlp(OtlpOptions { url, bearer: None });
+    let to = Endpoint::Otlp(OtlpOptions {
+        url,
+        transport: Transport::Http,
+        bearer: None,
+    });
     let spool = Spool::open(folder.path().to_owned(), 1 << 20).unwrap();
     let (exporter, task) = started(to, 1, Some(spool));
     exporter.take(&some_spans(2)).unwrap();

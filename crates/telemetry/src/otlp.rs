@@ -1,4 +1,4 @@
-//! Spans out over OTLP/HTTP (protobuf, gzip): to any collector, to a server of Hopline's, or to a broker's
+//! Spans out over OTLP/HTTP (protobuf, gzip; over gRPC: `grpc.rs`): to any collector, to a server of Hopline's, or to a broker's
 //! relay.
 
 use std::time::Duration;
@@ -10,20 +10,33 @@ use hopline_wire::span::Span;
 use hopline_wire::text;
 
 use crate::exporter::{Answer, Encoded, REFUSED, REQUEST_TIMEOUT, Rejected};
+use crate::grpc;
 use crate::losses::Drops;
 
 /// The path at which an OTLP/HTTP endpoint takes spans.
 pub const PATH: &str = "/v1/traces";
 
 /// As much of an endpoint's answer is read, in bytes, and as much of what it says is logged.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
-const MAX_MESSAGE_BYTES: usize = 256;
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 10;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 256;
 
-/// An OTLP/HTTP endpoint.
+/// What carries the messages of OTLP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Requests of HTTP.
+    #[default]
+    Http,
+    /// Calls of gRPC, which need a client that speaks nothing but HTTP/2.
+    Grpc,
+}
+
+/// An OTLP endpoint.
 #[derive(Clone)]
 pub struct OtlpOptions {
-    /// The whole address, path included.
+    /// The whole address, path included: [`PATH`], or [`grpc::PATH`].
     pub url: String,
+    /// How messages get there.
+    pub transport: Transport,
     /// Sent as `Authorization: Bearer …`, if there is one.
     pub bearer: Option<Secret>,
 }
@@ -45,6 +58,9 @@ pub(crate) fn encode(spans: &[Span], told: &[Span]) -> Encoded {
 }
 
 pub(crate) async fn post(options: &OtlpOptions, client: &reqwest::Client, body: Bytes) -> Answer {
+    if options.transport == Transport::Grpc {
+        return grpc::post(options, client, &body).await;
+    }
     let mut request = client
         .post(&options.url)
         .timeout(REQUEST_TIMEOUT)

@@ -1,14 +1,19 @@
-"""A program that traces itself with OpenTelemetry's SDK: the trace that tests/clients.rs expects, by OTLP/HTTP."""
+"""A program that traces itself with OpenTelemetry's SDK: the trace that tests/clients.rs expects, over OTLP/HTTP or OTLP/gRPC,
+as OTEL_EXPORTER_OTLP_PROTOCOL says."""
+
+import os
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_context
 
+exporter = GrpcExporter() if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc" else HttpExporter()
 provider = TracerProvider(resource=Resource({"service.name": "shop", "service.version": "1.2.3"}))
-provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+provider.add_span_processor(BatchSpanProcessor(exporter))
 tracer = provider.get_tracer("checkout", "4.5")
 
 root = tracer.start_span(

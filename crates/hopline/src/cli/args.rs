@@ -107,7 +107,7 @@ pub(crate) struct DatabaseFlag {
     database: Option<String>,
 }
 
-/// How builds are looked after.
+/// How builds are looked after, and what is kept of them.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct UpkeepFlags {
     /// How long nothing must be heard of a build whose runner is gone until it counts as failed [default: 30m]
@@ -129,6 +129,24 @@ pub(crate) struct UpkeepFlags {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_retention: Option<Retention>,
+    /// How long spans are kept [default: never removed for their age]
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Tracing",
+        hide_short_help = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_retention: Option<Retention>,
+    /// How many bytes spans may occupy; the oldest go first [default: 32 GiB]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        help_heading = "Tracing",
+        hide_short_help = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_bytes: Option<u64>,
 }
 
 /// What is traced, and where spans go.
@@ -373,6 +391,10 @@ pub(crate) struct UpFlags {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
+    /// Where to take spans over OTLP/gRPC as well, such as 127.0.0.1:4317 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_listen: Option<SocketAddr>,
     /// Where the broker listens [default: 127.0.0.1:4701]; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -411,6 +433,10 @@ pub(crate) struct ServerListen {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
+    /// Where to take spans over OTLP/gRPC as well, such as 127.0.0.1:4317 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_listen: Option<SocketAddr>,
     /// Where people, brokers and tools reach it, if by a name or a proxy; it answers under this name too
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,15 +27,17 @@ pub(crate) async fn server(shown: ReadyFlags, context: Context) -> anyhow::Resul
     let hold = target::take(&data).await?;
     let listen = Listen {
         server: settings.listen,
+        grpc: settings.grpc_listen,
         broker: None,
     };
     let house = House::start(settings, &data, hold, listen).await?;
     let mut signals = EndSignals::listen()?;
-    let facts = [
-        ("server", house.server_url()),
+    let mut facts = vec![("server", house.server_url())];
+    facts.extend(house.grpc_url().map(|url| ("grpc", url)));
+    facts.extend([
         ("data", data.path().display().to_string()),
         ("signIn", house.server_side.server.one_time_link()),
-    ];
+    ]);
     ready(&shown, &facts)?;
     signals.next().await;
     let stop = async { house.close(Deadlines::USUAL).await.close().await };

@@ -142,6 +142,7 @@ impl Job {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listen = Listen {
             server: free,
+            grpc: None,
             broker: Some(free),
         };
         let starting = House::start(&self.context.settings, data, hold, listen);

@@ -27,6 +27,7 @@ pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<Ex
     let hold = target::take(&data).await?;
     let listen = Listen {
         server: settings.listen,
+        grpc: settings.grpc_listen,
         broker: Some(settings.broker_listen),
     };
     let house = House::start(settings, &data, hold, listen).await?;
@@ -73,14 +74,15 @@ pub(crate) async fn up(shown: ReadyFlags, context: Context) -> anyhow::Result<Ex
         () = signals.next() => return end(house, &runner, &mut signals).await,
     }
     let link = house.server_side.server.one_time_link();
-    let facts = [
-        ("server", house.server_url()),
+    let mut facts = vec![("server", house.server_url())];
+    facts.extend(house.grpc_url().map(|url| ("grpc", url)));
+    facts.extend([
         ("broker", broker_url),
         ("runner", name.to_owned()),
         ("projects", projects.display().to_string()),
         ("data", data.path().display().to_string()),
         ("signIn", link),
-    ];
+    ]);
     ready(&shown, &facts)?;
     signals.next().await;
     end(house, &runner, &mut signals).await

@@ -15,8 +15,15 @@ mod with {
     use hopline_files::Disk;
     use hopline_query::{Engine, EngineOptions};
     use hopline_traces::questions::Questions;
-    use hopline_traces::{LogStore, Older, TracesError};
+    use hopline_traces::{LogOptions, LogStore, Older, TracesError};
     use parking_lot::Mutex;
+
+    use crate::parts::kept;
+    use crate::settings::Settings;
+
+    /// How many bytes of spans may wait in the log to become columns: some ten million, so that a while of more than these
+    /// can take is no more than that.
+    const LOG_BYTES: u64 = 1 << 30;
 
     /// The segments, and what works on them.
     pub(crate) struct Columns {
@@ -40,9 +47,13 @@ mod with {
             })
         }
 
-        /// Up to which segment of the log spans were taken over.
-        pub(crate) fn taken_over(&self) -> u64 {
-            self.segments.taken_over()
+        /// How the log is to be opened, from which spans are taken over.
+        pub(crate) fn log_options(&self) -> LogOptions {
+            LogOptions {
+                retained_bytes: LOG_BYTES,
+                taken_over: self.segments.taken_over(),
+                ..LogOptions::default()
+            }
         }
 
         /// Lets the log find what was taken over from it.
@@ -50,10 +61,19 @@ mod with {
             log.set_older(Arc::clone(&self.segments) as Arc<dyn Older>);
         }
 
-        /// Has spans brought into columns in the background.
-        pub(crate) fn start_settling(&self, log: &Arc<LogStore>) -> anyhow::Result<()> {
+        /// Has spans brought into columns in the background, and those removed that are no longer to be kept.
+        pub(crate) fn start_settling(
+            &self,
+            log: &Arc<LogStore>,
+            settings: &Settings,
+        ) -> anyhow::Result<()> {
             let (log, segments) = (Arc::clone(log), Arc::clone(&self.segments));
-            let settler = Settler::start(log, segments, SettleOptions::default());
+            let options = SettleOptions {
+                retained_for: kept::spans(settings),
+                retained_bytes: kept::span_bytes(settings),
+                ..SettleOptions::default()
+            };
+            let settler = Settler::start(log, segments, options);
             *self.settler.lock() = Some(settler.context("start bringing spans into columns")?);
             Ok(())
         }
@@ -83,7 +103,9 @@ mod without {
     use std::sync::Arc;
 
     use hopline_traces::questions::Questions;
-    use hopline_traces::{LogStore, TracesError};
+    use hopline_traces::{LogOptions, LogStore, TracesError};
+
+    use crate::settings::Settings;
 
     /// No columns: spans stay in the log.
     pub(crate) struct Columns;
@@ -105,10 +127,10 @@ mod without {
             Ok(Self)
         }
 
-        /// Nothing was taken over from the log.
+        /// How the log is to be opened, which keeps all there is.
         #[expect(clippy::unused_self, reason = "as with columns")]
-        pub(crate) fn taken_over(&self) -> u64 {
-            0
+        pub(crate) fn log_options(&self) -> LogOptions {
+            LogOptions::default()
         }
 
         /// Nothing is to be found elsewhere.
@@ -121,7 +143,11 @@ mod without {
             clippy::unnecessary_wraps,
             reason = "as with columns"
         )]
-        pub(crate) fn start_settling(&self, _log: &Arc<LogStore>) -> anyhow::Result<()> {
+        pub(crate) fn start_settling(
+            &self,
+            _log: &Arc<LogStore>,
+            _settings: &Settings,
+        ) -> anyhow::Result<()> {
             Ok(())
         }
 

@@ -20,6 +20,8 @@ use crate::settings::Settings;
 pub(crate) struct Listen {
     /// The server.
     pub(crate) server: SocketAddr,
+    /// The server, for spans over gRPC; none if it takes none.
+    pub(crate) grpc: Option<SocketAddr>,
     /// The broker; none if it runs elsewhere.
     pub(crate) broker: Option<SocketAddr>,
 }
@@ -59,11 +61,10 @@ impl House {
         check_servers_broker(settings)?;
         let secrets = data.secrets_or_new()?.with_settings(settings);
         let stores = Stores::open(settings).await?;
-        stores.start_settling()?;
+        stores.start_settling(settings)?;
         let telemetry = Telemetry::start(settings, Some(Arc::clone(&stores.traces) as _), None)?;
         figures::register_traces(telemetry.metrics(), Arc::clone(&stores.traces));
-        let server_side =
-            server::start(settings, listen.server, &secrets, &stores, &telemetry).await?;
+        let server_side = server::start(settings, listen, &secrets, &stores, &telemetry).await?;
         let server = server_side.server.address();
         let broker = match listen.broker {
             None => None,
@@ -96,6 +97,15 @@ impl House {
     pub(crate) fn server_url(&self) -> String {
         let address = self.server_side.server.address();
         format!("http://{}", crate::commands::target::reachable(address))
+    }
+
+    /// Where the server takes spans over gRPC, likewise.
+    pub(crate) fn grpc_url(&self) -> Option<String> {
+        let address = self.server_side.server.grpc_address()?;
+        Some(format!(
+            "http://{}",
+            crate::commands::target::reachable(address)
+        ))
     }
 
     /// The broker's address, likewise.

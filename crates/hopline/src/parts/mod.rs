@@ -8,6 +8,7 @@ pub(crate) mod broker;
 mod columns;
 mod figures;
 pub(crate) mod house;
+mod kept;
 pub(crate) mod left;
 pub(crate) mod runner;
 pub(crate) mod server;

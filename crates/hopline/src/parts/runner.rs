@@ -9,7 +9,7 @@ use hopline_wire::secret::Secret;
 
 use super::telemetry::{Telemetry, without_path};
 use crate::cli::GUARD_WORD;
-use crate::settings::Settings;
+use crate::settings::{OtlpProtocol, Settings};
 
 /// Who a runner is and whom it serves.
 pub(crate) struct Identity<'i> {
@@ -42,7 +42,13 @@ pub(crate) async fn start(
     let broker_url = identity.broker_url;
     let endpoint = settings.otlp_url.as_ref().filter(|_| identity.alone);
     let child_spans = match endpoint {
-        Some(endpoint) => ChildSpans::Elsewhere(without_path(endpoint.as_str()).to_owned()),
+        Some(endpoint) => ChildSpans::Elsewhere {
+            endpoint: without_path(endpoint.as_str()).to_owned(),
+            protocol: match settings.otlp_protocol {
+                OtlpProtocol::Http => "http/protobuf",
+                OtlpProtocol::Grpc => "grpc",
+            },
+        },
         None => ChildSpans::WithKey(broker_url.to_owned()),
     };
     let options = Options {

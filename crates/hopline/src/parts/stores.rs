@@ -11,7 +11,7 @@ use hopline_state::postgres::{Address, PostgresStore};
 use hopline_state::sqlite::SqliteStore;
 use hopline_state::{StateError, Store};
 use hopline_traces::questions::Questions;
-use hopline_traces::{LogOptions, LogStore, Overview, Trace, TraceStore, TracesError};
+use hopline_traces::{LogStore, Overview, Trace, TraceStore, TracesError};
 use hopline_wire::TraceId;
 use hopline_wire::otlp::{self, JsonDocument};
 
@@ -52,8 +52,8 @@ impl Stores {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(crate) fn start_settling(&self) -> anyhow::Result<()> {
-        self.columns.start_settling(&self.traces)
+    pub(crate) fn start_settling(&self, settings: &Settings) -> anyhow::Result<()> {
+        self.columns.start_settling(&self.traces, settings)
     }
 
     /// Answers questions about the spans; none if there is no engine in this program.
@@ -181,11 +181,7 @@ fn open_traces(path: &Path) -> anyhow::Result<(Arc<LogStore>, Columns)> {
         anyhow::Error::from(Failure::new(code, format!("open the trace store: {error}")))
     };
     let columns = Columns::open(&path.with_file_name("spans")).map_err(not_opened)?;
-    let options = LogOptions {
-        taken_over: columns.taken_over(),
-        ..LogOptions::default()
-    };
-    let (store, opened) = LogStore::open(path, options).map_err(not_opened)?;
+    let (store, opened) = LogStore::open(path, columns.log_options()).map_err(not_opened)?;
     let store = Arc::new(store);
     columns.join(&store);
     if opened.torn_bytes > 0 || opened.corrupt_parts > 0 {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hopline_telemetry::exporter::{Endpoint, ExportOptions, ExportTask, Exporter};
+use hopline_telemetry::grpc;
 use hopline_telemetry::metrics::Metrics;
-use hopline_telemetry::otlp::{self, OtlpOptions};
+use hopline_telemetry::otlp::{self, OtlpOptions, Transport};
 use hopline_telemetry::pipeline::{self, Pipeline, PipelineThread};
 use hopline_telemetry::sentry::SentryOptions;
 use hopline_telemetry::{Heads, Spool, Tracer, http};
@@ -14,7 +15,7 @@ use hopline_wire::secret::Secret;
 use hopline_wire::span::SpanSink;
 
 use super::{figures, within};
-use crate::settings::Settings;
+use crate::settings::{OtlpProtocol, Settings};
 
 /// How many bytes of encoded spans may wait for an endpoint, in memory and on disk.
 const EXPORT_QUEUE_BYTES: usize = 16 << 20;
@@ -60,13 +61,22 @@ impl Telemetry {
             let opened = opened.with_context(|| format!("open the folder {}", folder.display()));
             opened.map(Some)
         };
+        let transport = match settings.otlp_protocol {
+            OtlpProtocol::Http => Transport::Http,
+            OtlpProtocol::Grpc => Transport::Grpc,
+        };
         let endpoint = settings.otlp_url.as_ref().map(|url| OtlpOptions {
-            url: traces_path(url.as_str()),
+            url: match transport {
+                Transport::Http => traces_path(url.as_str()),
+                Transport::Grpc => format!("{}{}", without_path(url.as_str()), grpc::PATH),
+            },
+            transport,
             bearer: settings.otlp_token.as_ref().map(|token| token.0.clone()),
         });
         let relay = relay.filter(|relay| endpoint.is_none() || !relay.instead);
         let relay = relay.map(|relay| OtlpOptions {
             url: traces_path(&relay.base),
+            transport: Transport::Http,
             bearer: Some(relay.secret),
         });
         let heads = settings.sentry_dsn.as_ref().map(|_| Heads::default());
@@ -85,7 +95,11 @@ impl Telemetry {
         let mut exporters = Vec::new();
         let mut sinks = Vec::new();
         for (endpoint, name) in endpoints.into_iter().flatten() {
-            let client = http::client_builder()
+            let mut client = http::client_builder();
+            if matches!(&endpoint, Endpoint::Otlp(otlp) if otlp.transport == Transport::Grpc) {
+                client = client.http2_prior_knowledge();
+            }
+            let client = client
                 .build()
                 .context("set up the HTTP client of the span exporter")?;
             let options = ExportOptions {

@@ -22,7 +22,8 @@ use serde::Deserialize;
 pub(crate) use error::SettingsError;
 pub(crate) use sources::{Flags, load};
 pub(crate) use values::{
-    BaseUrl, Database, Dsn, EventTracing, LogStyle, Period, Rate, Retention, SecretText, TraceHead,
+    BaseUrl, Database, Dsn, EventTracing, LogStyle, OtlpProtocol, Period, Rate, Retention,
+    SecretText, TraceHead,
 };
 
 /// Where a server listens unless told otherwise.
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) database_connections: usize,
     /// Where the server listens.
     pub(crate) listen: SocketAddr,
+    /// Where the server takes spans over OTLP/gRPC as well, if anywhere.
+    pub(crate) grpc_listen: Option<SocketAddr>,
     /// Where the broker listens.
     pub(crate) broker_listen: SocketAddr,
     /// The server to talk to.
@@ -68,6 +71,10 @@ pub(crate) struct Settings {
     pub(crate) silence_after: Period,
     /// How long the log of a build is kept after its end.
     pub(crate) log_retention: Retention,
+    /// How long spans are kept.
+    pub(crate) span_retention: Retention,
+    /// How many bytes they may occupy; the oldest go first.
+    pub(crate) span_bytes: u64,
     /// How often a broker asks the server whether the tokens of linked runners are still good.
     pub(crate) token_check: Period,
     /// How many events a second a runner with a token may send in the long run.
@@ -92,8 +99,10 @@ pub(crate) struct Settings {
     pub(crate) trace: TraceHead,
     /// Exceptions from which events are traced.
     pub(crate) traced_events: BTreeMap<String, EventTracing>,
-    /// An OTLP/HTTP endpoint that spans are sent to as well.
+    /// An OTLP endpoint that spans are sent to as well.
     pub(crate) otlp_url: Option<BaseUrl>,
+    /// What carries them there.
+    pub(crate) otlp_protocol: OtlpProtocol,
     /// Sent to it as Bearer.
     pub(crate) otlp_token: Option<SecretText>,
     /// Which log records are written, in directives such as `info,hopline_broker=debug`.
@@ -115,6 +124,7 @@ impl Default for Settings {
             database: None,
             database_connections: CONNECTIONS,
             listen: SocketAddr::new(loopback, SERVER_PORT),
+            grpc_listen: None,
             broker_listen: SocketAddr::new(loopback, BROKER_PORT),
             server: None,
             broker: None,
@@ -128,6 +138,8 @@ impl Default for Settings {
             mask_secrets: true,
             silence_after: Period::minutes(30),
             log_retention: Retention(Some(Period::days(7))),
+            span_retention: Retention(None),
+            span_bytes: 32 << 30,
             token_check: Period::seconds(10),
             token_events_per_second: 10_000,
             token_bytes_per_second: 32 << 20,
@@ -141,6 +153,7 @@ impl Default for Settings {
             trace: TraceHead::New,
             traced_events: BTreeMap::new(),
             otlp_url: None,
+            otlp_protocol: OtlpProtocol::Http,
             otlp_token: None,
             log: None,
             log_format: LogStyle::Human,

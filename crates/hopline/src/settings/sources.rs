@@ -34,6 +34,7 @@ const KEYS: &[(&str, Form)] = &[
     ("database", Form::Text),
     ("database_connections", Form::Number),
     ("listen", Form::Text),
+    ("grpc_listen", Form::Text),
     ("broker_listen", Form::Text),
     ("server", Form::Text),
     ("broker", Form::Text),
@@ -53,6 +54,7 @@ const KEYS: &[(&str, Form)] = &[
     ("trace", Form::Text),
     ("traced_events", Form::Pairs),
     ("otlp_url", Form::Text),
+    ("otlp_protocol", Form::Text),
     ("otlp_token", Form::Text),
     ("log", Form::Text),
     ("log_format", Form::Text),
@@ -63,6 +65,8 @@ const KEYS: &[(&str, Form)] = &[
     ("mask_secrets", Form::Truth),
     ("silence_after", Form::Text),
     ("log_retention", Form::Text),
+    ("span_retention", Form::Text),
+    ("span_bytes", Form::Number),
     ("threads", Form::Number),
 ];
 

@@ -318,6 +318,17 @@ pub(crate) enum TraceHead {
     Continue,
 }
 
+/// What carries spans to an OTLP endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OtlpProtocol {
+    /// Requests of HTTP.
+    #[default]
+    Http,
+    /// Calls of gRPC.
+    Grpc,
+}
+
 /// How an event takes part in its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -108,22 +108,23 @@ fn is_otlp(name: &str) -> bool {
 
 /// The variables that tell a build's children where their spans go.
 fn span_variables(to: &ChildSpans, brought: Option<Otlp>) -> Vec<(&'static str, String)> {
-    let (endpoint, key) = match (brought, to) {
+    // Some SDKs speak gRPC unless told, which is spoken at another port.
+    let http = "http/protobuf";
+    let (endpoint, protocol, key) = match (brought, to) {
         (
             Some(Otlp {
                 endpoint: Some(endpoint),
                 key,
             }),
             _,
-        ) => (endpoint, Some(key)),
-        (Some(Otlp { key, .. }), ChildSpans::WithKey(base)) => (base.clone(), Some(key)),
-        (_, ChildSpans::Elsewhere(base)) => (base.clone(), None),
+        ) => (endpoint, http, Some(key)),
+        (Some(Otlp { key, .. }), ChildSpans::WithKey(base)) => (base.clone(), http, Some(key)),
+        (_, ChildSpans::Elsewhere { endpoint, protocol }) => (endpoint.clone(), *protocol, None),
         (_, ChildSpans::WithKey(_) | ChildSpans::Nowhere) => return Vec::new(),
     };
     let mut variables = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-        // Some SDKs speak gRPC unless told, which is spoken at another port.
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
     ];
     // The list's values are percent-encoded, like baggage.
     let headers = |key| format!("Authorization=Bearer%20{key}");

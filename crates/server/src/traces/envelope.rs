@@ -14,7 +14,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hopline_traces::Durability;
-use hopline_traces::ingest::{Limits, Received, decode_envelope, envelope_header};
+use hopline_traces::ingest::{Limits, Received, decode_envelope, envelope_header, mark_clocks};
+use hopline_wire::Timestamp;
 use hopline_wire::secret::bearer;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -143,7 +144,7 @@ async fn known_sender(app: &App, key: &str, project: &str) -> ApiResult<()> {
 fn store(app: &App, encoding: Option<&str>, body: &[u8], room: &Taken) -> ApiResult<EnvelopeTaken> {
     let more = |bytes| room.more(bytes);
     let received = decode_envelope(encoding, body, None, &Limits::default(), &more);
-    let received = received.map_err(|error| {
+    let mut received = received.map_err(|error| {
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let told = ApiError::new(status, error.code(), error.to_string());
         match status {
@@ -151,6 +152,7 @@ fn store(app: &App, encoding: Option<&str>, body: &[u8], room: &Taken) -> ApiRes
             _ => told,
         }
     })?;
+    mark_clocks(&mut received.spans, Timestamp::now());
     app.traces
         .append(&received.spans, Durability::Durable)
         .map_err(|error| {

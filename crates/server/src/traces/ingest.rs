@@ -14,8 +14,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use hopline_state::SessionKey;
 use hopline_state::rows::SessionStatus;
-use hopline_traces::ingest::{Decoded, Format, Limits, decode_otlp, error_response, response};
+use hopline_traces::ingest::{
+    Decoded, Format, Limits, decode_otlp, error_response, mark_clocks, response,
+};
 use hopline_traces::{Durability, TracesError};
+use hopline_wire::Timestamp;
 use hopline_wire::otlp::{Refused, RefusedReason};
 
 use super::room::Taken;
@@ -30,11 +33,39 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_STEP: usize = 64 << 10;
 
 /// Why spans were not taken, and how to say so.
-enum Refusal {
+pub(super) enum Refusal {
     /// In the words of our API.
     Api(ApiError),
     /// In the words of the protocol as well: its clients read those.
     Spans(Format, StatusCode, &'static str, String),
+}
+
+impl Refusal {
+    /// As HTTP has it.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Api(error) => error.status(),
+            Self::Spans(_, status, ..) => *status,
+        }
+    }
+
+    /// For people.
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Api(error) => error.message(),
+            Self::Spans(.., message) => message,
+        }
+    }
+}
+
+/// What was sent.
+pub(super) struct Sent<'s> {
+    /// The format, if it was said.
+    pub(super) content_type: Option<&'s str>,
+    /// What it is compressed with, if it is.
+    pub(super) content_encoding: Option<&'s str>,
+    /// The spans.
+    pub(super) body: &'s [u8],
 }
 
 impl From<ApiError> for Refusal {
@@ -57,20 +88,21 @@ pub(crate) async fn take_spans(
     body: Body,
 ) -> Response {
     let taken = async {
-        let right = app.span_right(&headers).await?;
-        if let SpanRight::OneTrace { session_id, .. } = right {
-            let session = app.store.session(SessionKey::Id(session_id)).await;
-            let session = session.map_err(ApiError::from)?;
-            if session.is_none_or(|session| session.status != SessionStatus::Active) {
-                return Err(ApiError::forbidden("build_ended", "the key's build has ended").into());
-            }
-        }
+        let right = right_to_send(&app, &headers).await?;
         let limit = Limits::default().compressed_bytes;
         // Only now, so that nobody without a key has us hold a body.
         let (body, room) = receive(&app, &headers, body, limit).await?;
         let app = Arc::clone(&app);
         // The room is held until the spans are stored.
-        let work = move || store_spans(&app, right, &headers, &body, &room);
+        let work = move || {
+            let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+            let sent = Sent {
+                content_type: value(header::CONTENT_TYPE),
+                content_encoding: value(header::CONTENT_ENCODING),
+                body: &body,
+            };
+            store(&app, right, &sent, &|bytes| room.more(bytes))
+        };
         // Decoding takes a while, and the store waits for the disk.
         tokio::task::spawn_blocking(work)
             .await
@@ -84,25 +116,35 @@ pub(crate) async fn take_spans(
     }
 }
 
-fn store_spans(
+/// What whoever sends this may send; a build's tools only as long as it runs.
+///
+/// # Errors
+/// As [`App::span_right`], and 403 after the build's end.
+pub(super) async fn right_to_send(app: &App, headers: &HeaderMap) -> ApiResult<SpanRight> {
+    let right = app.span_right(headers).await?;
+    if let SpanRight::OneTrace { session_id, .. } = right {
+        let session = app.store.session(SessionKey::Id(session_id)).await?;
+        if session.is_none_or(|session| session.status != SessionStatus::Active) {
+            return Err(ApiError::forbidden(
+                "build_ended",
+                "the key's build has ended",
+            ));
+        }
+    }
+    Ok(right)
+}
+
+/// Decodes and stores spans, those that may be sent; answers in their format. `room` is asked as [`decode_otlp`] says.
+pub(super) fn store(
     app: &App,
     right: SpanRight,
-    headers: &HeaderMap,
-    body: &[u8],
-    room: &Taken,
+    sent: &Sent<'_>,
+    room: &dyn Fn(usize) -> bool,
 ) -> Result<(Format, Vec<u8>), Refusal> {
-    let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let content_type = value(header::CONTENT_TYPE);
-    let format = content_type
-        .and_then(Format::of_content_type)
-        .unwrap_or(Format::Json);
-    let decoded = decode_otlp(
-        content_type,
-        value(header::CONTENT_ENCODING),
-        body,
-        &Limits::default(),
-        &|bytes| room.more(bytes),
-    );
+    let format = sent.content_type.and_then(Format::of_content_type);
+    let format = format.unwrap_or(Format::Json);
+    let (kind, encoding) = (sent.content_type, sent.content_encoding);
+    let decoded = decode_otlp(kind, encoding, sent.body, &Limits::default(), room);
     let Decoded {
         mut spans,
         mut refused,
@@ -118,6 +160,7 @@ fn store_spans(
             Refused::count_in(&mut refused, RefusedReason::OtherTrace);
         }
     }
+    mark_clocks(&mut spans, Timestamp::now());
     app.traces
         .append(&spans, Durability::Durable)
         .map_err(|error| not_stored(format, &error))?;

@@ -1,7 +1,8 @@
-//! Traces: spans in over OTLP/HTTP and in Sentry's envelopes, a trace's spans out, and questions to all of them.
+//! Traces: spans in over OTLP (HTTP and gRPC) and in Sentry's envelopes, a trace's spans out, and questions to all of them.
 
 mod body;
 mod envelope;
+pub(crate) mod grpc;
 mod ingest;
 mod jaeger;
 mod look;

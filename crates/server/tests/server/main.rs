@@ -9,6 +9,7 @@ mod builds;
 mod commands;
 mod dsns;
 mod envelopes;
+mod grpc;
 mod hangups;
 mod live;
 mod projects;

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::builds::start;
 use crate::support::{Answer, House, INGEST, answer, broker, event, house};
 
-const TRACE: &str = "771a43a4192642f0b136d5159a501700";
+pub(crate) const TRACE: &str = "771a43a4192642f0b136d5159a501700";
 
-fn span(trace_id: &str, number: u64) -> Span {
+pub(crate) fn span(trace_id: &str, number: u64) -> Span {
     let pipeline = hopline_telemetry::Pipeline::start(Vec::new(), 0).unwrap().0;
     let tracer = hopline_telemetry::Tracer::new(pipeline, "tool", "1");
     let header = format!("{trace_id}-b7ad6b7169203331-1");

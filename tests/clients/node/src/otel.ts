@@ -1,14 +1,26 @@
-// A program that traces itself with OpenTelemetry's SDK: the trace that tests/clients.rs expects, by OTLP/HTTP in protobuf
-// or JSON, as OTEL_EXPORTER_OTLP_PROTOCOL says.
+// A program that traces itself with OpenTelemetry's SDK: the trace that tests/clients.rs expects, over OTLP/HTTP in protobuf
+// or JSON, or over OTLP/gRPC, as OTEL_EXPORTER_OTLP_PROTOCOL says.
 
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base";
 
-const isJson = process.env["OTEL_EXPORTER_OTLP_PROTOCOL"] === "http/json";
-const exporter = isJson ? new JsonExporter() : new ProtobufExporter();
+/** The exporter for the protocol that is asked for. */
+function exporterFor(protocol: string | undefined): SpanExporter {
+  switch (protocol) {
+    case "grpc":
+      return new GrpcExporter();
+    case "http/json":
+      return new JsonExporter();
+    default:
+      return new ProtobufExporter();
+  }
+}
+
+const exporter = exporterFor(process.env["OTEL_EXPORTER_OTLP_PROTOCOL"]);
 const provider = new BasicTracerProvider({
   resource: resourceFromAttributes({ "service.name": "shop", "service.version": "1.2.3" }),
   spanProcessors: [new BatchSpanProcessor(exporter)],
