@@ -64,7 +64,7 @@ bench: ## Measure a release build, print the figures as a table
 	$(CARGO) build --release --locked -p hopline
 	bench/run
 
-bench-traces: ## Measure the trace store at rest: speed, bytes a span, a trace by its id
+bench-traces: ## Measure the trace store: at rest, in, asked and killed, others beside it
 	@scripts/require build
 	bench/traces
 
