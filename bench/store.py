@@ -334,6 +334,8 @@ def main():
     parser.add_argument("--spans", type=int, default=10_000_000, help="how many the questions are about")
     parser.add_argument("--kills", type=int, default=50)
     setting = parser.parse_args()
+    # Peers run in folders of their own.
+    setting.peers = setting.peers and setting.peers.resolve()
     figures = Figures()
     for run in range(setting.runs):
         print(f"run {run + 1} of {setting.runs}", file=sys.stderr)
