@@ -20,8 +20,8 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
+use hopline_columns::Snapshot;
 use hopline_columns::schema::{SCHEMA, names};
-use hopline_columns::{SegmentFile, Snapshot};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
@@ -97,13 +97,29 @@ impl TableProvider for Spans {
         if self.snapshot.files.is_empty() {
             return Ok(memory);
         }
-        let files = &self.snapshot.files;
-        if files.is_empty() {
-            return Ok(memory);
-        }
         let filters = filters.iter().filter(|filter| !self.is_true_of_all(filter));
         let predicate = conjunction(filters.cloned());
-        let files = scan_files(state, files.iter().collect(), predicate, projection, limit)?;
+        let url = ObjectStoreUrl::local_filesystem();
+        let store = state.runtime_env().object_store(&url)?;
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let factory = CachedParquetFileReaderFactory::new(store, cache);
+        let options = state.config_options().execution.parquet.clone();
+        let mut source = ParquetSource::new(Arc::clone(&SCHEMA))
+            .with_table_parquet_options(datafusion::config::TableParquetOptions {
+                global: options,
+                ..Default::default()
+            })
+            .with_parquet_file_reader_factory(Arc::new(factory));
+        if let Some(predicate) = predicate {
+            let schema = DFSchema::try_from(Arc::clone(&SCHEMA))?;
+            source = source.with_predicate(state.create_physical_expr(predicate, &schema)?);
+        }
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_groups(self.groups(state.config().target_partitions())?)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         if self.snapshot.batches.is_empty() {
             return Ok(files);
         }
@@ -112,9 +128,42 @@ impl TableProvider for Spans {
 }
 
 impl Spans {
+    /// The files, shared out so that each worker has about as many rows.
+    fn groups(&self, workers: usize) -> Result<Vec<FileGroup>> {
+        let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
+        let mut files: Vec<_> = self.snapshot.files.iter().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(file.rows));
+        for file in files {
+            let location = Path::from_absolute_path(&file.path)
+                .map_err(|error| DataFusionError::External(error.into()))?;
+            let meta = ObjectMeta {
+                location,
+                // A file of this name never changes.
+                last_modified: chrono::DateTime::UNIX_EPOCH,
+                size: file.bytes,
+                e_tag: None,
+                version: None,
+            };
+            if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
+                *rows += file.rows;
+                group.push(PartitionedFile::new_from_meta(meta));
+            }
+        }
+        let groups = groups.into_iter().map(|(_, group)| group);
+        Ok(groups
+            .filter(|group| !group.is_empty())
+            .map(FileGroup::new)
+            .collect())
+    }
+
     /// Whether a condition holds for every row, and need not be looked at.
     fn is_true_of_all(&self, filter: &Expr) -> bool {
-        !self.has_records && *filter == no_record()
+        let Expr::IsNull(value) = filter else {
+            return false;
+        };
+        // By what name the table goes makes no difference.
+        let is_record = matches!(&**value, Expr::Column(column) if column.name == names::RECORD);
+        is_record && !self.has_records
     }
 }
 
@@ -123,59 +172,41 @@ pub(crate) fn no_record() -> Expr {
     column(names::RECORD).is_null()
 }
 
-fn scan_files(
-    state: &dyn Session,
-    files: Vec<&SegmentFile>,
-    predicate: Option<Expr>,
-    projection: Option<&Vec<usize>>,
-    limit: Option<usize>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let url = ObjectStoreUrl::local_filesystem();
-    let store = state.runtime_env().object_store(&url)?;
-    let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-    let factory = CachedParquetFileReaderFactory::new(store, cache);
-    let options = state.config_options().execution.parquet.clone();
-    let mut source = ParquetSource::new(Arc::clone(&SCHEMA))
-        .with_table_parquet_options(datafusion::config::TableParquetOptions {
-            global: options,
-            ..Default::default()
-        })
-        .with_parquet_file_reader_factory(Arc::new(factory));
-    if let Some(predicate) = predicate {
-        let schema = DFSchema::try_from(Arc::clone(&SCHEMA))?;
-        source = source.with_predicate(state.create_physical_expr(predicate, &schema)?);
-    }
-    let config = FileScanConfigBuilder::new(url, Arc::new(source))
-        .with_file_groups(groups(files, state.config().target_partitions())?)
-        .with_projection_indices(projection.cloned())?
-        .with_limit(limit)
-        .build();
-    Ok(DataSourceExec::from_data_source(config))
-}
+#[cfg(test)]
+mod tests {
+    use datafusion::functions_aggregate::expr_fn::sum;
+    use datafusion::prelude::SessionContext;
+    use hopline_columns::Rows;
+    use hopline_traces::testing::span;
+    use hopline_wire::span::{Attribute, Span};
 
-/// The files, shared out so that each worker has about as many rows.
-fn groups(mut files: Vec<&SegmentFile>, workers: usize) -> Result<Vec<FileGroup>> {
-    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
-    files.sort_by_key(|file| std::cmp::Reverse(file.rows));
-    for file in files {
-        let location = Path::from_absolute_path(&file.path)
-            .map_err(|error| DataFusionError::External(error.into()))?;
-        let meta = ObjectMeta {
-            location,
-            // A file of this name never changes.
-            last_modified: chrono::DateTime::UNIX_EPOCH,
-            size: file.bytes,
-            e_tag: None,
-            version: None,
+    use super::*;
+
+    #[tokio::test]
+    async fn the_column_of_records_is_read_only_where_there_are_some() {
+        let plan = |spans: Vec<Span>| async move {
+            let mut rows = Rows::default();
+            spans.iter().for_each(|span| rows.push(span));
+            let snapshot = Snapshot {
+                files: Vec::new(),
+                batches: vec![rows.finish().unwrap()],
+            };
+            let session = SessionContext::new();
+            let table = Arc::new(Spans::of(Arc::new(snapshot)));
+            session.register_table("spans", table).unwrap();
+            let spans = session.table("spans").await.unwrap();
+            let asked = spans.filter(no_record()).unwrap();
+            let counted = asked.aggregate(Vec::new(), vec![sum(column(names::WEIGHT))]);
+            let plan = counted.unwrap().into_optimized_plan().unwrap();
+            plan.display_indent().to_string()
         };
-        if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
-            *rows += file.rows;
-            group.push(PartitionedFile::new_from_meta(meta));
-        }
+        let without = plan(vec![span(1, 1)]).await;
+        assert!(without.contains("projection=[weight]"), "{without}");
+        let mut record = span(1, 2);
+        record
+            .attributes
+            .push(Attribute::new("hopline.record", "log"));
+        let with = plan(vec![span(1, 1), record]).await;
+        assert!(with.contains("projection=[weight, record]"), "{with}");
     }
-    let groups = groups.into_iter().map(|(_, group)| group);
-    Ok(groups
-        .filter(|group| !group.is_empty())
-        .map(FileGroup::new)
-        .collect())
 }
