@@ -214,6 +214,7 @@ fn order_within(a: &Key<'_>, b: &Key<'_>) -> Ordering {
     let by_start = a.start.cast_unsigned().cmp(&b.start.cast_unsigned());
     by_start.then_with(|| a.span_id.cmp(b.span_id))
 }
+
 impl Iterator for Merged {
     type Item = Result<RecordBatch, SegmentError>;
 

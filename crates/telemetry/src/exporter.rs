@@ -31,7 +31,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// How long a request may take.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After this many failed attempts in a row the endpoint counts as away. The first may come before it is up.
 const AWAY_AFTER: u32 = 4;
@@ -164,6 +164,15 @@ pub(crate) enum Answer {
     TakenThenPause(Duration),
     TryAgain(Option<Duration>),
     Refused(u16),
+}
+
+/// Sends a request. Where nobody answers, it may be sent again.
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<reqwest::Response, Answer> {
+    let sent = request.timeout(REQUEST_TIMEOUT).send().await;
+    sent.map_err(|error| {
+        tracing::debug!(error = %error.without_url(), "an endpoint is out of reach");
+        Answer::TryAgain(None)
+    })
 }
 
 /// The part of a batch that was not taken.

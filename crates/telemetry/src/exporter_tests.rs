@@ -67,12 +67,15 @@ async fn endpoint(answers: &[u16]) -> (Arc<Collector>, SocketAddr) {
 
 fn exporter(address: SocketAddr, queue_bytes: usize) -> (Arc<Exporter>, ExportTask) {
     let url = format!("http://{address}{PATH}");
-    let endpoint = Endpoint::Otlp(OtlpOptions {
+    started(otlp_at(url, Some(Secret::new("key"))), queue_bytes, None)
+}
+
+fn otlp_at(url: String, bearer: Option<Secret>) -> Endpoint {
+    Endpoint::Otlp(OtlpOptions {
         url,
         transport: Transport::Http,
-        bearer: Some(Secret::new("key")),
-    });
-    started(endpoint, queue_bytes, None)
+        bearer,
+    })
 }
 
 fn started(
@@ -211,13 +214,7 @@ async fn what_there_is_no_room_for_waits_on_disk_and_is_sent_by_the_next_process
     let folder = tempfile::tempdir().unwrap();
     let (endpoint, address) = endpoint(&[503; 1_000]).await;
     let url = format!("http://{address}{PATH}");
-    let to = || {
-        Endpoint::Otlp(OtlpOptions {
-            url: url.clone(),
-            transport: Transport::Http,
-            bearer: None,
-        })
-    };
+    let to = || otlp_at(url.clone(), None);
     let spool = || Spool::open(folder.path().join("otlp"), 1 << 20).unwrap();
     let (exporter, task) = started(to(), 1, Some(spool()));
     let spans = some_spans(5);
@@ -251,11 +248,7 @@ async fn what_waits_in_memory_at_the_end_is_kept_on_disk_within_bounds() {
     let folder = tempfile::tempdir().unwrap();
     let (_endpoint, address) = endpoint(&[503; 1_000]).await;
     let url = format!("http://{address}{PATH}");
-    let to = Endpoint::Otlp(OtlpOptions {
-        url,
-        transport: Transport::Http,
-        bearer: None,
-    });
+    let to = otlp_at(url, None);
     let spool = Spool::open(folder.path().to_owned(), 600).unwrap();
     let (exporter, task) = started(to, 1 << 20, Some(spool));
     exporter.take(&some_spans(1)).unwrap();
@@ -460,11 +453,7 @@ async fn an_end_does_not_wait_for_what_is_on_disk_and_takes_nothing_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let (_endpoint, address) = endpoint(&[503; 10_000]).await;
     let url = format!("http://{address}{PATH}");
-    let to = Endpoint::Otlp(OtlpOptions {
-        url,
-        transport: Transport::Http,
-        bearer: None,
-    });
+    let to = otlp_at(url, None);
     let spool = Spool::open(folder.path().to_owned(), 1 << 20).unwrap();
     let (exporter, task) = started(to, 1, Some(spool));
     exporter.take(&some_spans(2)).unwrap();

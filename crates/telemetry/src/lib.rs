@@ -15,7 +15,7 @@
 pub mod context;
 pub mod contract;
 pub mod exporter;
-pub mod grpc;
+mod grpc;
 mod heads;
 pub mod http;
 pub mod ids;

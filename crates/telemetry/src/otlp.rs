@@ -8,8 +8,9 @@ use hopline_wire::otlp;
 use hopline_wire::secret::Secret;
 use hopline_wire::span::Span;
 use hopline_wire::text;
+use reqwest::RequestBuilder;
 
-use crate::exporter::{Answer, Encoded, REFUSED, REQUEST_TIMEOUT, Rejected};
+use crate::exporter::{Answer, Encoded, REFUSED, Rejected, send};
 use crate::grpc;
 use crate::losses::Drops;
 
@@ -18,7 +19,7 @@ pub const PATH: &str = "/v1/traces";
 
 /// As much of an endpoint's answer is read, in bytes, and as much of what it says is logged.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 10;
-pub(crate) const MAX_MESSAGE_BYTES: usize = 256;
+const MAX_MESSAGE_BYTES: usize = 256;
 
 /// What carries the messages of OTLP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum Transport {
 /// An OTLP endpoint.
 #[derive(Clone)]
 pub struct OtlpOptions {
-    /// The whole address, path included: [`PATH`], or [`grpc::PATH`].
+    /// The whole address, path included: [`PATH`], or [`METHOD`](hopline_wire::otlp::grpc::METHOD).
     pub url: String,
     /// How messages get there.
     pub transport: Transport,
@@ -57,25 +58,26 @@ pub(crate) fn encode(spans: &[Span], told: &[Span]) -> Encoded {
     }
 }
 
+/// A request to the endpoint, with what it is to be shown.
+pub(crate) fn request(options: &OtlpOptions, client: &reqwest::Client) -> RequestBuilder {
+    let request = client.post(&options.url);
+    match &options.bearer {
+        Some(bearer) => request.bearer_auth(bearer.expose()),
+        None => request,
+    }
+}
+
 pub(crate) async fn post(options: &OtlpOptions, client: &reqwest::Client, body: Bytes) -> Answer {
     if options.transport == Transport::Grpc {
         return grpc::post(options, client, &body).await;
     }
-    let mut request = client
-        .post(&options.url)
-        .timeout(REQUEST_TIMEOUT)
+    let request = request(options, client)
         .header("content-type", "application/x-protobuf")
         .header("content-encoding", "gzip")
         .body(body);
-    if let Some(bearer) = &options.bearer {
-        request = request.bearer_auth(bearer.expose());
-    }
-    let response = match request.send().await {
+    let response = match send(request).await {
         Ok(response) => response,
-        Err(error) => {
-            tracing::debug!(error = %error.without_url(), "the OTLP endpoint is out of reach");
-            return Answer::TryAgain(None);
-        }
+        Err(answer) => return answer,
     };
     // OTLP 1.x, "OTLP/HTTP Response": these four may be tried again, all other failures may not.
     match response.status().as_u16() {
@@ -102,7 +104,11 @@ async fn rejected(mut response: reqwest::Response) -> Option<Rejected> {
         }
         body.extend_from_slice(&chunk);
     }
-    let (spans, why) = otlp::rejected(&body)?;
+    otlp::rejected(&body).map(told)
+}
+
+/// What an endpoint says of spans that it has rejected.
+pub(crate) fn told((spans, why): (u64, String)) -> Rejected {
     let why = text::prefix(&why, MAX_MESSAGE_BYTES).to_owned();
-    Some(Rejected { spans, why })
+    Rejected { spans, why }
 }

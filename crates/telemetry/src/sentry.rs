@@ -17,7 +17,7 @@ use reqwest::header::HeaderMap;
 
 use crate::context::Head;
 use crate::contract::keys;
-use crate::exporter::{Answer, Encoded, REFUSED, REQUEST_TIMEOUT};
+use crate::exporter::{Answer, Encoded, REFUSED, send};
 use crate::heads::Heads;
 use crate::losses::Drops;
 
@@ -108,17 +108,13 @@ pub(crate) async fn post(options: &SentryOptions, client: &reqwest::Client, body
     );
     let request = client
         .post(&options.url)
-        .timeout(REQUEST_TIMEOUT)
         .header("content-type", write::ENVELOPE)
         .header("content-encoding", "gzip")
         .header("x-sentry-auth", auth)
         .body(body);
-    match request.send().await {
+    match send(request).await {
         Ok(response) => answer(&response),
-        Err(error) => {
-            tracing::debug!(error = %error.without_url(), "Sentry is out of reach");
-            Answer::TryAgain(None)
-        }
+        Err(answer) => answer,
     }
 }
 

@@ -19,6 +19,7 @@ use prost::Message;
 use crate::span::Span;
 
 mod from_request;
+pub mod grpc;
 mod json;
 mod protobuf;
 mod to_request;

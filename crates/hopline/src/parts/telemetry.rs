@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hopline_telemetry::exporter::{Endpoint, ExportOptions, ExportTask, Exporter};
-use hopline_telemetry::grpc;
 use hopline_telemetry::metrics::Metrics;
 use hopline_telemetry::otlp::{self, OtlpOptions, Transport};
 use hopline_telemetry::pipeline::{self, Pipeline, PipelineThread};
 use hopline_telemetry::sentry::SentryOptions;
 use hopline_telemetry::{Heads, Spool, Tracer, http};
+use hopline_wire::otlp::grpc;
 use hopline_wire::secret::Secret;
 use hopline_wire::span::SpanSink;
 
@@ -68,7 +68,7 @@ impl Telemetry {
         let endpoint = settings.otlp_url.as_ref().map(|url| OtlpOptions {
             url: match transport {
                 Transport::Http => traces_path(url.as_str()),
-                Transport::Grpc => format!("{}{}", without_path(url.as_str()), grpc::PATH),
+                Transport::Grpc => format!("{}{}", without_path(url.as_str()), grpc::METHOD),
             },
             transport,
             bearer: settings.otlp_token.as_ref().map(|token| token.0.clone()),

@@ -1,8 +1,7 @@
 //! Spans over OTLP/gRPC: `opentelemetry.proto.collector.trace.v1.TraceService/Export`.
 //!
-//! One method that takes one message and answers one: what there is of gRPC here is its framing ("gRPC over HTTP/2"), five
-//! bytes before a message, and a status behind the answer. So a body is received as it is over HTTP: under the same bounds,
-//! and only after its sender has shown a key.
+//! The framing is our own ([`grpc`]), so a body is received as it is over HTTP: under the same bounds, and only after its
+//! sender has shown a key.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use hopline_traces::ingest::{Format, Limits};
+use hopline_wire::otlp::grpc;
 use http_body_util::{BodyExt as _, Full};
 
 use super::ingest::{Refusal, Sent, receive, right_to_send, store};
@@ -21,18 +21,11 @@ use crate::access::SpanRight;
 use crate::app::App;
 use crate::errors::ApiError;
 
-/// Where the method is.
-const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// What a message may be compressed with.
 const ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip,deflate,zstd");
 
-/// What stands before a message: whether it is compressed, and its length in four bytes.
-const PREFIX: usize = 5;
-
-const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 
 /// The codes of gRPC that are answered ("Status codes and their use in gRPC").
@@ -56,11 +49,13 @@ struct Status {
 
 /// The methods that are served to those who speak gRPC.
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route(PATH, post(export)).fallback(no_method)
+    Router::new()
+        .route(grpc::METHOD, post(export))
+        .fallback(no_method)
 }
 
 async fn no_method() -> Response {
-    let message = format!("there is no such method: expected {PATH}");
+    let message = format!("there is no such method: expected {}", grpc::METHOD);
     Status::new(code::UNIMPLEMENTED, message).into_response()
 }
 
@@ -87,7 +82,7 @@ async fn export(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> 
 
 async fn taken(app: &Arc<App>, headers: HeaderMap, body: Body) -> Result<Vec<u8>, Status> {
     let right = right_to_send(app, &headers).await?;
-    let limit = PREFIX + Limits::default().compressed_bytes;
+    let limit = grpc::PREFIX + Limits::default().compressed_bytes;
     let (body, room) = receive(app, &headers, body, limit).await?;
     let app = Arc::clone(app);
     // The room is held until the spans are stored.
@@ -104,7 +99,9 @@ fn stored(
     body: &Bytes,
     room: &dyn Fn(usize) -> bool,
 ) -> Result<Vec<u8>, Status> {
-    let (is_compressed, message) = message(body)?;
+    let unframed = grpc::unframe(body);
+    let (is_compressed, message) =
+        unframed.map_err(|told| Status::new(code::INVALID_ARGUMENT, told))?;
     let encoding = headers
         .get("grpc-encoding")
         .and_then(|encoding| encoding.to_str().ok());
@@ -120,34 +117,12 @@ fn stored(
     Ok(store(app, right, &sent, room).map(|(_, answer)| answer)?)
 }
 
-/// The one message of a body, and whether it is compressed.
-fn message(body: &[u8]) -> Result<(bool, &[u8]), Status> {
-    let malformed = |told| Status::new(code::INVALID_ARGUMENT, told);
-    let Some(([flag, length @ ..], message)) = body.split_first_chunk::<PREFIX>() else {
-        return Err(malformed("the body has no message"));
-    };
-    if u32::from_be_bytes(*length) as usize != message.len() {
-        return Err(malformed(
-            "the message is not as long as is said before it, or not the only one",
-        ));
-    }
-    match flag {
-        0 => Ok((false, message)),
-        1 => Ok((true, message)),
-        _ => Err(malformed("the message is neither plain nor compressed")),
-    }
-}
-
 /// A message, and behind it that all went well.
 fn answered(message: &[u8]) -> Response {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut bytes = vec![0];
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(message);
     let mut trailers = HeaderMap::new();
-    trailers.insert(STATUS, code::OK.into());
+    trailers.insert(grpc::STATUS, code::OK.into());
     let behind = std::future::ready(Some(Ok::<_, Infallible>(trailers)));
-    let body = Body::new(Full::new(Bytes::from(bytes)).with_trailers(behind));
+    let body = Body::new(Full::new(Bytes::from(grpc::frame(false, message))).with_trailers(behind));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
 }
 
@@ -189,7 +164,7 @@ impl IntoResponse for Status {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         headers.insert("grpc-accept-encoding", ENCODINGS);
-        headers.insert(STATUS, self.code.into());
+        headers.insert(grpc::STATUS, self.code.into());
         if let Ok(message) = HeaderValue::from_str(&escaped(&self.message)) {
             headers.insert(MESSAGE, message);
         }
@@ -213,26 +188,6 @@ fn escaped(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_body_has_one_message_as_long_as_it_says() {
-        let is_refused =
-            |body: &[u8]| message(body).is_err_and(|status| status.code == code::INVALID_ARGUMENT);
-        assert_eq!(
-            message(&[0, 0, 0, 0, 2, 7, 8]).ok(),
-            Some((false, &[7, 8][..]))
-        );
-        assert_eq!(message(&[1, 0, 0, 0, 0]).ok(), Some((true, &[][..])));
-        for wrong in [
-            &[][..],
-            &[0, 0, 0, 0],
-            &[0, 0, 0, 0, 2, 7],
-            &[0, 0, 0, 0, 1, 7, 8],
-            &[2, 0, 0, 0, 0],
-        ] {
-            assert!(is_refused(wrong), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn what_is_said_can_stand_in_a_header() {

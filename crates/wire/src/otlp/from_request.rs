@@ -58,25 +58,30 @@ pub fn from_request(request: ExportTraceServiceRequest, out: &mut Vec<Span>) -> 
     reader.refused
 }
 
+/// The attribute keys of a request, so that each is one allocation for all of it.
+#[derive(Default)]
+pub(super) struct Keys(HashSet<Arc<str>>);
+
+impl Keys {
+    pub(super) fn text(&mut self, key: &str) -> Text {
+        if let Some(known) = self.0.get(key) {
+            return Text::Shared(Arc::clone(known));
+        }
+        let key: Arc<str> = key.into();
+        self.0.insert(Arc::clone(&key));
+        Text::Shared(key)
+    }
+}
+
 /// What is shared while one request is read.
 #[derive(Default)]
 struct Reader {
-    /// The attribute keys seen, so that each is one allocation for the whole request.
-    keys: HashSet<Arc<str>>,
+    keys: Keys,
     resource_attributes: usize,
     refused: Vec<Refused>,
 }
 
 impl Reader {
-    fn key(&mut self, key: &str) -> Text {
-        if let Some(known) = self.keys.get(key) {
-            return Text::Shared(Arc::clone(known));
-        }
-        let key: Arc<str> = key.into();
-        self.keys.insert(Arc::clone(&key));
-        Text::Shared(key)
-    }
-
     fn attributes(&mut self, messages: Vec<KeyValue>, room: usize) -> Vec<Attribute> {
         let mut attributes = Vec::with_capacity(messages.len() + room);
         attributes.extend(messages.into_iter().map(|message| self.attribute(message)));
@@ -85,7 +90,7 @@ impl Reader {
 
     fn attribute(&mut self, message: KeyValue) -> Attribute {
         Attribute {
-            key: self.key(&message.key),
+            key: self.keys.text(&message.key),
             value: self.value(message.value),
         }
     }

@@ -4,12 +4,11 @@
 //! What a span becomes is the same as by [`decode`](super::decode) and [`from_request`](super::from_request), whose rules
 //! these are too; a test holds both ways together. The numbers of fields are those of OTLP 1.x.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::from_request::{
-    self, RESOURCE_ATTRIBUTES, ScopeParts, keep_count, keep_text, links_of, parent_id, resource_of,
-    status_of, take_field, text,
+    self, Keys, RESOURCE_ATTRIBUTES, ScopeParts, keep_count, keep_text, links_of, parent_id,
+    resource_of, status_of, take_field, text,
 };
 use super::{DecodeError, Item, Refused, RefusedReason, kept};
 use crate::ids::{SpanId, TraceId};
@@ -46,7 +45,7 @@ pub fn decode_spans(
         take,
         span_bytes,
         before: Vec::new(),
-        keys: HashSet::new(),
+        keys: Keys::default(),
         resource_attributes: 0,
         refused: Vec::new(),
     };
@@ -184,8 +183,7 @@ struct Reader<'t> {
     /// The attributes of the span before, each at its place: those of the next one are mostly alike, and then share its
     /// texts.
     before: Vec<Attribute>,
-    /// The attribute keys seen, so that each is one allocation for the whole request.
-    keys: HashSet<Arc<str>>,
+    keys: Keys,
     resource_attributes: usize,
     refused: Vec<Refused>,
 }
@@ -452,7 +450,7 @@ impl Reader<'_> {
         let is_same = same.is_some();
         let key = match known {
             Some(known) => known,
-            None => self.key(Wire::Bytes(key).text()?),
+            None => self.keys.text(Wire::Bytes(key).text()?),
         };
         let value = match (same, value) {
             (Some(same), _) => {
@@ -485,15 +483,6 @@ impl Reader<'_> {
             None if place < ALIKE => self.before.push(kept),
             None => {}
         }
-    }
-
-    fn key(&mut self, key: &str) -> Text {
-        if let Some(known) = self.keys.get(key) {
-            return Text::Shared(Arc::clone(known));
-        }
-        let key: Arc<str> = key.into();
-        self.keys.insert(Arc::clone(&key));
-        Text::Shared(key)
     }
 
     /// An `AnyValue`: the last of its fields counts.
