@@ -222,3 +222,50 @@ impl Iterator for Merged {
         self.next_batch().transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hopline_files::Disk;
+    use hopline_traces::testing::span;
+    use hopline_wire::Timestamp;
+
+    use super::*;
+    use crate::rows::Rows;
+    use crate::runs;
+    use crate::segment::Name;
+    use crate::segments::Segments;
+
+    #[test]
+    fn rows_come_in_order_and_once_however_their_traces_are_spread() {
+        let folder = tempfile::tempdir().unwrap();
+        let segments = Segments::open(Arc::new(Disk), folder.path().to_owned()).unwrap();
+        // Of trace 0 each segment has every third span, of trace 1 a stretch, of trace 2 all; trace 3 is in the last alone.
+        let has = |segment: u64, trace: u64, number: u64| match trace {
+            0 => number % 3 == segment,
+            1 => number / 10 == segment,
+            2 => true,
+            _ => segment == 2,
+        };
+        for segment in 0..3 {
+            let mut rows = Rows::default();
+            let all = (0..4).flat_map(|trace| (0..30).map(move |number| (trace, number)));
+            let own = all.filter(|(trace, number)| has(segment, *trace, *number));
+            own.for_each(|(trace, number)| rows.push(&span(trace, trace * 100 + number)));
+            let name = Name::new(Timestamp::now(), segment + 1, segment + 1);
+            let batch = std::iter::once(Ok(rows.finish().unwrap()));
+            runs::put(&segments, name, 4, batch).unwrap();
+        }
+        let mut keys = Vec::new();
+        for batch in Merged::of(&segments.all()).unwrap() {
+            let loaded = Loaded::of(batch.unwrap()).unwrap();
+            keys.extend((0..loaded.batch.num_rows()).map(|row| {
+                let key = loaded.key(row).unwrap();
+                (key.trace_id.to_owned(), key.start, key.span_id.to_owned())
+            }));
+        }
+        assert_eq!(keys.len(), 4 * 30);
+        assert!(keys.is_sorted());
+        keys.dedup();
+        assert_eq!(keys.len(), 4 * 30);
+    }
+}
