@@ -9,10 +9,9 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Int32Array, RecordBatch, StringArray, TimestampNanosecondArray};
 use arrow_schema::ArrowError;
 use arrow_select::interleave::interleave_record_batch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::schema::{SCHEMA, names};
-use crate::segment::{Segment, SegmentError};
+use crate::segment::{Batches, Segment, SegmentError};
 
 /// How many rows are read of each segment at a time, and given on at once.
 const ROWS: usize = 4 << 10;
@@ -28,7 +27,7 @@ pub(crate) struct Merged {
 
 /// One segment: what has been read of it and not given on.
 struct Input {
-    rest: ParquetRecordBatchReader,
+    rest: Batches,
     loaded: Option<Loaded>,
     row: usize,
 }
@@ -230,9 +229,9 @@ mod tests {
     use hopline_wire::Timestamp;
 
     use super::*;
+    use crate::name::Name;
     use crate::rows::Rows;
     use crate::runs;
-    use crate::segment::Name;
     use crate::segments::Segments;
 
     #[test]

@@ -13,8 +13,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use hopline_traces::{LogStore, TracesError};
 use hopline_wire::span::Span;
+use object_store::path::Path as ObjectPath;
 use parking_lot::Mutex;
 
+use crate::bucket::Bucket;
 use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::segments::Segments;
@@ -51,16 +53,18 @@ pub struct Snapshot {
     pub files: Vec<SegmentFile>,
     /// Those that only the log has.
     pub batches: Vec<RecordBatch>,
+    /// The bucket that some of the files may be in.
+    pub bucket: Option<Arc<Bucket>>,
 }
 
 /// A segment's file.
 pub struct SegmentFile {
-    /// Where it is.
+    /// Where it is, if it is in a folder.
     pub path: PathBuf,
+    /// Its path in the bucket, if it is in one.
+    pub object: Option<ObjectPath>,
     /// How many bytes it has.
     pub bytes: u64,
-    /// How many spans.
-    pub rows: u64,
     /// Whether some of them may be records: events and logs.
     pub has_records: bool,
     _held: Arc<Segment>,
@@ -75,6 +79,12 @@ impl Columns {
             segments,
             read: Mutex::default(),
         }
+    }
+
+    /// The bucket that some of the segments may be in.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&Arc<Bucket>> {
+        self.segments.bucket()
     }
 
     /// All finished spans as they are now.
@@ -109,14 +119,15 @@ impl Columns {
         let batches = batches.collect();
         let files = all.into_iter().map(|segment| SegmentFile {
             path: segment.path.clone(),
+            object: segment.object().cloned(),
             bytes: segment.bytes,
-            rows: segment.rows,
             has_records: segment.has_records,
             _held: segment,
         });
         Ok(Snapshot {
             files: files.collect(),
             batches,
+            bucket: self.bucket().cloned(),
         })
     }
 

@@ -13,8 +13,9 @@ use hopline_wire::TraceId;
 use hopline_wire::span::Span;
 
 use crate::merge::Merged;
+use crate::name::Name;
 use crate::rows::{Rows, Shape};
-use crate::segment::{self, Name, Segment, SegmentError};
+use crate::segment::{self, Segment, SegmentError};
 use crate::segments::Segments;
 
 /// How many bytes of rows are sorted in memory, about.
@@ -112,7 +113,7 @@ impl<'a> Runs<'a> {
 impl Drop for Runs<'_> {
     fn drop(&mut self) {
         for run in &self.written {
-            match self.segments.files().remove(&run.path) {
+            match run.remove() {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     // The next opening removes it.
                     tracing::warn!(%error, path = %run.path.display(), "a run of spans could not be removed");

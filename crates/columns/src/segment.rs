@@ -1,8 +1,6 @@
 //! Segments: Parquet files of spans, sorted by trace.
 //!
-//! A segment is called after the segments of the log that its spans come from, `<first>-<last>.parquet`, and lies in a
-//! folder for the hour in which it was made, `date=2026-11-30/hour=04/` (UTC). It is written under another name, made
-//! durable, and then given its own; so whatever bears such a name is whole.
+//! A segment is written under another name, made durable, and then given its own; so whatever bears such a name is whole.
 //!
 //! A trace's rows lie together. They are found by the least and greatest trace id of each group of rows, a Bloom filter
 //! over the ids in it, and the same bounds of each page: where a segment has nothing of a trace, some kilobytes of it are
@@ -19,8 +17,9 @@ use arrow_array::types::Int32Type;
 use arrow_schema::DataType;
 use hopline_files::FileSystem;
 use hopline_traces::{Stretch, TracesError};
+use hopline_wire::TraceId;
 use hopline_wire::span::Span;
-use hopline_wire::{Timestamp, TraceId};
+use object_store::path::Path as ObjectPath;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -35,7 +34,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
+use crate::bucket::Bucket;
 use crate::file::{Reader, Writer};
+use crate::name::Name;
 use crate::schema::{SCHEMA, names};
 use crate::spans::spans_of;
 
@@ -82,7 +83,12 @@ impl SegmentError {
 
     /// Whether there is no such file.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+        let error = match self {
+            Self::Io(error) => Some(error),
+            Self::Parquet(ParquetError::External(error)) => error.downcast_ref(),
+            _ => None,
+        };
+        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// The same of an operation on a file.
@@ -96,48 +102,6 @@ impl SegmentError {
             other => io::Error::other(other.to_string()),
         };
         TracesError::io(operation, path.to_owned(), source)
-    }
-}
-
-/// What a segment is called.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Name {
-    /// The hour in which it was made, since 1970.
-    pub(crate) hour: u64,
-    /// The first and the last segment of the log that its spans come from.
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-}
-
-impl Name {
-    pub(crate) fn new(made_at: Timestamp, first: u64, last: u64) -> Self {
-        let hour = made_at.as_millis() / 3_600_000;
-        Self { hour, first, last }
-    }
-
-    /// Its path within the folder of segments.
-    pub(crate) fn path(&self) -> PathBuf {
-        let Self { hour, first, last } = self;
-        let at = Timestamp::from_millis(hour * 3_600_000).to_string();
-        let (date, rest) = at.split_once('T').unwrap_or((&at, "00"));
-        let hour = &rest[..2];
-        format!("date={date}/hour={hour}/{first:016}-{last:016}.parquet").into()
-    }
-
-    /// The name that this path says; none if it is no segment's.
-    pub(crate) fn of_path(path: &Path) -> Option<Self> {
-        let mut parts = path.iter().rev().map(|part| part.to_str());
-        let (first, last) = parts.next()??.strip_suffix(".parquet")?.split_once('-')?;
-        let hour = parts.next()??.strip_prefix("hour=")?;
-        let date = parts.next()??.strip_prefix("date=")?;
-        let at: Timestamp = format!("{date}T{hour}:00:00Z").parse().ok()?;
-        let name = Self::new(at, first.parse().ok()?, last.parse().ok()?);
-        (path.ends_with(name.path()) && name.first <= name.last).then_some(name)
-    }
-
-    /// Whether all of the other's spans come from where this one's do.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        self.first <= other.first && other.last <= self.last
     }
 }
 
@@ -274,16 +238,24 @@ fn has_records(group: &RowGroupMetaData) -> bool {
     nulls != Some(group.num_rows().max(0).cast_unsigned())
 }
 
+/// Where a segment's file is.
+#[derive(Clone)]
+enum Place {
+    Folder(Arc<dyn FileSystem>),
+    Bucket(Arc<Bucket>, ObjectPath),
+}
+
 /// A segment that is there. Its file is opened only while it is read.
 pub(crate) struct Segment {
     pub(crate) name: Name,
+    /// Where its file is; of one in a bucket, for people to read.
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     /// How many spans it has.
     pub(crate) rows: u64,
     /// Whether some of them may be records: events and logs.
     pub(crate) has_records: bool,
-    files: Arc<dyn FileSystem>,
+    place: Place,
     about: OnceLock<ArrowReaderMetadata>,
 }
 
@@ -305,16 +277,42 @@ impl Segment {
         name: Name,
     ) -> Result<Self, SegmentError> {
         let reader = Reader::open(&**files, &path)?;
+        Self::read(name, path, Place::Folder(Arc::clone(files)), &reader)
+    }
+
+    /// Opens the segment of this name in a bucket, which has so many bytes.
+    pub(crate) fn open_in(
+        bucket: &Arc<Bucket>,
+        name: Name,
+        bytes: u64,
+    ) -> Result<Self, SegmentError> {
+        let object = bucket.path_of(&name);
+        let path = format!("{}/{object}", bucket.root()).into();
+        let reader = Reader::of_object(Arc::clone(bucket), object.clone(), bytes);
+        Self::read(
+            name,
+            path,
+            Place::Bucket(Arc::clone(bucket), object),
+            &reader,
+        )
+    }
+
+    fn read(
+        name: Name,
+        path: PathBuf,
+        place: Place,
+        reader: &Reader,
+    ) -> Result<Self, SegmentError> {
         let mut segment = Self {
             name,
             path,
             bytes: reader.length(),
             rows: 0,
             has_records: true,
-            files: Arc::clone(files),
+            place,
             about: OnceLock::new(),
         };
-        let about = segment.about(&reader)?;
+        let about = segment.about(reader)?;
         segment.rows = about
             .metadata()
             .file_metadata()
@@ -325,8 +323,30 @@ impl Segment {
         Ok(segment)
     }
 
-    fn reader(&self) -> Result<Reader, SegmentError> {
-        Ok(Reader::open(&*self.files, &self.path)?)
+    /// Its path in the bucket, if it is in one.
+    pub(crate) const fn object(&self) -> Option<&ObjectPath> {
+        match &self.place {
+            Place::Folder(_) => None,
+            Place::Bucket(_, object) => Some(object),
+        }
+    }
+
+    pub(crate) fn reader(&self) -> io::Result<Reader> {
+        match &self.place {
+            Place::Folder(files) => Reader::open(&**files, &self.path),
+            Place::Bucket(bucket, object) => {
+                let bucket = Arc::clone(bucket);
+                Ok(Reader::of_object(bucket, object.clone(), self.bytes))
+            }
+        }
+    }
+
+    /// Removes its file.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match &self.place {
+            Place::Folder(files) => files.remove(&self.path),
+            Place::Bucket(bucket, _) => bucket.remove(&self.name),
+        }
     }
 
     /// What the file says of itself.
@@ -339,6 +359,9 @@ impl Segment {
             .with_schema(Arc::clone(&SCHEMA));
         let about = match ArrowReaderMetadata::load(reader, options) {
             Ok(about) => about,
+            Err(error @ ParquetError::External(_)) => {
+                return Err(reader.take_failure().map_or(error.into(), Into::into));
+            }
             Err(error) => {
                 // Whole, but with other columns: those of another version are no damage.
                 let plain = ArrowReaderMetadata::load(reader, ArrowReaderOptions::new());
@@ -352,14 +375,13 @@ impl Segment {
     }
 
     /// All rows in their order, at most so many at once.
-    pub(crate) fn batches(&self, rows: usize) -> Result<ParquetRecordBatchReader, SegmentError> {
+    pub(crate) fn batches(&self, rows: usize) -> Result<Batches, SegmentError> {
         let reader = self.reader()?;
         let about = self.about(&reader)?;
         let groups = about.metadata().row_groups().iter();
         let row = groups.map(row_bytes).max().unwrap_or(0);
         let rows = (STRETCH_BYTES / row.max(1)).clamp(1, rows);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
-        Ok(builder.with_batch_size(rows).build()?)
+        Batches::of(reader, about, |builder| builder.with_batch_size(rows))
     }
 
     /// Where the rows of a trace are.
@@ -443,7 +465,7 @@ impl Segment {
     ) -> Result<Range<usize>, SegmentError> {
         let mut found: Option<Range<usize>> = None;
         let mut at = among.start;
-        for batch in self.read(group, among, Some(TRACE_COLUMN))? {
+        for batch in self.rows_in(group, among, Some(TRACE_COLUMN))? {
             let batch = batch?;
             let ids = batch.column(0).as_dictionary::<Int32Type>();
             let values = ids.values().as_string::<i32>();
@@ -462,28 +484,61 @@ impl Segment {
     }
 
     /// Reads rows of a group: one column, or all.
-    fn read(
+    fn rows_in(
         &self,
         group: usize,
         rows: Range<usize>,
         column: Option<usize>,
-    ) -> Result<ParquetRecordBatchReader, SegmentError> {
+    ) -> Result<Batches, SegmentError> {
         let reader = self.reader()?;
         let about = self.about(&reader)?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, about);
-        if let Some(column) = column {
-            let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-            builder = builder.with_projection(mask);
-        }
         let selection = vec![
             RowSelector::skip(rows.start),
             RowSelector::select(rows.len()),
         ];
-        Ok(builder
-            .with_row_groups(vec![group])
-            .with_row_selection(RowSelection::from(selection))
-            .with_batch_size(rows.len().clamp(1, PAGE_ROWS))
-            .build()?)
+        Batches::of(reader, about, |mut builder| {
+            if let Some(column) = column {
+                let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
+                builder = builder.with_projection(mask);
+            }
+            builder
+                .with_row_groups(vec![group])
+                .with_row_selection(RowSelection::from(selection))
+                .with_batch_size(rows.len().clamp(1, PAGE_ROWS))
+        })
+    }
+}
+
+/// Rows of a file, some at a time.
+pub(crate) struct Batches {
+    rows: ParquetRecordBatchReader,
+    /// It knows an error of the file system or the network as what it is.
+    reader: Reader,
+}
+
+impl Batches {
+    fn of(
+        reader: Reader,
+        about: ArrowReaderMetadata,
+        choose: impl FnOnce(
+            ParquetRecordBatchReaderBuilder<Reader>,
+        ) -> ParquetRecordBatchReaderBuilder<Reader>,
+    ) -> Result<Self, SegmentError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader.clone(), about);
+        let rows = choose(builder).build()?;
+        Ok(Self { rows, reader })
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, SegmentError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.rows.next()?;
+        Some(next.map_err(|error| match self.reader.take_failure() {
+            Some(failure) => failure.into(),
+            None => error.into(),
+        }))
     }
 }
 
@@ -507,7 +562,7 @@ impl Stretch for RowStretch {
     fn spans(&self) -> Result<Vec<Span>, TracesError> {
         let read = || {
             let mut spans = Vec::with_capacity(self.rows.len());
-            for batch in self.segment.read(self.group, self.rows.clone(), None)? {
+            for batch in self.segment.rows_in(self.group, self.rows.clone(), None)? {
                 spans.append(&mut spans_of(&batch?)?);
             }
             Ok::<_, SegmentError>(spans)
@@ -518,30 +573,6 @@ impl Stretch for RowStretch {
                 Ok(Vec::new())
             }
             read => read.map_err(|error| error.during("read", &self.segment.path)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_segments_name_says_hour_and_origin() {
-        let at: Timestamp = "2026-11-30T04:59:59.999Z".parse().unwrap();
-        let name = Name::new(at, 3, 17);
-        let path = "date=2026-11-30/hour=04/0000000000000003-0000000000000017.parquet";
-        assert_eq!(name.path(), Path::new(path));
-        assert_eq!(Name::of_path(&Path::new("/data").join(path)), Some(name));
-        for none in [
-            "date=2026-11-30/hour=04/3-17.parquet",
-            "date=2026-11-30/hour=04/0000000000000017-0000000000000003.parquet",
-            "date=2026-11-30/hour=04/0000000000000003-0000000000000017.new",
-            "date=2026-13-30/hour=04/0000000000000003-0000000000000017.parquet",
-            "hour=04/0000000000000003-0000000000000017.parquet",
-            "x.parquet",
-        ] {
-            assert_eq!(Name::of_path(Path::new(none)), None, "{none}");
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Which these are is said by the files' names alone. A segment whose origin another one covers was merged into it, and a
 //! crash came before it was removed: it is removed at the next opening.
 
+use std::io;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hopline_files::FileSystem;
 use hopline_traces::{Older, OlderStats, Stretch, TracesError};
 use hopline_wire::TraceId;
+use hopline_wire::span::Span;
 use parking_lot::Mutex;
 
-use crate::segment::{self, Name, Segment};
+use crate::archive;
+use crate::bucket::Bucket;
+use crate::merge::Merged;
+use crate::name::Name;
+use crate::segment::{self, Segment, SegmentError};
+use crate::spans::spans_of;
 
 /// All segments.
 pub struct Segments {
@@ -21,6 +29,15 @@ pub struct Segments {
     state: Mutex<State>,
     /// How many times damage was met.
     damaged: AtomicU64,
+    /// Where those are kept that are merged no further, if not in the folder.
+    bucket: Option<Joined>,
+}
+
+/// A bucket, as it was found.
+struct Joined {
+    bucket: Arc<Bucket>,
+    /// The last segment of the log that spans there come from.
+    last: u64,
 }
 
 #[derive(Default)]
@@ -29,6 +46,8 @@ struct State {
     all: Vec<Arc<Segment>>,
     /// Those that are no longer among them, and may still be read by someone.
     leaving: Vec<Arc<Segment>>,
+    /// Whether the last that was to be removed could not be.
+    removing_fails: bool,
 }
 
 impl Segments {
@@ -91,12 +110,14 @@ impl Segments {
         let state = State {
             all,
             leaving: Vec::new(),
+            removing_fails: false,
         };
         Ok(Self {
             files,
             folder,
             state: Mutex::new(state),
             damaged: AtomicU64::new(0),
+            bucket: None,
         })
     }
 
@@ -108,8 +129,67 @@ impl Segments {
             .all
             .iter()
             .map(|segment| segment.name.last)
+            .chain(self.bucket.iter().map(|joined| joined.last))
             .max()
             .unwrap_or(0)
+    }
+
+    /// Has those in a bucket found as well, in the place of such in the folder as they cover; and those in the folder moved
+    /// there once they are merged no further. `is_fresh` says that there are no spans of this machine's yet: only then may it
+    /// take the place of another, since the numbers of segments go on behind those in the bucket.
+    ///
+    /// # Errors
+    /// If the bucket belongs to another `owner`, or cannot be read. A damaged segment there is left out, and told of in the log.
+    pub fn with_bucket(
+        mut self,
+        bucket: Arc<Bucket>,
+        owner: &str,
+        is_fresh: bool,
+    ) -> Result<Self, TracesError> {
+        let place = PathBuf::from(bucket.to_string());
+        let failed = |operation| {
+            let place = place.clone();
+            move |source| TracesError::io(operation, place, source)
+        };
+        let listed = bucket.list();
+        let mut listed = listed.map_err(failed("list the segments in the bucket"))?;
+        let is_anyones = bucket.owner().map(|owner| owner.is_none());
+        let is_anyones = is_anyones.map_err(failed("keep spans in the bucket"))?;
+        if is_anyones && !listed.is_empty() && !(is_fresh && self.all().is_empty()) {
+            let told = "there are spans of another, and some in this data folder: only an empty one can take another's place";
+            return Err(failed("keep spans in the bucket")(io::Error::other(told)));
+        }
+        bucket
+            .claim(owner)
+            .map_err(failed("keep spans in the bucket"))?;
+        // Those that cover most come first.
+        listed.sort_by_key(|(name, _)| (name.first, std::cmp::Reverse(name.last)));
+        let last = listed.iter().map(|(name, _)| name.last).max().unwrap_or(0);
+        let opened = archive::open_all(&bucket, &listed);
+        for ((name, _), opened) in listed.iter().zip(opened) {
+            let path = bucket.path_of(name);
+            let covers = |other: &Arc<Segment>| other.name != *name && other.name.covers(name);
+            match opened {
+                Ok(_) if self.all().iter().any(covers) => {
+                    // It was sent, nobody heard of that, and it was merged further.
+                    bucket
+                        .remove(name)
+                        .map_err(failed("remove what was merged from the bucket"))?;
+                }
+                Ok(segment) => self.put(segment),
+                Err(error) if error.is_damage() => {
+                    tracing::error!(%path, %error, "a segment of spans in the bucket is damaged and left out");
+                }
+                Err(error) => return Err(error.during("open in the bucket", &name.path())),
+            }
+        }
+        self.remove_released();
+        self.bucket = Some(Joined { bucket, last });
+        Ok(self)
+    }
+
+    pub(crate) fn bucket(&self) -> Option<&Arc<Bucket>> {
+        self.bucket.as_ref().map(|joined| &joined.bucket)
     }
 
     pub(crate) fn files(&self) -> &Arc<dyn FileSystem> {
@@ -160,9 +240,17 @@ impl Segments {
             .collect();
         drop(state);
         for segment in gone {
-            if let Err(error) = self.files.remove(&segment.path) {
-                // A later opening finds it covered, and removes it.
-                tracing::warn!(%error, path = %segment.path.display(), "a segment of spans could not be removed");
+            let removed = segment.remove();
+            let mut state = self.state.lock();
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    if !std::mem::replace(&mut state.removing_fails, true) {
+                        tracing::warn!(%error, path = %segment.path.display(),
+                            "a segment of spans could not be removed; it will be tried again");
+                    }
+                    state.leaving.push(segment);
+                }
+                _ => state.removing_fails = false,
             }
         }
     }
@@ -185,6 +273,27 @@ impl Older for Segments {
             stretches.extend(own.into_iter().map(|own| Box::new(own) as Box<dyn Stretch>));
         }
         Ok(stretches)
+    }
+
+    fn visit(
+        &self,
+        from: RangeInclusive<u64>,
+        visit: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), u64>, TracesError> {
+        let mut all = self.all();
+        all.retain(|one| one.name.last >= *from.start() && one.name.first <= *from.end());
+        // A span that came twice did so within the hour, if its sender is in its senses.
+        for hour in all.chunk_by(|one, next| one.name.hour == next.name.hour) {
+            let failed = |error: SegmentError| error.during("read", &hour[0].path);
+            for batch in Merged::of(hour).map_err(failed)? {
+                let spans = batch.and_then(|batch| Ok(spans_of(&batch)?));
+                if visit(&spans.map_err(failed)?).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        let last = all.iter().map(|segment| segment.name.last).max();
+        Ok(ControlFlow::Continue(last.unwrap_or(0)))
     }
 
     fn stats(&self) -> OlderStats {

@@ -10,6 +10,8 @@
 //! all, and there are few segments to look a trace up in. When the hour is over, what is left of it is merged as well. A thread
 //! of its own does it, so that what comes in need not wait for it to become columns.
 //!
+//! **Moving.** Where there is a bucket, a segment that is merged no further is sent there, and only then leaves the folder.
+//!
 //! **Removal.** The oldest go when all together exceed the bytes, or when they are older than the age, that were set.
 
 use std::collections::{HashMap, HashSet};
@@ -26,10 +28,12 @@ use hopline_wire::span::Span;
 use hopline_wire::{SpanId, Timestamp, TraceId};
 use parking_lot::{Condvar, Mutex};
 
+use crate::archive;
 use crate::merge::Merged;
+use crate::name::Name;
 use crate::rows::Shape;
 use crate::runs::{self, Runs};
-use crate::segment::{Name, Segment};
+use crate::segment::Segment;
 use crate::segments::Segments;
 use crate::size;
 
@@ -46,7 +50,7 @@ const MOST_ROOM: usize = 256 << 10;
 /// How far ahead of ours another machine's clock may be.
 const AHEAD: Duration = Duration::from_secs(600);
 
-/// For how long segments are left alone whose merging has failed.
+/// For how long segments are left alone whose merging or sending has failed.
 const REST: Duration = Duration::from_secs(600);
 
 /// How long a span may stay unfinished.
@@ -94,7 +98,7 @@ struct Shared {
     options: SettleOptions,
     stopping: Mutex<bool>,
     wake: Condvar,
-    /// Until when the group that begins with this segment of the log is left alone, since its merging has failed.
+    /// Until when the group that begins with this segment of the log is left alone, since its merging or sending has failed.
     resting: Mutex<HashMap<u64, Instant>>,
 }
 
@@ -191,7 +195,10 @@ impl Shared {
     fn keep_merging(&self) {
         while self.wait(self.options.interval) {
             // A panic has been reported where it came about.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.merge()));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                self.merge();
+                self.archive();
+            }));
             self.remove_old();
         }
     }
@@ -237,6 +244,42 @@ impl Shared {
             self.segments.remove_released();
         }
         self.segments.remove_released();
+    }
+
+    /// Moves what is merged no further to the bucket, if there is one.
+    fn archive(&self) {
+        let Some(bucket) = self.segments.bucket() else {
+            return;
+        };
+        let hour = Name::new(Timestamp::now(), 0, 0).hour;
+        let all = self.segments.all();
+        let most = self.options.merged_bytes;
+        // Not what rests after a failure, and is still to be merged.
+        let to_merge = group_to_merge(&all, most, hour, |_| true).unwrap_or(0..0);
+        let is_done = |(at, segment): &(usize, Arc<Segment>)| {
+            let is_whole = segment.bytes >= most || segment.name.hour < hour;
+            is_whole && segment.object().is_none() && !to_merge.contains(at)
+        };
+        let numbered = all.into_iter().enumerate();
+        let done: Vec<_> = numbered.filter(is_done).collect();
+        for (_, segment) in done {
+            let alone = std::slice::from_ref(&segment);
+            if self.is_stopping() || self.is_resting(alone) {
+                return;
+            }
+            let sent = archive::send(&self.segments, bucket, &segment, &|| self.is_stopping());
+            if let Err(error) = sent {
+                if !self.is_stopping() {
+                    tracing::error!(%error, path = %segment.path.display(),
+                        "a segment of spans could not be sent to the bucket; it will be tried again");
+                    self.let_rest(alone);
+                }
+                // The others would meet with the same.
+                return;
+            }
+            drop(segment);
+            self.segments.remove_released();
+        }
     }
 
     fn is_resting(&self, group: &[Arc<Segment>]) -> bool {
@@ -444,7 +487,9 @@ fn group_to_merge(
     while start < all.len() {
         let first = &all[start];
         let same = |other: &&Arc<Segment>| {
-            other.name.hour == first.name.hour && other.bytes < merged_bytes
+            other.name.hour == first.name.hour
+                && other.bytes < merged_bytes
+                && other.object().is_none()
         };
         let run = all[start..].iter().take_while(same).count();
         let end = start + run;

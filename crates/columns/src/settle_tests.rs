@@ -60,6 +60,19 @@ impl House {
     }
 }
 
+/// How often each span is shown by a visit of all.
+fn shown(log: &LogStore) -> HashMap<SpanId, usize> {
+    let mut shown = HashMap::new();
+    let visited = log.for_all(&mut |spans| {
+        for span in spans {
+            *shown.entry(span.span_id).or_default() += 1;
+        }
+        ControlFlow::Continue(())
+    });
+    visited.unwrap();
+    shown
+}
+
 fn many(traces: u64, from: u64, count: u64) -> Vec<Span> {
     (from..from + count)
         .map(|number| span(number % traces, number))
@@ -93,7 +106,12 @@ fn spans_are_seen_once_at_every_moment_of_their_way() {
             );
         }
     }
-    until("an empty log", || house.log.segments().is_empty());
+    until("an empty log", || {
+        // Wherever they are on their way, none is missed.
+        assert_eq!(shown(&house.log).len(), 60 * 40);
+        house.log.segments().is_empty()
+    });
+    assert!(shown(&house.log).values().all(|times| *times == 1));
     // All of it was merged again and again.
     until("a merge", || house.segments.all().len() < FAN_IN);
     for (trace, spans) in expected.iter().enumerate() {

@@ -10,6 +10,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -95,6 +96,8 @@ impl Engine {
             .worker_threads(threads)
             .thread_name("hopline-query")
             .thread_stack_size(STACK_BYTES)
+            // A bucket is read over the network.
+            .enable_all()
             .build()?;
         // What does not fit in memory is refused: a disk that others need is no place for it.
         let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
@@ -103,6 +106,10 @@ impl Engine {
             .with_disk_manager_builder(no_disk)
             .build_arc()
             .map_err(std::io::Error::other)?;
+        if let Some(bucket) = columns.bucket() {
+            let url = ObjectStoreUrl::parse(bucket.root()).map_err(std::io::Error::other)?;
+            shared.register_object_store(url.as_ref(), Arc::clone(bucket.store()));
+        }
         Ok(Self {
             columns,
             runtime: Some(runtime),

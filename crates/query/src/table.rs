@@ -20,8 +20,8 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use hopline_columns::Snapshot;
 use hopline_columns::schema::{SCHEMA, names};
+use hopline_columns::{SegmentFile, Snapshot};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
@@ -94,12 +94,56 @@ impl TableProvider for Spans {
             Arc::clone(&SCHEMA),
             projection.cloned(),
         )?;
-        if self.snapshot.files.is_empty() {
+        let mut plans: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        for (url, files) in self.stores()? {
+            plans.push(self.scan_files(state, url, files, projection, filters, limit)?);
+        }
+        if plans.is_empty() {
             return Ok(memory);
         }
+        if !self.snapshot.batches.is_empty() {
+            plans.push(memory);
+        }
+        match plans.len() {
+            1 => Ok(plans.remove(0)),
+            _ => UnionExec::try_new(plans),
+        }
+    }
+}
+
+impl Spans {
+    /// The files by what they are read from: the folder, and the bucket where there is one.
+    fn stores(&self) -> Result<Vec<(ObjectStoreUrl, Vec<PartitionedFile>)>> {
+        let mut here = Vec::new();
+        let mut there = Vec::new();
+        for file in &self.snapshot.files {
+            match &file.object {
+                Some(object) => there.push(to_read(file, object.clone())),
+                None => {
+                    let path = Path::from_absolute_path(&file.path)
+                        .map_err(|error| DataFusionError::External(error.into()))?;
+                    here.push(to_read(file, path));
+                }
+            }
+        }
+        let mut stores = vec![(ObjectStoreUrl::local_filesystem(), here)];
+        if let Some(bucket) = &self.snapshot.bucket {
+            stores.push((ObjectStoreUrl::parse(bucket.root())?, there));
+        }
+        stores.retain(|(_, files)| !files.is_empty());
+        Ok(stores)
+    }
+
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        url: ObjectStoreUrl,
+        files: Vec<PartitionedFile>,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let filters = filters.iter().filter(|filter| !self.is_true_of_all(filter));
-        let predicate = conjunction(filters.cloned());
-        let url = ObjectStoreUrl::local_filesystem();
         let store = state.runtime_env().object_store(&url)?;
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
         let factory = CachedParquetFileReaderFactory::new(store, cache);
@@ -110,50 +154,16 @@ impl TableProvider for Spans {
                 ..Default::default()
             })
             .with_parquet_file_reader_factory(Arc::new(factory));
-        if let Some(predicate) = predicate {
+        if let Some(predicate) = conjunction(filters.cloned()) {
             let schema = DFSchema::try_from(Arc::clone(&SCHEMA))?;
             source = source.with_predicate(state.create_physical_expr(predicate, &schema)?);
         }
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
-            .with_file_groups(self.groups(state.config().target_partitions())?)
+            .with_file_groups(shared_out(files, state.config().target_partitions()))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
-        let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        if self.snapshot.batches.is_empty() {
-            return Ok(files);
-        }
-        UnionExec::try_new(vec![files, memory])
-    }
-}
-
-impl Spans {
-    /// The files, shared out so that each worker has about as many rows.
-    fn groups(&self, workers: usize) -> Result<Vec<FileGroup>> {
-        let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
-        let mut files: Vec<_> = self.snapshot.files.iter().collect();
-        files.sort_by_key(|file| std::cmp::Reverse(file.rows));
-        for file in files {
-            let location = Path::from_absolute_path(&file.path)
-                .map_err(|error| DataFusionError::External(error.into()))?;
-            let meta = ObjectMeta {
-                location,
-                // A file of this name never changes.
-                last_modified: chrono::DateTime::UNIX_EPOCH,
-                size: file.bytes,
-                e_tag: None,
-                version: None,
-            };
-            if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {
-                *rows += file.rows;
-                group.push(PartitionedFile::new_from_meta(meta));
-            }
-        }
-        let groups = groups.into_iter().map(|(_, group)| group);
-        Ok(groups
-            .filter(|group| !group.is_empty())
-            .map(FileGroup::new)
-            .collect())
+        Ok(DataSourceExec::from_data_source(config))
     }
 
     /// Whether a condition holds for every row, and need not be looked at.
@@ -165,6 +175,36 @@ impl Spans {
         let is_record = matches!(&**value, Expr::Column(column) if column.name == names::RECORD);
         is_record && !self.has_records
     }
+}
+
+/// A file that is to be read.
+fn to_read(file: &SegmentFile, location: Path) -> PartitionedFile {
+    PartitionedFile::new_from_meta(ObjectMeta {
+        location,
+        // A file of this name never changes.
+        last_modified: chrono::DateTime::UNIX_EPOCH,
+        size: file.bytes,
+        e_tag: None,
+        version: None,
+    })
+}
+
+/// The files, shared out so that each worker has about as much.
+fn shared_out(mut files: Vec<PartitionedFile>, workers: usize) -> Vec<FileGroup> {
+    let size = |file: &PartitionedFile| file.object_meta.size;
+    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); workers.max(1)];
+    files.sort_by_key(|file| std::cmp::Reverse(size(file)));
+    for file in files {
+        if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+            *bytes += size(&file);
+            group.push(file);
+        }
+    }
+    let groups = groups.into_iter().map(|(_, group)| group);
+    groups
+        .filter(|group| !group.is_empty())
+        .map(FileGroup::new)
+        .collect()
 }
 
 /// The condition that a row is a span and no record.
@@ -190,6 +230,7 @@ mod tests {
             let snapshot = Snapshot {
                 files: Vec::new(),
                 batches: vec![rows.finish().unwrap()],
+                bucket: None,
             };
             let session = SessionContext::new();
             let table = Arc::new(Spans::of(Arc::new(snapshot)));

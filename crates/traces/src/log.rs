@@ -44,6 +44,7 @@ use index::Entry;
 use reading::Reading;
 use segment::{SEGMENT_HEADER, Sealed, Tail, Written};
 
+mod all;
 mod flush;
 mod handover;
 mod index;
@@ -278,6 +279,13 @@ impl TraceStore for LogStore {
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError> {
         Reading::for_each(&self.shared, trace, visit)
+    }
+
+    fn for_all(
+        &self,
+        visit: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<(), TracesError> {
+        self.visit_all(visit)
     }
 
     fn overview(&self, trace: TraceId) -> Result<Option<Overview>, TracesError> {

@@ -51,6 +51,17 @@ pub trait TraceStore: Send + Sync {
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError>;
 
+    /// All spans of the store, some hundreds or thousands at a time, until `visit` breaks off: finished ones as they are
+    /// stored, then those that are unfinished. One that was appended twice may be shown twice, the later after the earlier, and
+    /// so may be one that goes from one form to another meanwhile; none is missed that was there when this began.
+    ///
+    /// Takes memory for some such parts, and a few dozen bytes for each unfinished span.
+    ///
+    /// # Errors
+    /// As [`Self::trace`]; what was visited until then stands.
+    fn for_all(&self, visit: &mut dyn FnMut(&[Span]) -> ControlFlow<()>)
+    -> Result<(), TracesError>;
+
     /// The figures of a trace; none if it has no spans. Makes no span: much quicker than reading them.
     ///
     /// Takes 24 bytes for each span of the trace, and a few dozen for each event.

@@ -4,7 +4,7 @@
 //! keeps them ([`Older`]), and only then lets the log release it ([`LogStore::release`]). If a crash comes between,
 //! [`LogOptions::taken_over`](super::LogOptions::taken_over) says at the next opening what need not be read again.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,17 @@ pub trait Older: Send + Sync {
     /// # Errors
     /// If they cannot be looked up.
     fn stretches(&self, trace: TraceId) -> Result<Vec<Box<dyn Stretch>>, TracesError>;
+
+    /// Shows the spans that came from segments of the log with these numbers, and maybe of some around them, until `visit`
+    /// breaks off. Answers the last number that is among what was shown, 0 if nothing was.
+    ///
+    /// # Errors
+    /// If they cannot be read; what was visited until then stands.
+    fn visit(
+        &self,
+        from: RangeInclusive<u64>,
+        visit: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), u64>, TracesError>;
 
     /// Figures of all of it.
     fn stats(&self) -> OlderStats;

@@ -1,12 +1,13 @@
 //! The log as its callers see it.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hopline_wire::span::Span;
 
 use super::*;
-use crate::testing::{span, spans_of, trace_id};
+use crate::testing::{span, span_id, spans_of, trace_id};
 use hopline_files::power::{Left, Power};
 
 const FOLDER: &str = "/traces";
@@ -93,6 +94,37 @@ fn a_finished_span_replaces_the_pending_one_whichever_comes_first() {
     let found = spans_of(&store, trace_id(1));
     let states: Vec<_> = found.iter().map(|span| span.pending).collect();
     assert_eq!(states, [false, false, true]);
+}
+
+#[test]
+fn all_spans_are_shown_and_unfinished_ones_only_where_no_end_has_come() {
+    let power = Power::default();
+    let (store, _) = open(&power);
+    let pending = |trace, number| Span {
+        pending: true,
+        ..span(trace, number)
+    };
+    append(&store, &[pending(1, 1), span(1, 2), pending(2, 3)]);
+    // An end that came before, one that comes after, and one that never does.
+    append(&store, &[pending(1, 2), span(1, 1), pending(2, 3)]);
+    let mut shown = Vec::new();
+    let visited = store.for_all(&mut |spans| {
+        shown.extend(spans.iter().map(|span| (span.span_id, span.pending)));
+        ControlFlow::Continue(())
+    });
+    visited.unwrap();
+    let expected = [(2, false), (1, false), (3, true)];
+    assert_eq!(
+        shown,
+        expected.map(|(number, pending)| (span_id(number), pending))
+    );
+    let mut parts = 0;
+    let visited = store.for_all(&mut |_| {
+        parts += 1;
+        ControlFlow::Break(())
+    });
+    visited.unwrap();
+    assert_eq!(parts, 1);
 }
 
 #[test]
@@ -370,6 +402,14 @@ struct Nothing;
 impl Older for Nothing {
     fn stretches(&self, _: TraceId) -> Result<Vec<Box<dyn Stretch>>, TracesError> {
         Ok(Vec::new())
+    }
+
+    fn visit(
+        &self,
+        _: RangeInclusive<u64>,
+        _: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), u64>, TracesError> {
+        Ok(ControlFlow::Continue(0))
     }
 
     fn stats(&self) -> OlderStats {
