@@ -69,6 +69,8 @@ pub(crate) struct App {
     pub(crate) trace_reads: Arc<Semaphore>,
     /// One permit for each trace that may be summed up.
     pub(crate) trace_summaries: Arc<Semaphore>,
+    /// One permit, for whoever takes all spans.
+    pub(crate) span_exports: Arc<Semaphore>,
     /// Requests that are being worked on.
     pub(crate) requests: TaskTracker,
     /// Work that goes on after its request: deliveries, rooms, live clients.

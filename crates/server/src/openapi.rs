@@ -60,6 +60,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(builds::cancel_build))
         .routes(routes!(builds::rebuild_build))
         .routes(routes!(traces::list_traces))
+        .routes(routes!(traces::export_spans))
         .routes(routes!(traces::get_trace))
         .routes(routes!(traces::build_path))
         .routes(routes!(traces::query))

@@ -203,6 +203,7 @@ fn app(
         span_room: SpanRoom::default(),
         trace_reads: Arc::new(Semaphore::new(TRACE_READS)),
         trace_summaries: Arc::new(Semaphore::new(TRACE_SUMMARIES)),
+        span_exports: Arc::new(Semaphore::new(1)),
         requests: TaskTracker::new(),
         tasks,
         stopping,

@@ -14,6 +14,7 @@
 mod frame;
 pub mod ingest;
 pub mod jaeger;
+mod lines;
 pub mod log;
 pub mod overview;
 pub mod path;
@@ -24,6 +25,7 @@ pub mod tree;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use lines::{LinesError, write_spans};
 pub use log::{LogOptions, LogSegment, LogStore, Older, OlderStats, Opened, Stretch};
 pub use overview::Overview;
 pub use store::{Appended, Durability, Part, Stats, Trace, TraceStore, TracesError};

@@ -29,7 +29,7 @@ mod tests;
 
 pub use from_request::from_request;
 pub(crate) use from_request::take_field;
-pub use json::{JsonDocument, decode_json, decode_json_counted, encode_json};
+pub use json::{JsonDocument, decode_json, decode_json_counted, encode_json, write_lines};
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
 };

@@ -38,14 +38,22 @@ pub(super) enum Unwritten {
     #[error(transparent)]
     Store(#[from] TracesError),
     /// The client takes no more.
-    #[error("write the trace: {0}")]
+    #[error("write the spans: {0}")]
     Client(#[from] io::Error),
 }
 
 /// An answer that has not begun.
 pub(super) struct Answer {
-    begun: oneshot::Sender<u64>,
+    begun: oneshot::Sender<Begun>,
     pieces: Pieces,
+}
+
+/// What an answer is.
+enum Begun {
+    /// A document about a trace of so many spans.
+    Trace(u64),
+    /// Lines of spans.
+    Lines,
 }
 
 /// An answer that is being written. It is whole only after [`Self::finish`].
@@ -61,7 +69,16 @@ type Piece = Option<Bytes>;
 impl Answer {
     /// Begins the answer: success, and the trace has so many spans.
     pub(super) fn begin(self, total: u64) -> io::Result<Pieces> {
-        self.begun.send(total).map_err(|_| gone())?;
+        self.begin_as(Begun::Trace(total))
+    }
+
+    /// Begins the answer: success, and lines of spans follow.
+    pub(super) fn begin_lines(self) -> io::Result<Pieces> {
+        self.begin_as(Begun::Lines)
+    }
+
+    fn begin_as(self, begun: Begun) -> io::Result<Pieces> {
+        self.begun.send(begun).map_err(|_| gone())?;
         Ok(self.pieces)
     }
 }
@@ -118,21 +135,21 @@ pub(super) async fn answer(
         },
     };
     let working = tokio::task::spawn_blocking(move || work(answer));
-    let Ok(total) = has_begun.await else {
+    let Ok(begun) = has_begun.await else {
         return Err(match working.await {
             Ok(Err(Unwritten::NotFound)) => ApiError::not_found("trace"),
-            Ok(Err(Unwritten::Store(error))) => ApiError::internal("read the trace", &error),
-            Ok(Err(error)) => ApiError::internal("write the trace", &error),
-            Ok(Ok(())) => ApiError::internal("write the trace", &gone()),
-            Err(error) => ApiError::internal("read the trace", &error),
+            Ok(Err(Unwritten::Store(error))) => ApiError::internal("read spans", &error),
+            Ok(Err(error)) => ApiError::internal("write spans", &error),
+            Ok(Ok(())) => ApiError::internal("write spans", &gone()),
+            Err(error) => ApiError::internal("read spans", &error),
         });
     };
     tokio::spawn(async move {
         match working.await {
             Ok(Err(Unwritten::Store(error))) => {
-                tracing::error!(error = %Chain(&error), "a trace was sent in part");
+                tracing::error!(error = %Chain(&error), "spans were sent in part");
             }
-            Err(error) => tracing::error!(%error, "a trace was sent in part"),
+            Err(error) => tracing::error!(%error, "spans were sent in part"),
             Ok(_) => {}
         }
     });
@@ -140,12 +157,16 @@ pub(super) async fn answer(
         let piece = pieces.poll_recv(context);
         piece.map(|piece| match piece {
             Some(piece) => piece.map(Ok),
-            None => Some(Err(io::Error::other("the trace could not be read on"))),
+            None => Some(Err(io::Error::other("the spans could not be read on"))),
         })
     });
-    let headers = [
-        (header::CONTENT_TYPE.as_str(), "application/json".to_owned()),
-        (TOTAL_HEADER, total.to_string()),
-    ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    let body = Body::from_stream(body);
+    let kind = |kind| [(header::CONTENT_TYPE, kind)];
+    Ok(match begun {
+        Begun::Trace(total) => {
+            let total = [(TOTAL_HEADER, total.to_string())];
+            (kind("application/json"), total, body).into_response()
+        }
+        Begun::Lines => (kind("application/jsonl"), body).into_response(),
+    })
 }

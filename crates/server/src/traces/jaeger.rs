@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Answer, Unwritten};
-use super::look::{MOST, turn};
+use super::look::{LARGE_TRACES, MOST, turn};
 use super::questions::answer_of;
 use crate::access::Admin;
 use crate::app::App;
@@ -333,7 +333,7 @@ pub(crate) async fn jaeger_search(
         let rows = rows(&app, &params.question(), limit).await?;
         found.extend(rows.iter().filter_map(|row| trace_id(&text(row, 0))));
     }
-    let turn = turn(&app.trace_reads).await?;
+    let turn = turn(&app.trace_reads, LARGE_TRACES).await?;
     let traces = Arc::clone(&app.traces);
     let work = move |answer: Answer| {
         let _turn = turn;
@@ -354,7 +354,7 @@ pub(crate) async fn jaeger_trace(
 ) -> ApiResult<Response> {
     let trace_id = self::trace_id(&trace_id);
     let trace_id = trace_id.ok_or_else(|| ApiError::not_found("trace: its id has another form"))?;
-    let turn = turn(&app.trace_reads).await?;
+    let turn = turn(&app.trace_reads, LARGE_TRACES).await?;
     let traces = Arc::clone(&app.traces);
     let work = move |answer: Answer| {
         let _turn = turn;

@@ -230,6 +230,9 @@ const LIMIT: usize = 20_000;
 /// How many may be asked for.
 pub(super) const MOST: usize = 100_000;
 
+/// What is read in turns.
+pub(super) const LARGE_TRACES: &str = "large traces";
+
 /// How long a request waits for its turn before it is told to come again.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -254,7 +257,7 @@ pub(crate) async fn get_trace(
         TraceFormat::Summary => &app.trace_summaries,
         _ => &app.trace_reads,
     };
-    let turn = turn(turns).await?;
+    let turn = turn(turns, LARGE_TRACES).await?;
     let build = match params.format {
         TraceFormat::Tree | TraceFormat::Summary => build_of(&app, trace_id).await,
         TraceFormat::Otlp | TraceFormat::Path => None,
@@ -289,13 +292,13 @@ pub(crate) async fn build_path(
     get_trace(admin, State(app), InPath(trace_id), params).await
 }
 
-/// A turn among those who read traces.
-pub(super) async fn turn(turns: &Arc<Semaphore>) -> ApiResult<OwnedSemaphorePermit> {
+/// A turn among those who read `what`.
+pub(super) async fn turn(turns: &Arc<Semaphore>, what: &str) -> ApiResult<OwnedSemaphorePermit> {
     match tokio::time::timeout(TURN, Arc::clone(turns).acquire_owned()).await {
         Ok(Ok(turn)) => Ok(turn),
-        _ => Err(ApiError::overloaded(
-            "other large traces are being read: try again",
-        )),
+        _ => Err(ApiError::overloaded(format!(
+            "{what} are being read by others: try again"
+        ))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod body;
 mod envelope;
+mod export;
 pub(crate) mod grpc;
 mod ingest;
 mod jaeger;
@@ -10,6 +11,7 @@ mod questions;
 mod room;
 
 pub(crate) use envelope::{__path_take_envelope, take_envelope};
+pub(crate) use export::{__path_export_spans, export_spans};
 pub(crate) use ingest::{__path_take_spans, take_spans};
 pub(crate) use jaeger::{
     __path_jaeger_dependencies, __path_jaeger_operations, __path_jaeger_operations_of,

@@ -6,7 +6,10 @@
 //! lists without their `values`, halves of surrogate pairs (they become U+FFFD), fields that it does not
 //! know. An id that is no hexadecimal text costs its own span, not the request. The writing leaves out what has its default value.
 
-use super::{DecodeError, ExportTraceServiceRequest, Item};
+use std::io::{self, Write};
+
+use super::{DecodeError, ExportTraceServiceRequest, Item, to_request};
+use crate::span::Span;
 
 mod document;
 mod fields;
@@ -47,4 +50,19 @@ pub fn decode_json_counted(
 )]
 pub fn encode_json(request: &ExportTraceServiceRequest) -> Vec<u8> {
     serde_json::to_vec(&write::Json(request)).expect("texts, numbers and lists are JSON")
+}
+
+/// How many spans are on a line.
+const LINE_SPANS: usize = 500;
+
+/// Writes spans as lines, each of them a request in JSON ("OpenTelemetry Protocol File Exporter", JSON lines).
+///
+/// # Errors
+/// What `out` says.
+pub fn write_lines(spans: &[Span], out: &mut impl Write) -> io::Result<()> {
+    for spans in spans.chunks(LINE_SPANS) {
+        serde_json::to_writer(&mut *out, &write::Json(&to_request(spans)))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
 }
