@@ -124,6 +124,11 @@ impl ApiError {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Whether the server has no room for it just now.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if matches!(status.as_u16(), 429 | 503))
+    }
+
     /// The program's exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

@@ -7,6 +7,7 @@ pub(crate) mod dsns;
 mod error;
 pub(crate) mod live;
 mod log;
+mod spans;
 pub(crate) mod tokens;
 pub(crate) mod types;
 
@@ -337,15 +338,26 @@ impl ApiClient {
     ) -> anyhow::Result<bool> {
         let path = format!("/api/traces/{trace_id}?format=otlp");
         let request = self.request(Method::GET, &path).timeout(WHOLE_TRACE);
-        let mut response = match self.send(TRACE, request).await {
+        let response = match self.send(TRACE, request).await {
             Err(error) if error.is_not_found() => return Ok(false),
             response => response?,
         };
+        self.copy(TRACE, response, out).await?;
+        Ok(true)
+    }
+
+    /// Writes the body of an answer, as it comes.
+    async fn copy(
+        &self,
+        operation: &'static str,
+        mut response: reqwest::Response,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
         loop {
             let chunk = response.chunk().await;
-            match chunk.map_err(|error| self.away(TRACE, error))? {
+            match chunk.map_err(|error| self.away(operation, error))? {
                 Some(chunk) => out.write_all(&chunk)?,
-                None => return Ok(true),
+                None => return Ok(()),
             }
         }
     }

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use super::access::{DsnArgs, TokenArgs};
+use super::exchange::{ExportArgs, ImportArgs};
 use super::questions::{QueryArgs, SqlArgs};
 use crate::exit;
 use crate::settings::{BaseUrl, LogStyle, Period, Retention};
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     Query(QueryArgs),
     Sql(SqlArgs),
+    Export(ExportArgs),
+    Import(ImportArgs),
     Rebuild(RebuildArgs),
     Status(StatusArgs),
     Token(TokenArgs),
@@ -147,6 +150,15 @@ pub(crate) struct UpkeepFlags {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     span_bytes: Option<u64>,
+    /// A bucket that spans move to once their files are merged no further
+    #[arg(
+        long,
+        value_name = "s3://NAME/PREFIX",
+        help_heading = "Tracing",
+        hide_short_help = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_bucket: Option<String>,
 }
 
 /// What is traced, and where spans go.

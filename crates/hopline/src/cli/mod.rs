@@ -3,6 +3,7 @@
 
 pub(crate) mod access;
 pub(crate) mod args;
+pub(crate) mod exchange;
 pub(crate) mod questions;
 
 use std::ffi::OsString;
@@ -99,6 +100,8 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Trace(args) => Box::pin(commands::trace::trace(args, context)).await,
         Command::Query(args) => commands::query::query(args, context).await,
         Command::Sql(args) => commands::query::sql(args, context).await,
+        Command::Export(args) => Box::pin(commands::export::export(args, context)).await,
+        Command::Import(args) => Box::pin(commands::import::import(args, context)).await,
         Command::Rebuild(args) => Box::pin(commands::rebuild::rebuild(args, context)).await,
         Command::Status(args) => Box::pin(commands::status::status(args, context)).await,
         Command::Token(args) => Box::pin(commands::token::token(args, context)).await,
@@ -124,6 +127,8 @@ fn flags(cli: &Cli) -> Flags {
         Command::Trace(args) => flags.with(&args.server),
         Command::Query(args) => flags.with(&args.asking.server),
         Command::Sql(args) => flags.with(&args.asking.server),
+        Command::Export(args) => flags.with(&args.server),
+        Command::Import(args) => flags.with(&args.server),
         Command::Rebuild(args) => flags.with(&args.server),
         Command::Status(args) => flags.with(&args.server),
         Command::Token(args) => flags.with(&args.server),

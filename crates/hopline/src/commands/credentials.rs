@@ -75,6 +75,16 @@ impl<'s> Credentials<'s> {
         self.secret(peer, "runner_secret", given, kept)
     }
 
+    /// What a server wants of whoever sends spans.
+    ///
+    /// # Errors
+    /// As [`Credentials::admin`].
+    pub(crate) fn ingest(&self, peer: Peer<'_>) -> Result<Secret, Failure> {
+        let kept = self.kept.as_ref().map(|kept| &kept.ingest);
+        let given = self.settings.ingest_key.as_ref();
+        self.secret(peer, "ingest_key", given, kept)
+    }
+
     fn secret(
         &self,
         peer: Peer<'_>,

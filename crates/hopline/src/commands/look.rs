@@ -4,6 +4,7 @@
 //! looked at is read first, and shown once it is closed, however slowly that is read.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use hopline_state::rows::{Session, SessionStatus};
 use hopline_state::{SessionFilter, SessionKey};
 use hopline_traces::questions::{Answer, Question, QuestionError};
 use hopline_traces::{Overview, Trace};
-use hopline_wire::TraceId;
+use hopline_wire::{Timestamp, TraceId};
 
 use super::spool::Spool;
 use super::target;
@@ -284,6 +285,21 @@ impl Look {
         match self {
             Self::Server(api, _) => api.copy_trace(trace_id, out).await,
             Self::Folder(stores, ..) => stores.copy_trace(trace_id, out),
+        }
+    }
+
+    /// Writes all spans that began within a time, as lines of OTLP in JSON.
+    ///
+    /// # Errors
+    /// If they cannot be read, or `out` cannot be written.
+    pub(crate) async fn copy_spans(
+        &self,
+        began: &Range<Timestamp>,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Server(api, _) => api.copy_spans(began, out).await,
+            Self::Folder(stores, ..) => stores.copy_spans(began, out),
         }
     }
 

@@ -5,6 +5,8 @@ pub(crate) mod build;
 pub(crate) mod builds;
 pub(crate) mod credentials;
 pub(crate) mod dsn;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod known;
 pub(crate) mod look;
 pub(crate) mod outcome;

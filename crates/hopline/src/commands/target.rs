@@ -26,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) api: ApiClient,
     /// What a runner shows its broker, or why there is nothing that it could show.
     pub(crate) runner_secret: Result<Secret, Failure>,
+    /// The key by which it takes spans, or why there is none that it could be shown.
+    pub(crate) ingest_key: Result<Secret, Failure>,
     /// The broker beside it, where the lock file names one.
     pub(crate) broker: Option<SocketAddr>,
     /// Keeps the server from ending with its own build, where it was found by the lock file.
@@ -80,6 +82,7 @@ fn target(settings: &Settings, base: &str, server: Peer<'_>) -> anyhow::Result<T
     Ok(Target {
         api: ApiClient::new(base, credentials.admin(server)?)?,
         runner_secret: credentials.runner(broker),
+        ingest_key: credentials.ingest(server),
         broker: None,
         guest: None,
     })

@@ -7,11 +7,13 @@ pub(crate) use without::Columns;
 
 #[cfg(feature = "query")]
 mod with {
-    use std::path::Path;
+    use std::fs;
+    use std::io::{self, Write as _};
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use anyhow::Context as _;
-    use hopline_columns::{Segments, SettleOptions, Settler};
+    use hopline_columns::{Bucket, Segments, SettleOptions, Settler};
     use hopline_files::Disk;
     use hopline_query::{Engine, EngineOptions};
     use hopline_traces::questions::Questions;
@@ -32,17 +34,34 @@ mod with {
     }
 
     impl Columns {
-        /// Opens the segments in a folder.
+        /// Opens the segments in a folder, those of a log in another.
         ///
         /// # Errors
-        /// If they cannot be read.
-        pub(crate) fn open(folder: &Path) -> Result<Self, TracesError> {
+        /// If they cannot be read, or those in a bucket.
+        pub(crate) fn open(
+            folder: &Path,
+            log: &Path,
+            settings: &Settings,
+        ) -> Result<Self, TracesError> {
             // Whoever reads the files is given their paths, and knows no current folder.
             let folder = std::path::absolute(folder)
                 .map_err(|error| TracesError::io("find", folder.to_owned(), error))?;
-            let segments = Arc::new(Segments::open(Arc::new(Disk), folder)?);
+            let mut segments = Segments::open(Arc::new(Disk), folder.clone())?;
+            let owner = Owner::of(&folder);
+            match kept::bucket(settings) {
+                Some(address) => {
+                    let failed = |error| TracesError::io("keep spans in", address.into(), error);
+                    let options = settings.bucket_options.iter();
+                    let options =
+                        options.map(|(name, value)| (name.clone(), value.expose().to_owned()));
+                    let bucket = Arc::new(Bucket::open(address, options).map_err(failed)?);
+                    let is_fresh = !log.read_dir().is_ok_and(|mut log| log.next().is_some());
+                    segments = segments.with_bucket(bucket, &owner.id()?, is_fresh)?;
+                }
+                None => owner.check_there_is_none()?,
+            }
             Ok(Self {
-                segments,
+                segments: Arc::new(segments),
                 settler: Mutex::default(),
             })
         }
@@ -94,6 +113,56 @@ mod with {
             Ok(Some(Arc::new(engine.context("start the query engine")?)))
         }
     }
+
+    /// What a bucket is told of whose spans it has: a name made once for the data folder that they come from. Where it is, some
+    /// of the folder's spans are in a bucket.
+    struct Owner(PathBuf);
+
+    impl Owner {
+        fn of(folder: &Path) -> Self {
+            Self(folder.with_file_name("bucket-owner"))
+        }
+
+        fn failed(&self, operation: &'static str) -> impl FnOnce(io::Error) -> TracesError {
+            let path = self.0.clone();
+            move |error| TracesError::io(operation, path, error)
+        }
+
+        /// The name; made if there is none.
+        fn id(&self) -> Result<String, TracesError> {
+            match fs::read_to_string(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let id = uuid::Uuid::new_v4().to_string();
+                    self.write(&id).map_err(self.failed("write"))?;
+                    Ok(id)
+                }
+                read => read.map_err(self.failed("read")),
+            }
+        }
+
+        /// The bucket must not know a name that this machine has forgotten.
+        fn write(&self, id: &str) -> io::Result<()> {
+            let folder = self.0.parent().unwrap_or(&self.0);
+            fs::create_dir_all(folder)?;
+            let unnamed = self.0.with_extension("new");
+            let mut file = fs::File::create(&unnamed)?;
+            file.write_all(id.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(unnamed, &self.0)?;
+            fs::File::open(folder)?.sync_all()
+        }
+
+        /// Without its bucket the log would give numbers again that segments there have.
+        fn check_there_is_none(&self) -> Result<(), TracesError> {
+            match self.0.exists() {
+                false => Ok(()),
+                true => Err(self.failed("open without its bucket")(io::Error::other(
+                    "some of the spans are in a bucket: name it, as span_bucket in the data folder's hopline.toml or as \
+                     HOPLINE_SPAN_BUCKET",
+                ))),
+            }
+        }
+    }
 }
 
 #[cfg(not(feature = "query"))]
@@ -115,7 +184,11 @@ mod without {
         ///
         /// # Errors
         /// If there are such.
-        pub(crate) fn open(folder: &Path) -> Result<Self, TracesError> {
+        pub(crate) fn open(
+            folder: &Path,
+            _log: &Path,
+            _settings: &Settings,
+        ) -> Result<Self, TracesError> {
             if folder.exists() {
                 let told = "its spans were brought into columns, and this Hopline was built without the feature `query`";
                 return Err(TracesError::io(

@@ -1,4 +1,4 @@
-//! How long and how much is kept, as the settings say: but who checks out somebody's project and runs it must not lose
+//! Where, how long and how much is kept, as the settings say: but who checks out somebody's project and runs it must not lose
 //! anything by the `hopline.toml` in there.
 
 use std::time::Duration;
@@ -26,6 +26,12 @@ pub(crate) fn span_bytes(settings: &Settings) -> u64 {
     asked
 }
 
+/// The bucket that spans move to, if any.
+pub(crate) fn bucket(settings: &Settings) -> Option<&str> {
+    let bucket = settings.span_bucket.as_deref()?;
+    (!is_a_strangers(settings, "span_bucket")).then_some(bucket)
+}
+
 fn period(settings: &Settings, key: &str, of: impl Fn(&Settings) -> Retention) -> Option<Duration> {
     let kept = |settings: &Settings| of(settings).0.map(|period| period.0);
     let (asked, usual) = (kept(settings), kept(&Settings::default()));
@@ -36,7 +42,7 @@ fn period(settings: &Settings, key: &str, of: impl Fn(&Settings) -> Retention) -
     asked
 }
 
-/// Whether a setting by which less is kept comes along with a checkout; then it is said that it is not heeded.
+/// Whether a setting by which less is kept, or elsewhere, comes along with a checkout; then it is said that it is not heeded.
 fn is_a_strangers(settings: &Settings, key: &str) -> bool {
     let is = settings.is_of_current_folder(key);
     if is {
@@ -95,5 +101,13 @@ mod tests {
             let days = spans(&settings).map(|kept| kept.as_secs() / 86_400);
             assert_eq!((days, span_bytes(&settings)), (age, bytes), "{here}");
         }
+    }
+
+    #[test]
+    fn a_checkout_cannot_have_spans_sent_away() {
+        let here = "span_bucket = \"s3://here\"\n";
+        assert_eq!(bucket(&with(here, None)), None);
+        let there = Some(("HOPLINE_SPAN_BUCKET", "s3://there/spans"));
+        assert_eq!(bucket(&with(here, there)), Some("s3://there/spans"));
     }
 }

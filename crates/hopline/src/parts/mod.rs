@@ -10,6 +10,7 @@ mod figures;
 pub(crate) mod house;
 mod kept;
 pub(crate) mod left;
+pub(crate) mod parquet;
 pub(crate) mod runner;
 pub(crate) mod server;
 pub(crate) mod stores;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::{Display, Write as _};
 use std::io::Write;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use hopline_state::postgres::{Address, PostgresStore};
 use hopline_state::sqlite::SqliteStore;
 use hopline_state::{StateError, Store};
 use hopline_traces::questions::Questions;
-use hopline_traces::{LogStore, Overview, Trace, TraceStore, TracesError};
-use hopline_wire::TraceId;
+use hopline_traces::{LinesError, LogStore, Overview, Trace, TraceStore, TracesError, write_spans};
 use hopline_wire::otlp::{self, JsonDocument};
+use hopline_wire::{Timestamp, TraceId};
 
 use super::columns::Columns;
 use crate::exit::{self, Failure};
@@ -37,8 +37,8 @@ impl Stores {
     /// # Errors
     /// A [`Failure`] that says which of them cannot be used and why.
     pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let folder = settings.traces_path();
-        let traces = tokio::task::spawn_blocking(move || open_traces(&folder));
+        let own = settings.clone();
+        let traces = tokio::task::spawn_blocking(move || open_traces(&own));
         let (rows, traces) = tokio::join!(open_rows(settings), traces);
         let (traces, columns) = traces??;
         Ok(Self {
@@ -108,6 +108,22 @@ impl Stores {
         Ok(any)
     }
 
+    /// Writes all spans that began within a time, as lines of OTLP in JSON. Blocks the thread.
+    ///
+    /// # Errors
+    /// If they cannot be read, or `out` cannot be written.
+    pub(crate) fn copy_spans(
+        &self,
+        began: &Range<Timestamp>,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        match write_spans(&*self.traces, began, out) {
+            // As it is: whoever reads what is written may have gone.
+            Err(LinesError::Write(error)) => Err(error.into()),
+            written => Ok(written?),
+        }
+    }
+
     /// Closes the rows: the second last step of an end.
     pub(crate) async fn close_rows(&self) {
         self.rows.close().await;
@@ -171,7 +187,8 @@ fn not_opened(error: &StateError, place: impl Display, unavailable: u8) -> anyho
     Failure::new(code, told).into()
 }
 
-fn open_traces(path: &Path) -> anyhow::Result<(Arc<LogStore>, Columns)> {
+fn open_traces(settings: &Settings) -> anyhow::Result<(Arc<LogStore>, Columns)> {
+    let path = settings.traces_path();
     let not_opened = |error: TracesError| {
         let code = match &error {
             TracesError::Newer { .. } => exit::VERSION,
@@ -180,8 +197,9 @@ fn open_traces(path: &Path) -> anyhow::Result<(Arc<LogStore>, Columns)> {
         };
         anyhow::Error::from(Failure::new(code, format!("open the trace store: {error}")))
     };
-    let columns = Columns::open(&path.with_file_name("spans")).map_err(not_opened)?;
-    let (store, opened) = LogStore::open(path, columns.log_options()).map_err(not_opened)?;
+    let columns = Columns::open(&path.with_file_name("spans"), &path, settings);
+    let columns = columns.map_err(not_opened)?;
+    let (store, opened) = LogStore::open(&path, columns.log_options()).map_err(not_opened)?;
     let store = Arc::new(store);
     columns.join(&store);
     if opened.torn_bytes > 0 || opened.corrupt_parts > 0 {

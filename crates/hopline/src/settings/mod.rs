@@ -17,6 +17,7 @@ use hopline_state::postgres::CONNECTIONS;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::{Head, Sampler};
 use hopline_wire::pace::Rates;
+use hopline_wire::secret::Secret;
 use serde::Deserialize;
 
 pub(crate) use error::SettingsError;
@@ -75,6 +76,12 @@ pub(crate) struct Settings {
     pub(crate) span_retention: Retention,
     /// How many bytes they may occupy; the oldest go first.
     pub(crate) span_bytes: u64,
+    /// The bucket that spans move to once their files are merged no further, if any: `s3://NAME/PREFIX`.
+    pub(crate) span_bucket: Option<String>,
+    /// How it is reached: what the environment says for AWS's own tools, by the names of its variables. Of two of one name the
+    /// later counts.
+    #[serde(skip)]
+    pub(crate) bucket_options: Vec<(String, Secret)>,
     /// How often a broker asks the server whether the tokens of linked runners are still good.
     pub(crate) token_check: Period,
     /// How many events a second a runner with a token may send in the long run.
@@ -140,6 +147,8 @@ impl Default for Settings {
             log_retention: Retention(Some(Period::days(7))),
             span_retention: Retention(None),
             span_bytes: 32 << 30,
+            span_bucket: None,
+            bucket_options: Vec::new(),
             token_check: Period::seconds(10),
             token_events_per_second: 10_000,
             token_bytes_per_second: 32 << 20,

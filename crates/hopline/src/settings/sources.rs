@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use hopline_wire::secret::Secret;
 use serde::Serialize;
 
 use super::{Settings, SettingsError};
@@ -67,6 +68,7 @@ const KEYS: &[(&str, Form)] = &[
     ("log_retention", Form::Text),
     ("span_retention", Form::Text),
     ("span_bytes", Form::Number),
+    ("span_bucket", Form::Text),
     ("threads", Form::Number),
 ];
 
@@ -150,8 +152,23 @@ pub(crate) fn load(
     let keys = files.into_iter().flat_map(|file| file.dict.keys());
     settings.of_current_folder = keys.filter(|key| !is_mine(key)).cloned().collect();
     settings.data = Some(data);
+    settings.bucket_options = bucket_options(&variables);
     check_token(&settings, current)?;
     Ok(settings)
+}
+
+/// What the environment says of how buckets are reached: under the names that AWS's own tools know, and before that under the
+/// same names below `HOPLINE_`, which builds are not shown.
+fn bucket_options(variables: &[(String, String)]) -> Vec<(String, Secret)> {
+    let named = |before: &'static str| {
+        let known = variables.iter().filter_map(move |(name, value)| {
+            let name = name.strip_prefix(before)?;
+            let is_set = name.starts_with("AWS_") && !value.is_empty();
+            is_set.then(|| (name.to_owned(), Secret::new(value)))
+        });
+        known.collect::<Vec<_>>()
+    };
+    [named(""), named("HOPLINE_")].concat()
 }
 
 /// Whether two paths are one folder.
