@@ -71,20 +71,27 @@ pub(crate) async fn plan(
     most: usize,
 ) -> Planning<Planned> {
     let conditions = all_of(&conditions(query, now)?);
+    let spans = Tables {
+        all: spans.all.filter(conditions.clone())?,
+        few: spans.few.filter(conditions.clone())?,
+    };
     match &query.what {
-        What::Spans => {
-            let spans = Tables {
-                all: spans.all.filter(conditions.clone())?,
-                few: spans.few.filter(conditions)?,
-            };
-            listing::plan(spans, query, most).await
-        }
-        What::Figures(figures) => plan_figures(spans.all.filter(conditions)?, query, figures, most),
+        What::Spans => listing::plan(spans, query, most).await,
+        What::Figures(figures) => plan_figures(spans, &conditions, query, figures, most),
     }
 }
 
+/// Whether a value is made of attributes: a map for each row, which costs more than all other columns together.
+fn is_of_attributes(value: &Expr) -> bool {
+    let columns = value.column_refs();
+    columns
+        .iter()
+        .any(|column| column.name == names::ATTRIBUTES)
+}
+
 fn plan_figures(
-    spans: DataFrame,
+    spans: Tables,
+    conditions: &Expr,
     query: &Query,
     figures: &[Figure],
     most: usize,
@@ -126,6 +133,11 @@ fn plan_figures(
             parts.map(move |(at, part)| part.clone().alias(format!("{name}.{at}")))
         })
         .collect();
+    let values = groups.iter().chain(&parts).chain([conditions]);
+    let spans = match values.into_iter().any(is_of_attributes) {
+        true => spans.few,
+        false => spans.all,
+    };
     let names_of_groups = groups.iter().map(|group| group.schema_name().to_string());
     let mut selected: Vec<Expr> = names_of_groups.map(|name| column(&name)).collect();
     selected.extend(aggregates.iter().map(|(value, name)| {
