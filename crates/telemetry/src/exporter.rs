@@ -1,15 +1,15 @@
 //! Spans out to an endpoint of others: a queue, one request after the other, and patience.
 //!
 //! Batches wait in a queue bounded by bytes and are sent one after the other. An endpoint that is away or
-//! busy is tried again with growing pauses while the queue fills. When it is full, what comes is kept on disk
-//! ([`Spool`]), within bounds too, and is sent once there is nothing else to send; where there is no disk to keep it on, the
-//! batch is handed back. When the endpoint says that a batch is wrong, it is lost: its spans are counted, and told of on
+//! busy is tried again with growing pauses while the queue fills; a batch that it fails at goes behind the others.
+//! When the queue is full, what comes is kept on disk ([`Spool`]), within bounds too, and is sent once there is nothing
+//! else to send; where there is no disk to keep it on, the batch is handed back. When the endpoint says that a batch is wrong, it is lost: its spans are counted, and told of on
 //! their traces with the next batch. The log says once that the endpoint is away or refuses, and once that all is well again.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +35,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After this many failed attempts in a row the endpoint counts as away. The first may come before it is up.
 const AWAY_AFTER: u32 = 4;
+
+/// After this many tries in vain others go before a batch.
+const TRIES_BEFORE_OTHERS: u32 = 4;
 
 /// What is said of lost spans on their trace.
 pub(crate) const REFUSED: &str = "the endpoint that spans are sent to refused them";
@@ -142,6 +145,8 @@ struct Batch {
     drops: Drops,
     /// Where it is on disk, if it is.
     kept: Option<Kept>,
+    /// How often it was sent in vain.
+    tries: AtomicU32,
 }
 
 impl Batch {
@@ -222,27 +227,38 @@ impl Exporter {
 
     async fn run(self: Arc<Self>, client: reqwest::Client) {
         let mut standing = Standing::of(&self.endpoint);
+        let mut pause = FIRST_PAUSE;
         loop {
             let batch = self.next().await;
-            let mut pause = FIRST_PAUSE;
-            loop {
-                let answer = self.endpoint.post(&client, batch.body.clone()).await;
-                standing.learn(&answer, batch.spans);
-                match answer {
-                    Answer::Taken(rejected) => break self.taken(&batch, rejected.as_ref()),
-                    Answer::TakenThenPause(pause) => {
-                        self.taken(&batch, None);
-                        break tokio::time::sleep(pause).await;
-                    }
-                    Answer::Refused(_) => break self.refused(batch),
-                    Answer::TryAgain(after) => {
-                        let jitter = rand::rng().random_range(0.5..1.0);
-                        // Whoever says "at once" again and again is not asked without a pause either.
-                        let after = after.unwrap_or_default().max(pause.mul_f64(jitter));
-                        tokio::time::sleep(after).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
+            let answer = self.endpoint.post(&client, batch.body.clone()).await;
+            standing.learn(&answer, batch.spans);
+            match answer {
+                Answer::Taken(rejected) => self.taken(&batch, rejected.as_ref()),
+                Answer::TakenThenPause(time) => {
+                    self.taken(&batch, None);
+                    tokio::time::sleep(time).await;
                 }
+                Answer::Refused(_) => self.refused(batch),
+                Answer::TryAgain(after) => {
+                    let jitter = rand::rng().random_range(0.5..1.0);
+                    // Whoever says "at once" again and again is not asked without a pause either.
+                    let after = after.unwrap_or_default().max(pause.mul_f64(jitter));
+                    tokio::time::sleep(after).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    self.try_later(&batch);
+                    continue;
+                }
+            }
+            pause = FIRST_PAUSE;
+        }
+    }
+
+    /// Lets the others go before a batch that was tried in vain again and again: it may be that one which the endpoint fails at.
+    fn try_later(&self, batch: &Batch) {
+        if batch.tries.fetch_add(1, Ordering::Relaxed) + 1 >= TRIES_BEFORE_OTHERS {
+            let mut queue = self.queue.lock();
+            if !queue.batches.is_empty() {
+                queue.batches.rotate_left(1);
             }
         }
     }
@@ -273,6 +289,7 @@ impl Exporter {
                         spans: kept.spans,
                         drops: Drops::new(REFUSED),
                         kept: Some(kept),
+                        tries: AtomicU32::default(),
                     });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -362,6 +379,7 @@ impl SpanSink for Exporter {
                 spans: encoded.spans,
                 drops: encoded.drops,
                 kept: None,
+                tries: AtomicU32::default(),
             })
         });
         let batches = batches.collect::<Result<Vec<_>, SinkError>>();

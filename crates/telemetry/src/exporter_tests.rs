@@ -16,6 +16,7 @@ use crate::sampling::Sampler;
 use crate::sentry::SentryOptions;
 use crate::tracer::Tracer;
 use hopline_wire::Timestamp;
+use hopline_wire::span::Attribute;
 use hopline_wire::{otlp, secret::Secret};
 
 /// An endpoint that answers with the given statuses in turn, then with 200, and keeps what it took.
@@ -124,6 +125,21 @@ async fn batches_arrive_in_order_whatever_the_endpoint_answers_at_first() {
     assert_eq!(ids(&endpoint.taken.lock()), ids(&spans));
     assert_eq!(*endpoint.bearers.lock(), ["Bearer key", "Bearer key"]);
     assert_eq!(exporter.stats(), stats(6, 0));
+}
+
+#[tokio::test]
+async fn a_batch_at_which_the_endpoint_fails_holds_up_the_others_for_a_while_only() {
+    let (endpoint, address) = endpoint(&[503; 4]).await;
+    let (exporter, task) = exporter(address, 1 << 20);
+    let spans = some_spans(3);
+    for one in spans.chunks(1) {
+        exporter.take(one).unwrap();
+    }
+    assert!(task.stop(soon()).await);
+    let ids = |spans: &[Span]| spans.iter().map(|span| span.span_id).collect::<Vec<_>>();
+    let last_first = [&spans[1..], &spans[..1]].concat();
+    assert_eq!(ids(&endpoint.taken.lock()), ids(&last_first));
+    assert_eq!(exporter.stats(), stats(3, 0));
 }
 
 #[tokio::test]
@@ -383,6 +399,26 @@ async fn sentry_gets_one_trace_in_an_envelope_with_what_its_head_said() {
         auth.starts_with("Sentry sentry_version=7, ") && auth.ends_with("sentry_key=abc"),
         "{auth}"
     );
+}
+
+#[tokio::test]
+async fn an_envelope_for_sentry_is_no_larger_than_it_may_be() {
+    let (project, options) = project().await;
+    let mut spans = some_spans(20);
+    let long = "x".repeat(1 << 20);
+    for span in &mut spans {
+        span.attributes.push(Attribute::new("long", long.clone()));
+    }
+    let (exporter, task) = started(Endpoint::Sentry(options), 1 << 20, None);
+    exporter.take(&spans).unwrap();
+    assert!(task.stop(soon()).await);
+    assert_eq!(exporter.stats(), stats(20, 0));
+    let envelopes = project.envelopes.lock();
+    let counts = envelopes.iter().map(|(_, items)| {
+        let spans = items[0].1["items"].as_array().unwrap();
+        spans.len()
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [5, 5, 5, 5]);
 }
 
 #[tokio::test]

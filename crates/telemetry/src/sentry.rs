@@ -24,6 +24,9 @@ use crate::losses::Drops;
 /// How a command ended that nobody needs to hear of.
 const CANCELLED: &str = "cancelled";
 
+/// How many bytes an envelope has at most, unless a single span has more: a fraction of what is taken.
+const ENVELOPE_BYTES: usize = 8 << 20;
+
 /// How long it is held back at most, whatever is asked: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
@@ -77,20 +80,33 @@ pub(crate) fn encode<'a>(
     let mut envelopes = Vec::new();
     for (trace_id, spans) in traces {
         let context = options.context_of(trace_id);
-        let of_spans = spans.chunks(write::MAX_SPANS).map(|spans| Encoded {
-            body: write::spans(&context, spans.iter().copied()),
-            spans: spans.len() as u64,
-            drops: Drops::of(REFUSED, spans.iter().copied()),
-        });
+        for spans in spans.chunks(write::MAX_SPANS) {
+            add_spans(&context, spans, &mut envelopes);
+        }
         let failures = spans.iter().filter(|span| is_failed_build(span));
         let failures = failures.map(|span| Encoded {
             body: write::failure(&context, span),
             spans: 0,
             drops: Drops::new(REFUSED),
         });
-        envelopes.extend(of_spans.chain(failures));
+        envelopes.extend(failures);
     }
     envelopes
+}
+
+/// Adds the envelopes that say these spans, in halves where one would be too large.
+fn add_spans(context: &SamplingContext, spans: &[&Span], envelopes: &mut Vec<Encoded>) {
+    let body = write::spans(context, spans.iter().copied());
+    if body.len() > ENVELOPE_BYTES && spans.len() > 1 {
+        let (first, rest) = spans.split_at(spans.len() / 2);
+        add_spans(context, first, envelopes);
+        return add_spans(context, rest, envelopes);
+    }
+    envelopes.push(Encoded {
+        body,
+        spans: spans.len() as u64,
+        drops: Drops::of(REFUSED, spans.iter().copied()),
+    });
 }
 
 /// Whether the span is a build that failed, be it that its runner died: the span of its command says both.
