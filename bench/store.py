@@ -25,6 +25,8 @@ from pathlib import Path
 LOOK = 0.2
 # How long anything that is no measurement may take, in seconds.
 PATIENCE = 300
+# How long a peer may take for what is under way when its time is over, in seconds.
+ANSWERED = 60
 # The seed's dashboard questions, and the same in SQL for DuckDB.
 QUESTIONS = [
     (
@@ -132,12 +134,17 @@ def send(setting, url, *args):
     return subprocess.Popen([setting.sender, url, *map(str, args)], stdout=subprocess.PIPE, text=True)
 
 
-def watched(sender, pid):
-    """Waits for the sender. Answers what it has told, and the most that the process `pid` occupied meanwhile."""
-    most = 0.0
+def watched(sender, pid, patience=float("inf")):
+    """Waits for the sender. Answers what it has told, none if it has not ended in so many seconds, and the most that the process
+    `pid` occupied meanwhile."""
+    most, deadline = 0.0, time.monotonic() + patience
     while sender.poll() is None:
         most = max(most, resident(pid))
         time.sleep(LOOK)
+        if time.monotonic() > deadline:
+            sender.kill()
+            sender.wait()
+            return None, most
     if sender.returncode != 0:
         sys.exit("the sender failed")
     return json.loads(sender.stdout.read()), most
@@ -203,8 +210,11 @@ def peer(setting, figures, name, command, url, form, environment=None):
 
     eventually(f"{name} listens", listens)
     sender = send(setting, url.format(port=port), "--as", form, "--key", "load", "--seconds", setting.seconds)
-    told, most = watched(sender, process.pid)
-    figures.add(f"{name}: acknowledged", "spans/s", told["spans"] / told["seconds"])
+    told, most = watched(sender, process.pid, setting.seconds + ANSWERED)
+    if told:
+        figures.add(f"{name}: acknowledged", "spans/s", told["spans"] / told["seconds"])
+    else:
+        figures.add(f"{name}: did not answer all requests of {setting.seconds:.0f} s after as many", "s", ANSWERED)
     figures.add(f"{name}: memory, at most", "MiB", most)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
