@@ -16,5 +16,6 @@ mod language;
 mod listing;
 mod plan;
 mod table;
+mod words;
 
 pub use engine::{Engine, EngineOptions};

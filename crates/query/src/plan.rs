@@ -1,5 +1,7 @@
 //! From what a question says to a plan over the columns.
 
+use std::collections::HashMap;
+
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
@@ -20,6 +22,7 @@ use crate::language::{
 };
 use crate::listing;
 use crate::table::no_record;
+use crate::words::Words;
 
 /// How many groups of spans are answered where the question does not say.
 const GROUPS: usize = 1_000;
@@ -71,13 +74,15 @@ pub(crate) async fn plan(
     most: usize,
 ) -> Planning<Planned> {
     let conditions = all_of(&conditions(query, now)?);
-    let spans = Tables {
-        all: spans.all.filter(conditions.clone())?,
-        few: spans.few.filter(conditions.clone())?,
-    };
     match &query.what {
-        What::Spans => listing::plan(spans, query, most).await,
-        What::Figures(figures) => plan_figures(spans, &conditions, query, figures, most),
+        What::Spans => {
+            let spans = Tables {
+                all: spans.all.filter(conditions.clone())?,
+                few: spans.few.filter(conditions)?,
+            };
+            listing::plan(spans, query, most).await
+        }
+        What::Figures(figures) => plan_figures(spans, conditions, query, figures, most),
     }
 }
 
@@ -91,7 +96,7 @@ fn is_of_attributes(value: &Expr) -> bool {
 
 fn plan_figures(
     spans: Tables,
-    conditions: &Expr,
+    conditions: Expr,
     query: &Query,
     figures: &[Figure],
     most: usize,
@@ -108,9 +113,20 @@ fn plan_figures(
             unit: Unit::Bucket,
         });
     }
+    let words = Words::default();
+    // By what the numbers of words become words again.
+    let mut words_of = HashMap::new();
     for (number, field) in query.by.iter().enumerate() {
         let known = fields::named(&field.name);
-        groups.push(known.value.clone().alias(format!("by{number}")));
+        let name = format!("by{number}");
+        let value = match words.numbers_of(&known.value) {
+            Some((numbers, word_of)) => {
+                words_of.insert(name.clone(), word_of);
+                numbers
+            }
+            None => known.value.clone(),
+        };
+        groups.push(value.alias(name));
         columns.push(Column {
             name: field.name.clone(),
             unit: known.unit(),
@@ -133,13 +149,17 @@ fn plan_figures(
             parts.map(move |(at, part)| part.clone().alias(format!("{name}.{at}")))
         })
         .collect();
-    let values = groups.iter().chain(&parts).chain([conditions]);
-    let spans = match values.into_iter().any(is_of_attributes) {
-        true => spans.few,
-        false => spans.all,
+    let by_attributes = groups.iter().chain(&parts).any(is_of_attributes);
+    let spans = match by_attributes || is_of_attributes(&conditions) {
+        true => spans.few.filter(conditions)?,
+        false => spans.all.filter(conditions)?,
     };
     let names_of_groups = groups.iter().map(|group| group.schema_name().to_string());
-    let mut selected: Vec<Expr> = names_of_groups.map(|name| column(&name)).collect();
+    let selected = names_of_groups.map(|name| match words_of.get(&name) {
+        Some(word_of) => word_of.call(vec![column(&name)]).alias(name),
+        None => column(&name),
+    });
+    let mut selected: Vec<Expr> = selected.collect();
     selected.extend(aggregates.iter().map(|(value, name)| {
         let parts = (0..value.parts.len()).map(|at| column(&format!("{name}.{at}")));
         (value.whole)(parts.collect()).alias(name)
