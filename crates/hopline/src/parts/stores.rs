@@ -12,15 +12,12 @@ use hopline_state::sqlite::SqliteStore;
 use hopline_state::{StateError, Store};
 use hopline_traces::questions::Questions;
 use hopline_traces::{LinesError, LogStore, Overview, Trace, TraceStore, TracesError, write_spans};
-use hopline_wire::otlp::{self, JsonDocument};
+use hopline_wire::otlp::JsonDocument;
 use hopline_wire::{Timestamp, TraceId};
 
 use super::columns::Columns;
 use crate::exit::{self, Failure};
 use crate::settings::{Database, Settings};
-
-/// How many spans are turned into OTLP's messages at once.
-const CHUNK: usize = 500;
 
 /// The rows and the spans, open.
 pub(crate) struct Stores {
@@ -96,8 +93,7 @@ impl Stores {
         let mut written = Ok(());
         self.traces.for_each(trace_id, &mut |part| {
             any = true;
-            let mut chunks = part.spans.chunks(CHUNK);
-            written = chunks.try_for_each(|spans| document.add(&otlp::to_request(spans)));
+            written = document.add_spans(part.spans);
             match written {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),

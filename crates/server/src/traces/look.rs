@@ -13,7 +13,7 @@ use hopline_traces::path::Path;
 use hopline_traces::questions::Language;
 use hopline_traces::tree::Tree;
 use hopline_traces::{Overview, Trace, TraceStore};
-use hopline_wire::otlp::{JsonDocument, to_request};
+use hopline_wire::otlp::JsonDocument;
 use hopline_wire::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -371,16 +371,11 @@ fn write(
         TraceFormat::Otlp => {
             let trace = some(traces.trace(trace_id, limit)?)?;
             let mut document = JsonDocument::begin(answer.begin(trace.total)?)?;
-            for spans in trace.spans.chunks(CHUNK) {
-                document.add(&to_request(spans))?;
-            }
+            document.add_spans(&trace.spans)?;
             Ok(document.finish()?.finish()?)
         }
     }
 }
-
-/// How many spans are turned into OTLP's messages at once.
-const CHUNK: usize = 500;
 
 fn some(trace: Trace) -> Result<Trace, Unwritten> {
     match trace.total {
@@ -409,13 +404,8 @@ fn write_whole(
             if let Some(answer) = answer.take() {
                 document = Some(JsonDocument::begin(answer.begin(part.total)?)?);
             }
-            let chunks = part.spans.chunks(CHUNK);
             let mut documents = document.iter_mut();
-            documents.try_for_each(|document| {
-                chunks
-                    .clone()
-                    .try_for_each(|spans| document.add(&to_request(spans)))
-            })
+            documents.try_for_each(|document| document.add_spans(part.spans))
         };
         match add() {
             Ok(()) => ControlFlow::Continue(()),

@@ -52,15 +52,15 @@ pub fn encode_json(request: &ExportTraceServiceRequest) -> Vec<u8> {
     serde_json::to_vec(&write::Json(request)).expect("texts, numbers and lists are JSON")
 }
 
-/// How many spans are on a line.
-const LINE_SPANS: usize = 500;
+/// How many spans are turned into OTLP's messages at once, and stand on a line.
+const CHUNK: usize = 500;
 
 /// Writes spans as lines, each of them a request in JSON ("OpenTelemetry Protocol File Exporter", JSON lines).
 ///
 /// # Errors
 /// What `out` says.
 pub fn write_lines(spans: &[Span], out: &mut impl Write) -> io::Result<()> {
-    for spans in spans.chunks(LINE_SPANS) {
+    for spans in spans.chunks(CHUNK) {
         serde_json::to_writer(&mut *out, &write::Json(&to_request(spans)))?;
         out.write_all(b"\n")?;
     }

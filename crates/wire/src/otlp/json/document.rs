@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::super::ExportTraceServiceRequest;
+use super::super::{ExportTraceServiceRequest, to_request};
+use super::CHUNK;
 use super::write::Json;
+use crate::span::Span;
 
 /// Writes many requests as the one that they would make together: `{"resourceSpans":[...]}`.
 ///
@@ -39,6 +41,15 @@ impl<W: Write> JsonDocument<W> {
             serde_json::to_writer(&mut self.out, &Json(resource))?;
         }
         Ok(())
+    }
+
+    /// Appends spans, some hundreds at a time.
+    ///
+    /// # Errors
+    /// As `out` has them.
+    pub fn add_spans(&mut self, spans: &[Span]) -> io::Result<()> {
+        let mut chunks = spans.chunks(CHUNK);
+        chunks.try_for_each(|spans| self.add(&to_request(spans)))
     }
 
     /// Ends the document, and gives back what it was written to.
