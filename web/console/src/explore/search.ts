@@ -1,6 +1,16 @@
-/** What of Explore is in its address: the question, and how its answer is shown. */
-import { given, type RawSearch, text } from "../app/search";
+/** What of Explore is in its address, so that a question can be shared: the question and how its answer is shown. */
+import { given, oneOf, type RawSearch, text } from "../app/search";
+
+export const VIEWS = ["table", "series", "top", "heat", "number"] as const;
+
+/** How an answer is shown. */
+export type View = (typeof VIEWS)[number];
 
 export function validateSearch(raw: RawSearch) {
-	return given({ q: text(raw.q), view: text(raw.view) });
+	return given({
+		q: text(raw.q),
+		view: oneOf(VIEWS, raw.view),
+		/** Only where the question does not show it. */
+		lang: oneOf(["query", "sql"] as const, raw.lang),
+	});
 }
