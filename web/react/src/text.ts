@@ -1,0 +1,108 @@
+/**
+ * A text that grows: appended to without copying what is there, and given out in pieces that never change once the next
+ * one has begun, so that whoever shows it draws again only the last.
+ */
+import type { TextKind } from "./protocol.js";
+
+/** A piece ends with the first line end after so many characters, if there is one before {@link MAX_PIECE}. */
+const PIECE = 4_096;
+
+/** No piece is longer than this. */
+const MAX_PIECE = 16_384;
+
+/** A text of a build as it stands. Immutable: what was appended is in the next one. */
+export class BuildText {
+	/** The text's own name within the build. */
+	readonly id: string;
+	readonly kind: TextKind;
+	/** When it began, in ISO 8601. */
+	readonly timestamp: string;
+	/** The text, in pieces that mostly end with a line. Only the last one may differ in a later state. */
+	readonly pieces: readonly string[];
+	/** How many pieces of the beginning are left out, if any are. */
+	readonly truncated?: { readonly parts: number };
+
+	/** @internal */
+	constructor(of: {
+		id: string;
+		kind: TextKind;
+		timestamp: string;
+		pieces: readonly string[];
+		truncated?: { readonly parts: number } | undefined;
+	}) {
+		this.id = of.id;
+		this.kind = of.kind;
+		this.timestamp = of.timestamp;
+		this.pieces = of.pieces;
+		if (of.truncated) this.truncated = of.truncated;
+	}
+
+	/** The text as a whole, put together anew each time. */
+	get text(): string {
+		return this.pieces.join("");
+	}
+
+	/** How many UTF-16 units it has. */
+	get length(): number {
+		return this.pieces.reduce((sum, piece) => sum + piece.length, 0);
+	}
+
+	/** @internal The text with more at its end. */
+	append(delta: string): BuildText {
+		if (delta === "") return this;
+		const pieces = this.pieces.slice();
+		pushPieces(pieces, (pieces.pop() ?? "") + delta);
+		return new BuildText({ ...this, pieces });
+	}
+
+	/** @internal The text without its first pieces. */
+	withoutFirst(count: number): BuildText {
+		const pieces = this.pieces.slice(count);
+		const truncated = { parts: (this.truncated?.parts ?? 0) + this.pieces.length - pieces.length };
+		return new BuildText({ ...this, pieces, truncated });
+	}
+
+	/** As the server writes it. */
+	toJSON(): object {
+		const { id, kind, text, timestamp, truncated } = this;
+		return { id, kind, text, timestamp, ...(truncated && { truncated }) };
+	}
+}
+
+/** Cuts a text into pieces. */
+export function piecesOf(text: string): string[] {
+	const pieces: string[] = [];
+	pushPieces(pieces, text);
+	return pieces;
+}
+
+function pushPieces(pieces: string[], text: string) {
+	let begin = 0;
+	for (;;) {
+		const end = endOfPiece(text, begin);
+		if (end === undefined) break;
+		pieces.push(text.slice(begin, end));
+		begin = end;
+	}
+	const rest = begin === 0 ? text : text.slice(begin);
+	if (rest !== "") pieces.push(rest);
+}
+
+/** Where the piece ends that begins there; nothing if it may still grow. */
+function endOfPiece(text: string, begin: number): number | undefined {
+	if (text.length - begin <= PIECE) return undefined;
+	const window = text.slice(begin + PIECE - 1, begin + MAX_PIECE);
+	const lineEnd = window.indexOf("\n");
+	if (lineEnd >= 0) {
+		const end = begin + PIECE + lineEnd;
+		return end < text.length ? end : undefined;
+	}
+	if (text.length - begin <= MAX_PIECE) return undefined;
+	const end = begin + MAX_PIECE;
+	// Both halves of a character stay together.
+	return isLowSurrogate(text.charCodeAt(end)) ? end - 1 : end;
+}
+
+function isLowSurrogate(unit: number): boolean {
+	return unit >= 0xdc00 && unit <= 0xdfff;
+}
