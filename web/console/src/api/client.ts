@@ -87,7 +87,8 @@ export async function request(
 		missed();
 		throw new ApiError(0, "unreachable", "The server cannot be reached");
 	}
-	if (answer.ok) {
+	// "Not modified" is what a request with an `if-none-match` was made for.
+	if (answer.ok || answer.status === 304) {
 		heard();
 		learnClock(answer.headers.get("date"), askedAt, Date.now());
 		return answer;

@@ -1,0 +1,4 @@
+/** A trace for other pages: reading it, and its waterfall. */
+export { TraceModel } from "./model/model";
+export { type TraceState, type UseTraceOptions, useTrace } from "./useTrace";
+export { Waterfall, type WaterfallProps } from "./view/Waterfall";

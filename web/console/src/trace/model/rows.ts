@@ -1,0 +1,222 @@
+/**
+ * Which rows a waterfall shows: the tree, without the subtrees that are closed, and with runs of like siblings (same name, op
+ * and service, one after the other) put into one row that can be opened.
+ */
+import type { Kept } from "./filter";
+import type { TraceModel } from "./model";
+
+/** From how many like siblings on they become one row. */
+export const RUN_LENGTH = 8;
+
+/**
+ * What is open and what is closed, by span id, so that it outlives a model. Subtrees and runs each have a rule that holds for
+ * all, and exceptions from it: "close all" of 100,000 spans is one number.
+ */
+export interface Folding {
+	/** Spans at this depth and below have their subtrees closed. */
+	readonly closedFrom: number;
+	/** Spans for which the opposite of `closedFrom` holds. */
+	readonly flipped: ReadonlySet<string>;
+	readonly runsOpen: boolean;
+	/** Runs, by the id of their first span, for which the opposite of `runsOpen` holds. */
+	readonly flippedRuns: ReadonlySet<string>;
+}
+
+export const UNFOLDED: Folding = {
+	closedFrom: Number.POSITIVE_INFINITY,
+	flipped: new Set(),
+	runsOpen: false,
+	flippedRuns: new Set(),
+};
+
+export const Fold = { leaf: 0, open: 1, closed: 2 } as const;
+
+/** Shown rows from the top, in columns. */
+export interface ShownRows {
+	readonly count: number;
+	/** The span, or a run's first. */
+	readonly row: Int32Array;
+	/** 0 for a span; for a run, how many spans it stands for. */
+	readonly run: Int32Array;
+	/** Where a run's members stand among the tree's `children`: from, and to without it. */
+	readonly runFrom: Int32Array;
+	readonly runTo: Int32Array;
+	/** How deep it is drawn: members of an open run stand one deeper than the tree has them. */
+	readonly level: Int32Array;
+	readonly fold: Uint8Array;
+	/** For each span its own line, or -1 where it is hidden. */
+	readonly lineOf: Int32Array;
+	/** For each member of a closed run the run's line, or -1. */
+	readonly runLineOf: Int32Array;
+}
+
+export function isClosed(model: TraceModel, folding: Folding, row: number): boolean {
+	const byRule = (model.tree.depth[row] ?? 0) >= folding.closedFrom;
+	return byRule !== folding.flipped.has(model.idOf(row));
+}
+
+export function isRunOpen(model: TraceModel, folding: Folding, first: number): boolean {
+	return folding.runsOpen !== folding.flippedRuns.has(model.idOf(first));
+}
+
+export function alike(model: TraceModel, a: number, b: number): boolean {
+	return (
+		model.name[a] === model.name[b] &&
+		model.op[a] === model.op[b] &&
+		model.service[a] === model.service[b]
+	);
+}
+
+/** The line on which a span is seen: its own, its run's, or that of the nearest span above it that has one; or -1. */
+export function lineShowing(model: TraceModel, shown: ShownRows, row: number): number {
+	for (let at = row; at >= 0; at = model.parentOf(at)) {
+		const line = Math.max(shown.lineOf[at] ?? -1, shown.runLineOf[at] ?? -1);
+		if (line >= 0) return line;
+	}
+	return -1;
+}
+
+/** A name for a line that holds while its trace grows. */
+export function lineKey(model: TraceModel, shown: ShownRows, line: number): string {
+	const id = model.idOf(shown.row[line] ?? -1);
+	return shown.run[line] ? `run ${id}` : id;
+}
+
+/** The line of a key as `lineKey` gave it for this or an earlier model; or -1. */
+export function lineOfKey(model: TraceModel, shown: ShownRows, key: string): number {
+	const id = key.startsWith("run ") ? key.slice(4) : key;
+	const row = model.rowOf(id);
+	if (row < 0) return -1;
+	if (id === key) return lineShowing(model, shown, row);
+	const closed = shown.runLineOf[row] ?? -1;
+	if (closed >= 0) return closed;
+	// The line of an open run stands before its first member's.
+	const own = shown.lineOf[row] ?? -1;
+	return own > 0 && shown.run[own - 1] && shown.row[own - 1] === row ? own - 1 : own;
+}
+
+/** A list of siblings that is being read. */
+interface Frame {
+	at: number;
+	readonly to: number;
+	readonly level: number;
+	/** Up to here siblings are known to make no run of their own. */
+	singleUntil: number;
+}
+
+/** Takes time in proportion to what is shown and what is passed over beside it, not to what is closed. */
+export function shownRows(model: TraceModel, folding: Folding, kept: Kept | null): ShownRows {
+	const { childrenFrom, children } = model.tree;
+	const out = new Output(model.count);
+	const frames: Frame[] = [];
+	const push = (at: number, to: number, level: number, singleUntil = at) =>
+		frames.push({ at, to, level, singleUntil });
+	push(childrenFrom[0] ?? 0, childrenFrom[1] ?? 0, 0);
+	for (let frame = frames.at(-1); frame; frame = frames.at(-1)) {
+		if (frame.at >= frame.to) {
+			frames.pop();
+			continue;
+		}
+		const row = children[frame.at] as number;
+		if (kept && !kept.shown[row]) {
+			frame.at++;
+			continue;
+		}
+		if (frame.at >= frame.singleUntil) {
+			const run = measureRun(model, frame.at, frame.to, kept);
+			frame.singleUntil = run.to;
+			if (run.length >= RUN_LENGTH) {
+				const open = isRunOpen(model, folding, row);
+				out.run(row, run.length, frame.at, run.to, frame.level, open);
+				if (open) push(frame.at, run.to, frame.level + 1, run.to);
+				else out.standIn(children.subarray(frame.at, run.to));
+				frame.at = run.to;
+				continue;
+			}
+		}
+		frame.at++;
+		const from = childrenFrom[row + 1] as number;
+		const to = childrenFrom[row + 2] as number;
+		const leaf = from === to || (kept !== null && !kept.below[row]);
+		const fold = leaf ? Fold.leaf : isClosed(model, folding, row) ? Fold.closed : Fold.open;
+		out.span(row, frame.level, fold);
+		if (fold === Fold.open) push(from, to, frame.level + 1);
+	}
+	return out.done();
+}
+
+/** How many shown siblings from `at` on are alike, and where the next unlike one stands. */
+function measureRun(model: TraceModel, at: number, end: number, kept: Kept | null) {
+	const { children } = model.tree;
+	const first = children[at] as number;
+	let length = 0;
+	let to = at;
+	for (let next = at; next < end; next++) {
+		const row = children[next] as number;
+		if (kept && !kept.shown[row]) continue;
+		if (!alike(model, first, row)) break;
+		length++;
+		to = next + 1;
+	}
+	return { length, to };
+}
+
+/** Columns that are filled from the top. Each span and each run takes one line at most. */
+class Output {
+	count = 0;
+	readonly #row: Int32Array;
+	readonly #run: Int32Array;
+	readonly #runFrom: Int32Array;
+	readonly #runTo: Int32Array;
+	readonly #level: Int32Array;
+	readonly #fold: Uint8Array;
+	readonly #lineOf: Int32Array;
+	readonly #runLineOf: Int32Array;
+
+	constructor(spans: number) {
+		const most = spans + Math.floor(spans / RUN_LENGTH);
+		this.#row = new Int32Array(most);
+		this.#run = new Int32Array(most);
+		this.#runFrom = new Int32Array(most);
+		this.#runTo = new Int32Array(most);
+		this.#level = new Int32Array(most);
+		this.#fold = new Uint8Array(most);
+		this.#lineOf = new Int32Array(spans).fill(-1);
+		this.#runLineOf = new Int32Array(spans).fill(-1);
+	}
+
+	span(row: number, level: number, fold: number): void {
+		this.#lineOf[row] = this.count;
+		this.#row[this.count] = row;
+		this.#level[this.count] = level;
+		this.#fold[this.count++] = fold;
+	}
+
+	run(first: number, length: number, from: number, to: number, level: number, open: boolean): void {
+		this.#row[this.count] = first;
+		this.#run[this.count] = length;
+		this.#runFrom[this.count] = from;
+		this.#runTo[this.count] = to;
+		this.#level[this.count] = level;
+		this.#fold[this.count++] = open ? Fold.open : Fold.closed;
+	}
+
+	/** Makes the last line stand for these spans. */
+	standIn(rows: Int32Array): void {
+		for (const row of rows) this.#runLineOf[row] = this.count - 1;
+	}
+
+	done(): ShownRows {
+		return {
+			count: this.count,
+			row: this.#row.subarray(0, this.count),
+			run: this.#run.subarray(0, this.count),
+			runFrom: this.#runFrom.subarray(0, this.count),
+			runTo: this.#runTo.subarray(0, this.count),
+			level: this.#level.subarray(0, this.count),
+			fold: this.#fold.subarray(0, this.count),
+			lineOf: this.#lineOf,
+			runLineOf: this.#runLineOf,
+		};
+	}
+}
