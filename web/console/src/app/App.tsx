@@ -6,6 +6,8 @@ import { onSignedOut } from "../api/client";
 import { newQueryClient } from "../api/queries";
 import { UiProvider } from "../ui";
 import { newRouter } from "./router";
+import { given } from "./search";
+import { forgetSignedIn, wasSignedIn } from "./signedIn";
 
 const queryClient = newQueryClient();
 const router = newRouter();
@@ -25,6 +27,9 @@ export function App() {
 function goToSignIn(): void {
 	const { pathname, href } = router.latestLocation;
 	if (pathname === "/signin") return;
+	const reason = wasSignedIn() ? ("ended" as const) : undefined;
+	forgetSignedIn();
 	queryClient.cancelQueries();
-	router.navigate({ to: "/signin", search: href === "/" ? {} : { to: href }, replace: true });
+	const search = given({ to: href === "/" ? undefined : href, reason });
+	router.navigate({ to: "/signin", search, replace: true });
 }

@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { send } from "../../api/client";
 import { IconButton, SignOutIcon } from "../../ui";
+import { forgetSignedIn } from "../signedIn";
 
 export function SignOutButton() {
 	const navigate = useNavigate();
@@ -10,6 +11,7 @@ export function SignOutButton() {
 	const signOut = useMutation({
 		mutationFn: () => send("POST", "signout"),
 		onSuccess: async () => {
+			forgetSignedIn();
 			await navigate({ to: "/signin" });
 			// What was read with the old sign-in must not be shown to whoever comes next.
 			queryClient.clear();
