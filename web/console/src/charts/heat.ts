@@ -107,6 +107,24 @@ export function countIn(heat: Heat, region: Region): number {
 	return total;
 }
 
+/** How many spans took how long, as a table: the longest first. */
+export function durationsOf(heat: Heat): Answer {
+	const rows = Array.from({ length: heat.rows }, (_, at) => {
+		const row = heat.rows - 1 - at;
+		const region = { column: 0, row, toColumn: heat.columns - 1, toRow: row };
+		return [durationOf(heat, row), durationOf(heat, row + 1), countIn(heat, region)];
+	});
+	return {
+		columns: [
+			{ name: "from", unit: "nanoseconds" },
+			{ name: "up to", unit: "nanoseconds" },
+			{ name: "spans", unit: "plain" },
+		],
+		rows: rows.filter(([, , spans]) => spans !== 0),
+		more: false,
+	};
+}
+
 /** How strongly a cell is coloured, from 0 to 1: few spans are to be seen beside many. */
 export function strengthOf(count: number, most: number): number {
 	return count <= 0 || most <= 0 ? 0 : Math.log1p(count) / Math.log1p(most);

@@ -97,6 +97,18 @@ function filled(seen: number[], step: number | undefined, stretch: Stretch | und
 	return [...all].sort((a, b) => a - b);
 }
 
+/** The lines as a table: a row for each time. */
+export function tableOf({ times, lines }: Series): Answer {
+	return {
+		columns: [{ name: "time", unit: "bucket" }, ...lines.map(({ name, unit }) => ({ name, unit }))],
+		rows: times.map((at, place) => [
+			new Date(at).toISOString(),
+			...lines.map(({ values }) => values[place] ?? null),
+		]),
+		more: false,
+	};
+}
+
 /** What a chart shows, in a sentence, for those who do not see it. */
 export function summaryOf(series: Series, format: (value: number, unit: Unit) => string): string {
 	const told = series.lines.slice(0, 4).map(({ name, unit, values }) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { View } from "../../charts/views";
 import { parse, type Question } from "../language/parse";
-import type { View } from "../search";
 import { extentQuestion, needsStretch, planFor, stepFor, stretchOf } from "./plan";
 
 const NOW = Date.parse("2026-01-31T10:00:00Z");

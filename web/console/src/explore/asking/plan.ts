@@ -7,11 +7,11 @@
 
 import { ROWS_PER_TENFOLD } from "../../charts/heat";
 import type { Stretch } from "../../charts/series";
+import type { View } from "../../charts/views";
 import { lengthOf, millisOf, nanosOf } from "../language/amounts";
 import { timeOf, withClause, withWhat } from "../language/clauses";
 import type { ClauseName, Question } from "../language/parse";
 import { sqlCondition } from "../language/sql";
-import type { View } from "../search";
 import type { Language } from "./ask";
 
 export type Plan = {

@@ -4,8 +4,8 @@ import { queryOptions } from "@tanstack/react-query";
 import { serverNow } from "../../api/clock";
 import { type Answer, millisOf } from "../../charts/answer";
 import type { Stretch } from "../../charts/series";
+import type { View } from "../../charts/views";
 import { parse, type Question } from "../language/parse";
-import type { View } from "../search";
 import { ask, type Language } from "./ask";
 import { extentQuestion, needsStretch, type Plan, planFor } from "./plan";
 
