@@ -85,10 +85,12 @@ function lastToEnd(model: TraceModel): number {
 class Candidates {
 	readonly #rows: Int32Array;
 	readonly #model: TraceModel;
+	readonly #from: number;
 	#at = 0;
 
 	constructor(model: TraceModel, row: number) {
 		this.#model = model;
+		this.#from = model.startOf(row);
 		this.#rows = model.childrenOf(row).slice();
 		this.#rows.sort((a, b) => model.endOf(b) - model.endOf(a));
 	}
@@ -97,7 +99,10 @@ class Candidates {
 	before(moment: number, on: Uint8Array): number {
 		while (this.#at < this.#rows.length) {
 			const child = this.#rows[this.#at++] as number;
-			if (!on[child] && this.#model.endOf(child) <= moment) return child;
+			const end = this.#model.endOf(child);
+			// By clocks that differ a child may end before its parent begins: nothing waited for it.
+			if (end < this.#from) break;
+			if (!on[child] && end <= moment) return child;
 		}
 		return -1;
 	}

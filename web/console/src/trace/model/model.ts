@@ -6,7 +6,7 @@
  * 100,000 spans take well under 100 ms; everything that only some views need is made when first asked for.
  */
 import { Flag, type Outline, type OutlineRecord, Status } from "./outline";
-import { buildTimes, type Times } from "./times";
+import { buildTimes, gapsBetween, type Stretch, type Times } from "./times";
 import { buildTree, type Tree } from "./tree";
 
 /** The build that a trace belongs to. */
@@ -50,6 +50,7 @@ export class TraceModel {
 	#rowOfId: Map<string, number> | null = null;
 	#rowsOfSeq: Map<number, number[]> | null = null;
 	#recordsOfRow: Map<number, OutlineRecord[]> | null = null;
+	readonly #gapsOfRow = new Map<number, readonly Stretch[]>();
 
 	constructor(outline: Outline, now: (() => number) | null = null) {
 		const { spans } = outline;
@@ -153,6 +154,21 @@ export class TraceModel {
 	childrenOf(row: number): Int32Array {
 		const { childrenFrom, children } = this.tree;
 		return children.subarray(childrenFrom[row + 1], childrenFrom[row + 2]);
+	}
+
+	/**
+	 * Where a span had no child running between two that it had. Messages that it sent do not count: whoever sends one goes
+	 * on with its work.
+	 */
+	gapsOf(row: number): readonly Stretch[] {
+		let gaps = this.#gapsOfRow.get(row);
+		if (!gaps) {
+			const sent = this.kinds.indexOf("producer");
+			const awaited = this.childrenOf(row).filter((child) => this.kind[child] !== sent);
+			gaps = gapsBetween(awaited, row, this.times);
+			this.#gapsOfRow.set(row, gaps);
+		}
+		return gaps;
 	}
 
 	has(row: number, flag: (typeof Flag)[keyof typeof Flag]): boolean {

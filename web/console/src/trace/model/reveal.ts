@@ -38,9 +38,7 @@ export function setSubtreeOpen(
 	return { ...folding, flipped };
 }
 
-export const openAll = (): Folding => ({ ...UNFOLDED, runsOpen: true });
-
-/** Everything as at first: subtrees open, runs of like siblings closed. */
+/** Every subtree is open; runs of like siblings stay one row each. */
 export const openTree = (): Folding => UNFOLDED;
 
 /** Only the roots and their children are left. */

@@ -70,14 +70,12 @@ export interface Stretch {
 	readonly to: number;
 }
 
-/** Where, between two of its children, a span had none running: it waited, or worked without telling. */
-export function gapsBetweenChildren(row: number, times: Times, tree: Tree): Stretch[] {
+/** Where, between two of these children (by start), a span had none running: it waited, or worked without telling. */
+export function gapsBetween(children: Iterable<number>, row: number, times: Times): Stretch[] {
 	const gaps: Stretch[] = [];
 	const end = (times.start[row] as number) + (times.duration[row] as number);
 	let covered = Number.NaN;
-	const until = tree.childrenFrom[row + 2] as number;
-	for (let at = tree.childrenFrom[row + 1] as number; at < until; at++) {
-		const child = tree.children[at] as number;
+	for (const child of children) {
 		const from = times.start[child] as number;
 		if (covered < from && covered < end) gaps.push({ from: covered, to: Math.min(from, end) });
 		const to = from + (times.duration[child] as number);

@@ -14,6 +14,9 @@ export interface AxisProps {
 	onShowAll(): void;
 }
 
+/** A mark nearer to the end has no label. */
+const LABEL_ROOM = 44;
+
 /** Shorter drags are clicks. */
 const LEAST_DRAG = 4;
 
@@ -53,7 +56,7 @@ export function Axis({ scale, now, onShow, onShowAll }: AxisProps) {
 					className={styles.tick}
 					style={{ transform: `translateX(${xOf(scale, tick.at)}px)` }}
 				>
-					{tick.label}
+					{xOf(scale, tick.at) + LABEL_ROOM < scale.width && tick.label}
 				</span>
 			))}
 			{now !== null && now >= scale.from && now <= scale.to && (

@@ -9,7 +9,7 @@ import type { TraceModel } from "../model/model";
 import { Flag } from "../model/outline";
 import { Fold, type ShownRows } from "../model/rows";
 import { oneLine } from "../model/text";
-import { gapsBetweenChildren, handOver } from "../model/times";
+import { handOver } from "../model/times";
 import { Bar, RunBar } from "./Bar";
 import { criticalIn, endSoFar, runBoxes, runTotals, spokenRun, spokenTime } from "./lines";
 import styles from "./row.module.css";
@@ -103,7 +103,7 @@ function SpanCells(props: RowProps) {
 					to={endSoFar(model, row, now)}
 					pending={model.has(row, Flag.pending)}
 					reach={closed ? (model.times.reach[row] ?? 0) : 0}
-					gaps={gapsBetweenChildren(row, model.times, model.tree)}
+					gaps={model.gapsOf(row)}
 					handOver={handOver(row, model.times, model.tree)}
 					critical={criticalIn(model, shown, line, path)}
 				/>

@@ -33,6 +33,8 @@ export interface RowsProps {
 	onPick(line: number): void;
 	onToggle(line: number): void;
 	onHover(row: number): void;
+	/** The reader does something with the rows. */
+	onHold(): void;
 }
 
 export function Rows(props: RowsProps) {
@@ -73,7 +75,6 @@ export function Rows(props: RowsProps) {
 	};
 	return (
 		<div ref={props.setScroller} className={styles.scroller}>
-			{/* biome-ignore lint/a11y/useKeyWithClickEvents: keys are the whole waterfall's, which has one for each click. */}
 			<div
 				role="treegrid"
 				aria-label="Spans"
@@ -86,6 +87,9 @@ export function Rows(props: RowsProps) {
 				onFocus={(event) => onActive(lineOf(event.target))}
 				onMouseOver={(event) => onHover(shown.row[lineOf(event.target)] ?? -1)}
 				onMouseLeave={() => onHover(-1)}
+				onPointerDown={props.onHold}
+				onKeyDown={props.onHold}
+				onWheel={props.onHold}
 			>
 				{virtualizer.getVirtualItems().map(({ index, start }) => (
 					<Row

@@ -80,7 +80,7 @@ export function Waterfall(props: WaterfallProps) {
 	const hues = useMemo(() => serviceHues(model), [model]);
 	const kept = useMemo(() => applyFilter(model, view.filter), [model, view.filter]);
 	const path = useMemo(() => (critical ? criticalPath(model) : null), [critical, model]);
-	const { shown, setLineOpen, setBelowOpen, revealRow, setAllOpen } = useFolding(model, kept);
+	const { shown, setLineOpen, setBelowOpen, setAllOpen, revealRow, hold } = useFolding(model, kept);
 	const find = useFind(model, view.query, kept);
 	const active = useActive(model, shown);
 
@@ -216,6 +216,7 @@ export function Waterfall(props: WaterfallProps) {
 					onPick={onPick}
 					onToggle={(line) => setLineOpen(line, shown.fold[line] !== 1)}
 					onHover={hover}
+					onHold={hold}
 				/>
 				{shown.count === 0 && <p className={styles.none}>No span matches these filters.</p>}
 			</div>
