@@ -4,7 +4,7 @@
  * A file that does not get smaller gets no such copy: the server then serves the original.
  */
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import type { Plugin } from "vite";
@@ -22,7 +22,7 @@ export function precompress(): Plugin {
 		name: "hopline-precompress",
 		apply: "build",
 		configResolved(config) {
-			folder = join(config.root, config.build.outDir);
+			folder = resolve(config.root, config.build.outDir);
 		},
 		async closeBundle() {
 			for (const name of await readdir(folder, { recursive: true })) {

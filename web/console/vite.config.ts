@@ -66,6 +66,8 @@ export default defineConfig({
 		// A strict Content-Security-Policy has no place for data: addresses.
 		assetsInlineLimit: 0,
 		modulePreload: { polyfill: false },
+		// What every page needs comes in one piece; scripts/ and the browser tests hold its budget.
+		chunkSizeWarningLimit: 800,
 	},
 	test: {
 		environment: "happy-dom",

@@ -19,12 +19,16 @@ const STATUS_ITEMS: { value: Status; label: string }[] = [
 /** Stands for every project; no slug is empty. */
 const EVERY = "";
 
+type Changed = Partial<Record<keyof BuildsSearch, string | undefined>>;
+
 export function Filters() {
 	const { status, project, q } = useSearch({ from: "/" });
 	const navigate = useNavigate({ from: "/" });
-	const change = (changed: Partial<Record<keyof BuildsSearch, string | undefined>>) =>
-		navigate({ search: (search) => ({ ...search, ...changed }) as BuildsSearch, replace: true });
-	const [words, setWords] = useDraft(q ?? "", (q) => change({ q }));
+	function change(changed: Changed, replace = false) {
+		navigate({ search: (search) => ({ ...search, ...changed }) as BuildsSearch, replace });
+	}
+	// Every letter would else be a step of its own on the way back.
+	const [words, setWords] = useDraft(q ?? "", (q) => change({ q }, true));
 
 	return (
 		<search className={styles.filters}>
@@ -49,6 +53,7 @@ export function Filters() {
 				}
 			/>
 			<Segmented
+				className={styles.status}
 				label="Status"
 				value={status ?? "all"}
 				items={STATUS_ITEMS}

@@ -45,6 +45,7 @@ test("a build is found by all the words that its row shows", () => {
 	expect(matches(build, "local 1c4784a4")).toBe(true);
 	expect(matches(build, "shop pigeon")).toBe(false);
 	expect(matches(build, "  ")).toBe(true);
+	expect(matches(build, "995")).toBe(false);
 });
 
 test("ids of builds and traces are told from words", () => {

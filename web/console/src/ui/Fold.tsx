@@ -16,6 +16,12 @@ import { beginning, countLines } from "./lines";
 /** How much of the beginning is shown at most, in characters. */
 const BEGINNING = 4_096;
 
+declare module "react" {
+	interface CSSProperties {
+		"--lines"?: number;
+	}
+}
+
 export interface FoldProps {
 	text: string;
 	/** What the text is: "Output of make". */
@@ -37,7 +43,7 @@ export function Fold({ text, label, lines = 12, className }: FoldProps) {
 	}
 	return (
 		<section className={cx(styles.fold, className)} aria-label={label}>
-			<pre className={cx(styles.text, !isWhole && styles.faded)}>
+			<pre className={cx(styles.text, !isWhole && styles.faded)} style={{ "--lines": lines }}>
 				<AnsiText text={start} />
 			</pre>
 			{!isWhole && (
