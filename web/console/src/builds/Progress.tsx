@@ -5,7 +5,8 @@ import styles from "./progress.module.css";
 
 export function Progress({ build }: { build: BuildRow }) {
 	const [done, total] = [build.todosDone ?? 0, build.todosTotal ?? 0];
-	const words = build.errorMessage ?? build.summary;
+	// That it was cancelled is said by its status.
+	const words = isCancelled(build) ? undefined : (build.errorMessage ?? build.summary);
 	return (
 		<div className={styles.progress}>
 			{total > 0 && (
@@ -17,13 +18,7 @@ export function Progress({ build }: { build: BuildRow }) {
 				</>
 			)}
 			{words && (
-				<span
-					className={cx(
-						styles.words,
-						build.status === "failed" && !isCancelled(build) && styles.error,
-					)}
-					title={words}
-				>
+				<span className={cx(styles.words, build.status === "failed" && styles.error)} title={words}>
 					{words}
 				</span>
 			)}

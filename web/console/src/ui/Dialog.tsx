@@ -6,6 +6,7 @@ import { Button, IconButton } from "./Button";
 import { cx } from "./cx";
 import styles from "./dialog.module.css";
 import { CloseIcon } from "./icons";
+import { PopupHost } from "./PopupHost";
 
 export interface DialogProps {
 	open: boolean;
@@ -34,7 +35,11 @@ export function Dialog({ open, onClose, title, description, children, footer, wi
 							</div>
 							<Base.Close render={<IconButton label="Close" icon={<CloseIcon />} />} />
 						</div>
-						{children && <div className={styles.body}>{children}</div>}
+						{children && (
+							<div className={styles.body}>
+								<PopupHost element={null}>{children}</PopupHost>
+							</div>
+						)}
 						{footer && <div className={styles.foot}>{footer}</div>}
 					</Base.Popup>
 				</Base.Viewport>

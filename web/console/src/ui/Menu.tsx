@@ -3,6 +3,7 @@ import { Menu as Base } from "@base-ui/react/menu";
 import type { ReactElement, ReactNode } from "react";
 import { cx } from "./cx";
 import { CheckIcon } from "./icons";
+import { usePopupHost } from "./PopupHost";
 import popup from "./popup.module.css";
 
 export type MenuItem =
@@ -28,11 +29,12 @@ export interface MenuProps {
 }
 
 export function Menu({ trigger, items, align = "end", side = "bottom" }: MenuProps) {
+	const host = usePopupHost();
 	const choosing = items.some((item) => item !== "separator" && item.checked !== undefined);
 	return (
-		<Base.Root modal={false}>
+		<Base.Root>
 			<Base.Trigger render={trigger} />
-			<Base.Portal>
+			<Base.Portal container={host}>
 				<Base.Positioner className={popup.positioner} align={align} side={side} sideOffset={4}>
 					<Base.Popup className={popup.popup}>
 						{items.map((item, at) =>

@@ -4,6 +4,7 @@ import { buttonClass } from "./Button";
 import { cx } from "./cx";
 import field from "./field.module.css";
 import { CheckIcon, ChevronDownIcon } from "./icons";
+import { usePopupHost } from "./PopupHost";
 import popup from "./popup.module.css";
 
 export interface SelectItem<Value extends string> {
@@ -33,6 +34,7 @@ export function Select<Value extends string>({
 	disabled,
 	className,
 }: SelectProps<Value>) {
+	const host = usePopupHost();
 	return (
 		<div className={cx(field.field, className)}>
 			<Base.Root
@@ -46,7 +48,7 @@ export function Select<Value extends string>({
 					<Base.Value className={popup.text} />
 					<ChevronDownIcon size={14} />
 				</Base.Trigger>
-				<Base.Portal>
+				<Base.Portal container={host}>
 					<Base.Positioner className={popup.positioner} alignItemWithTrigger={false} sideOffset={4}>
 						<Base.Popup className={popup.popup}>
 							<Base.List>

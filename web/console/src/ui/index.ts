@@ -15,6 +15,7 @@ export { Kbd } from "./Kbd";
 export { Menu, type MenuItem, type MenuProps } from "./Menu";
 export { EmptyState, type EmptyStateProps, ErrorNote, type ErrorNoteProps } from "./notes";
 export { PageHeader, type PageHeaderProps, useTitle } from "./PageHeader";
+export { PopupHost } from "./PopupHost";
 export { Select, type SelectItem, type SelectProps } from "./Select";
 export { Skeleton, SkeletonRows, Spinner } from "./Spinner";
 export { type TabItem, TabPanel, Tabs, type TabsProps } from "./Tabs";

@@ -35,7 +35,7 @@ export function ErrorNote({ title, children, action }: ErrorNoteProps) {
 		<div className={styles.error} role="alert">
 			<AlertIcon />
 			<div className={styles.words}>
-				<h3>{title}</h3>
+				<p className={styles.what}>{title}</p>
 				{children}
 			</div>
 			{action}
