@@ -63,8 +63,16 @@ pub struct SegmentFile {
     pub path: PathBuf,
     /// Its path in the bucket, if it is in one.
     pub object: Option<ObjectPath>,
+    /// The first segment of the log that its spans come from.
+    pub first: u64,
+    /// The last one. No two files of a snapshot have any of these in common.
+    pub last: u64,
+    /// How many spans it has.
+    pub rows: u64,
     /// How many bytes it has.
     pub bytes: u64,
+    /// The earliest and the latest start of its spans, in nanoseconds since 1970, if it says them.
+    pub starts: Option<(i64, i64)>,
     /// Whether some of them may be records: events and logs.
     pub has_records: bool,
     _held: Arc<Segment>,
@@ -120,7 +128,11 @@ impl Columns {
         let files = all.into_iter().map(|segment| SegmentFile {
             path: segment.path.clone(),
             object: segment.object().cloned(),
+            first: segment.name.first,
+            last: segment.name.last,
+            rows: segment.rows,
             bytes: segment.bytes,
+            starts: segment.starts,
             has_records: segment.has_records,
             _held: segment,
         });

@@ -253,6 +253,16 @@ fn has_records(group: &RowGroupMetaData) -> bool {
     nulls != Some(group.num_rows().max(0).cast_unsigned())
 }
 
+/// The earliest and the latest start of the spans of a group, as far as it says.
+fn starts(group: &RowGroupMetaData) -> Option<(i64, i64)> {
+    let mut columns = group.columns().iter();
+    let starts = columns.find(|column| column.column_path().string() == names::START)?;
+    match starts.statistics()? {
+        Statistics::Int64(starts) => Some((*starts.min_opt()?, *starts.max_opt()?)),
+        _ => None,
+    }
+}
+
 /// Where a segment's file is.
 #[derive(Clone)]
 enum Place {
@@ -270,6 +280,8 @@ pub(crate) struct Segment {
     pub(crate) rows: u64,
     /// Whether some of them may be records: events and logs.
     pub(crate) has_records: bool,
+    /// The earliest and the latest start, in nanoseconds since 1970, if the file says them.
+    pub(crate) starts: Option<(i64, i64)>,
     place: Place,
     about: OnceLock<ArrowReaderMetadata>,
 }
@@ -324,6 +336,7 @@ impl Segment {
             bytes: reader.length(),
             rows: 0,
             has_records: true,
+            starts: None,
             place,
             about: OnceLock::new(),
         };
@@ -334,7 +347,13 @@ impl Segment {
             .num_rows()
             .max(0)
             .cast_unsigned();
-        segment.has_records = about.metadata().row_groups().iter().any(has_records);
+        let groups = about.metadata().row_groups();
+        segment.has_records = groups.iter().any(has_records);
+        let all: Option<Vec<_>> = groups.iter().map(starts).collect();
+        segment.starts = all.and_then(|all| {
+            all.into_iter()
+                .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        });
         Ok(segment)
     }
 

@@ -24,8 +24,10 @@ use tokio::runtime::Runtime;
 
 use crate::answer::{rows_of, unit_of};
 use crate::language::parse;
-use crate::plan::{PlanError, Tables, plan};
+use crate::partials::Partials;
+use crate::plan::{PlanError, plan};
 use crate::table::Spans;
+use crate::tables::Tables;
 
 /// How many bytes an answer may have, about. Beyond, it ends early and says so.
 const ANSWER_BYTES: usize = 16 << 20;
@@ -61,6 +63,8 @@ pub struct EngineOptions {
     pub time: Duration,
     /// How many bytes of memory all answers that are under way may take together.
     pub memory: usize,
+    /// How many bytes of partial answers are kept for questions that come again.
+    pub kept: usize,
     /// How many threads work on them; as many as there are processors if none.
     pub threads: Option<usize>,
 }
@@ -70,6 +74,7 @@ impl Default for EngineOptions {
         Self {
             time: Duration::from_secs(30),
             memory: 256 << 20,
+            kept: 32 << 20,
             threads: None,
         }
     }
@@ -80,6 +85,7 @@ pub struct Engine {
     columns: Columns,
     runtime: Option<Runtime>,
     shared: Arc<RuntimeEnv>,
+    partials: Arc<Partials>,
     time: Duration,
     threads: usize,
 }
@@ -114,6 +120,7 @@ impl Engine {
             columns,
             runtime: Some(runtime),
             shared,
+            partials: Arc::new(Partials::new(options.kept)),
             time: options.time,
             threads,
         })
@@ -143,7 +150,11 @@ impl Engine {
     }
 }
 
-async fn answer(session: SessionContext, question: Question) -> Result<Answer, PlanError> {
+async fn answer(
+    tables: Tables,
+    partials: &Partials,
+    question: Question,
+) -> Result<Answer, PlanError> {
     if question.text.len() > LONGEST_TEXT {
         let told = format!("the question is longer than {LONGEST_TEXT} bytes");
         return Err(mistake(&question, told));
@@ -151,15 +162,20 @@ async fn answer(session: SessionContext, question: Question) -> Result<Answer, P
     let (frame, columns, limit) = match question.language {
         Language::Query => {
             let query = parse(&question.text)?;
-            let spans = Tables {
-                all: table(&session, false).await?,
-                few: table(&session, true).await?,
-            };
-            let planned = plan(spans, &query, question.now, question.limit).await?;
+            let kept = partials.of(&query);
+            let planned = plan(
+                &tables,
+                &query,
+                kept.as_deref(),
+                question.now,
+                question.limit,
+            );
+            let planned = planned.await?;
+            partials.trim();
             (planned.frame, Some(planned.columns), planned.limit)
         }
         Language::Sql => {
-            let frame = sql(&session, &question).await;
+            let frame = sql(tables.session(), &question).await;
             let frame = frame.map_err(|error| not_planned(&question, error))?;
             (frame, None, question.limit)
         }
@@ -172,17 +188,6 @@ async fn answer(session: SessionContext, question: Question) -> Result<Answer, P
         }
         (_, answer) => answer,
     }
-}
-
-/// The table of spans, whose files have conditions applied while they are read, or not.
-async fn table(session: &SessionContext, chooses: bool) -> EngineResult<DataFrame> {
-    {
-        let state = session.state_ref();
-        let mut state = state.write();
-        let parquet = &mut state.config_mut().options_mut().execution.parquet;
-        parquet.pushdown_filters = chooses;
-    }
-    session.table("spans").await
 }
 
 /// Plans SQL that reads, within bounds.
@@ -334,15 +339,16 @@ impl Questions for Engine {
         };
         let snapshot = self.columns.snapshot();
         let snapshot = snapshot.map_err(|error| QuestionError::Failed(error.to_string()))?;
-        // Held until the answer is there, so that no file goes that it needs.
+        // It is held until the answer is there, so that no file goes that it needs.
         let snapshot = Arc::new(snapshot);
         let session = self.session(Spans::of(Arc::clone(&snapshot)));
         let session = session.map_err(|error| QuestionError::Failed(error.strip_backtrace()))?;
+        let tables = Tables::new(session, snapshot);
+        let partials = Arc::clone(&self.partials);
         let (done, answered) = std::sync::mpsc::sync_channel(1);
         let question = question.clone();
         let task = runtime.spawn(async move {
-            let answer = answer(session, question).await;
-            drop(snapshot);
+            let answer = answer(tables, &partials, question).await;
             // Nobody listens any more if it took too long.
             let _ = done.send(answer);
         });

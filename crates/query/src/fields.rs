@@ -1,8 +1,9 @@
 //! What the fields of a question are among the columns.
 
-use datafusion::arrow::datatypes::DataType;
-use datafusion::common::Column;
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
+use datafusion::common::{Column, ScalarValue};
 use datafusion::functions::core::expr_fn::{coalesce, get_field};
+use datafusion::functions::datetime::expr_fn::date_bin;
 use datafusion::logical_expr::{Expr, cast, try_cast};
 use hopline_columns::schema::{
     DOUBLE_ATTRIBUTES, EVENT_KEYS, INT_ATTRIBUTES, TEXT_ATTRIBUTES, names,
@@ -57,6 +58,21 @@ impl Known {
 /// A column by its name, which may have dots and capitals in it.
 pub(crate) fn column(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
+}
+
+/// A point in time, in nanoseconds since 1970.
+pub(crate) fn instant(nanos: i64) -> Expr {
+    Expr::Literal(
+        ScalarValue::TimestampNanosecond(Some(nanos), Some("UTC".into())),
+        None,
+    )
+}
+
+/// The beginning of the stretch of so many nanoseconds that a span's start lies in, counted from 1970.
+pub(crate) fn bin_of(nanos: i64) -> Expr {
+    let width = IntervalMonthDayNano::new(0, 0, nanos);
+    let width = Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(width)), None);
+    date_bin(width, column(names::START), instant(0))
 }
 
 /// An attribute without a column of its own.

@@ -13,7 +13,8 @@ use hopline_traces::questions::Column;
 
 use crate::fields::{self, Kind, column};
 use crate::language::{OrderKey, Query};
-use crate::plan::{Planned, Planning, Tables, mistake_of_order};
+use crate::plan::{Planned, Planning, mistake_of_order};
+use crate::tables::{Choosing, Tables};
 
 /// How many spans are told where the question does not say.
 const SPANS: usize = 100;
@@ -27,12 +28,19 @@ const FIELDS: [&str; 8] = [
 ];
 
 /// Plans a question for those of these spans that come first, at most `most`.
-pub(crate) async fn plan(spans: Tables, query: &Query, most: usize) -> Planning<Planned> {
+pub(crate) async fn plan(
+    tables: &Tables,
+    conditions: Expr,
+    query: &Query,
+    most: usize,
+) -> Planning<Planned> {
     let limit = query.limit.unwrap_or(SPANS).min(most);
     let order = order(query)?;
-    let mut told = spans.few;
+    let few = tables.all(Choosing::WhileReading)?;
+    let mut told = few.filter(conditions.clone())?;
     if limit <= FEW {
-        let traces = traces_of_first(spans.all, order.clone(), limit + 1).await?;
+        let all = tables.all(Choosing::Afterwards)?.filter(conditions)?;
+        let traces = traces_of_first(all, order.clone(), limit + 1).await?;
         let traces = traces.into_iter().map(lit).collect();
         told = told.filter(column(names::TRACE_ID).in_list(traces, false))?;
     }

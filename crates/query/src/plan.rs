@@ -1,42 +1,32 @@
 //! From what a question says to a plan over the columns.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
-use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::functions::datetime::expr_fn::date_bin;
-use datafusion::functions_aggregate::expr_fn::{
-    approx_percentile_cont, count_distinct, max, min, sum,
-};
-use datafusion::logical_expr::{Expr, Like, cast, lit, when};
+use datafusion::logical_expr::{Expr, Like, cast, lit};
 use hopline_columns::schema::names;
-use hopline_traces::questions::{Column, Mistake, QuestionError, Unit};
+use hopline_traces::questions::{Column, Mistake, QuestionError};
 use hopline_wire::Timestamp;
 
 use crate::fields::{self, Kind, Known, attribute, column};
+use crate::gather::within;
 use crate::language::{
-    Amount, Comparison, Condition, Field, Figure, Function, Order, OrderKey, Pattern, Query, Time,
-    What, amount_of,
+    Amount, Comparison, Condition, Field, Order, OrderKey, Pattern, Query, Time, What, amount_of,
 };
-use crate::listing;
+use crate::partials::Kept;
 use crate::table::no_record;
+use crate::tables::Tables;
 use crate::words::Words;
+use crate::{figures, listing};
 
 /// How many groups of spans are answered where the question does not say.
 const GROUPS: usize = 1_000;
 
-/// What the time of a series is called.
-const TIME: &str = "time";
-
-/// The table of spans, for those who read it in either way.
-pub(crate) struct Tables {
-    /// Whole columns are made, and rows chosen afterwards: cheaper where few columns are needed, each cheap to make.
-    pub(crate) all: DataFrame,
-    /// Of each column only the rows are made that the conditions let through so far.
-    pub(crate) few: DataFrame,
-}
+/// How many nanoseconds are a second.
+const SECOND: u64 = 1_000_000_000;
 
 /// A planned question.
 pub(crate) struct Planned {
@@ -66,163 +56,68 @@ pub(crate) enum PlanError {
 
 pub(crate) type Planning<T> = Result<T, PlanError>;
 
-/// Plans a question over all spans. No answer has more than `most` rows.
+/// Plans a question over all spans. No answer has more than `most` rows. What is kept of an earlier time may be used, if anything.
 pub(crate) async fn plan(
-    spans: Tables,
+    tables: &Tables,
     query: &Query,
+    kept: Option<&Kept>,
     now: Timestamp,
     most: usize,
 ) -> Planning<Planned> {
-    let conditions = all_of(&conditions(query, now)?);
+    let conditions = all_of(&conditions(query)?);
     match &query.what {
         What::Spans => {
-            let spans = Tables {
-                all: spans.all.filter(conditions.clone())?,
-                few: spans.few.filter(conditions)?,
+            let conditions = match within(&time_of(query, now)) {
+                Some(time) => time.and(conditions),
+                None => conditions,
             };
-            listing::plan(spans, query, most).await
+            listing::plan(tables, conditions, query, most).await
         }
-        What::Figures(figures) => plan_figures(spans, conditions, query, figures, most),
+        What::Figures(figures) => {
+            let time = time_of(query, now);
+            let prepare = |words: &Words| {
+                let limit = query.limit.unwrap_or(GROUPS).min(most);
+                figures::prepare(query, figures, &conditions, time.clone(), words, limit)
+            };
+            if let Some(kept) = kept {
+                let prepared = prepare(&kept.words)?;
+                match prepared.aggregation.of_parts(tables, kept).await {
+                    Ok(Some(frame)) => return prepared.plan_on(frame),
+                    Ok(None) => kept.give_up(),
+                    Err(error) if is_too_much(&error) => kept.give_up(),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let prepared = prepare(&Words::default())?;
+            let frame = prepared.aggregation.at_once(tables)?;
+            prepared.plan_on(frame)
+        }
     }
 }
 
-/// Whether a value is made of attributes: a map for each row, which costs more than all other columns together.
-fn is_of_attributes(value: &Expr) -> bool {
-    let columns = value.column_refs();
-    columns
-        .iter()
-        .any(|column| column.name == names::ATTRIBUTES)
+/// Whether something takes more memory than it may.
+fn is_too_much(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
-fn plan_figures(
-    spans: Tables,
-    conditions: Expr,
-    query: &Query,
-    figures: &[Figure],
-    most: usize,
-) -> Planning<Planned> {
-    let limit = query.limit.unwrap_or(GROUPS).min(most);
-    let mut columns = Vec::new();
-    let mut groups = Vec::new();
-    if let Some(per) = query.per {
-        let width = IntervalMonthDayNano::new(0, 0, i64::try_from(per).unwrap_or(i64::MAX));
-        let width = Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(width)), None);
-        groups.push(date_bin(width, column(names::START), instant(0)).alias(TIME));
-        columns.push(Column {
-            name: TIME.into(),
-            unit: Unit::Bucket,
-        });
+/// The time that is asked about, from and to, in nanoseconds since 1970.
+///
+/// A minute and more reach back to the full second: what was found out of whole seconds before can be used then.
+fn time_of(query: &Query, now: Timestamp) -> Range<i64> {
+    let nanos = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+    match query.time {
+        Time::All => i64::MIN..i64::MAX,
+        Time::Since(since) => {
+            let from = now.as_nanos().saturating_sub(since);
+            let rest = if since >= 60 * SECOND {
+                from % SECOND
+            } else {
+                0
+            };
+            nanos(from - rest)..i64::MAX
+        }
+        Time::Between(from, to) => nanos(from)..to.map_or(i64::MAX, nanos),
     }
-    let words = Words::default();
-    // By what the numbers of words become words again.
-    let mut words_of = HashMap::new();
-    for (number, field) in query.by.iter().enumerate() {
-        let known = fields::named(&field.name);
-        let name = format!("by{number}");
-        let value = match words.numbers_of(&known.value) {
-            Some((numbers, word_of)) => {
-                words_of.insert(name.clone(), word_of);
-                numbers
-            }
-            None => known.value.clone(),
-        };
-        groups.push(value.alias(name));
-        columns.push(Column {
-            name: field.name.clone(),
-            unit: known.unit(),
-        });
-    }
-    let mut aggregates = Vec::new();
-    for (number, figure) in figures.iter().enumerate() {
-        let (value, unit) = figure_of(figure)?;
-        // What aggregates are combined to is computed behind them.
-        aggregates.push((value, format!("figure{number}")));
-        columns.push(Column {
-            name: figure.text.clone(),
-            unit,
-        });
-    }
-    let parts: Vec<_> = aggregates
-        .iter()
-        .flat_map(|(value, name)| {
-            let parts = value.parts.iter().enumerate();
-            parts.map(move |(at, part)| part.clone().alias(format!("{name}.{at}")))
-        })
-        .collect();
-    let by_attributes = groups.iter().chain(&parts).any(is_of_attributes);
-    let spans = match by_attributes || is_of_attributes(&conditions) {
-        true => spans.few.filter(conditions)?,
-        false => spans.all.filter(conditions)?,
-    };
-    let names_of_groups = groups.iter().map(|group| group.schema_name().to_string());
-    let selected = names_of_groups.map(|name| match words_of.get(&name) {
-        Some(word_of) => word_of.call(vec![column(&name)]).alias(name),
-        None => column(&name),
-    });
-    let mut selected: Vec<Expr> = selected.collect();
-    selected.extend(aggregates.iter().map(|(value, name)| {
-        let parts = (0..value.parts.len()).map(|at| column(&format!("{name}.{at}")));
-        (value.whole)(parts.collect()).alias(name)
-    }));
-    let mut frame = spans.aggregate(groups, parts)?.select(selected)?;
-    let sort = order_of_groups(query, figures)?;
-    if !sort.is_empty() {
-        frame = frame.sort(sort)?;
-    }
-    let frame = frame.limit(0, Some(limit + 1))?;
-    Ok(Planned {
-        frame,
-        columns,
-        limit,
-    })
-}
-
-/// By what groups are sorted: as the question says, else series by time and groups by their first figure.
-fn order_of_groups(
-    query: &Query,
-    figures: &[Figure],
-) -> Planning<Vec<datafusion::logical_expr::SortExpr>> {
-    let mut sort = Vec::new();
-    let mut by_time = false;
-    for order in &query.order {
-        let found = match &order.key {
-            OrderKey::Field(field) if field.name == TIME && query.per.is_some() => {
-                by_time = true;
-                Some(TIME.to_owned())
-            }
-            OrderKey::Field(field) => {
-                let at = query.by.iter().position(|by| by.name == field.name);
-                at.map(|at| format!("by{at}"))
-            }
-            OrderKey::Figure(figure) => {
-                let same = |other: &Figure| {
-                    let name =
-                        |figure: &Figure| figure.field.as_ref().map(|field| field.name.clone());
-                    other.function == figure.function && name(other) == name(figure)
-                };
-                figures
-                    .iter()
-                    .position(same)
-                    .map(|at| format!("figure{at}"))
-            }
-        };
-        let name = found.ok_or_else(|| {
-            mistake_of_order(
-                order,
-                "it is none of the figures asked for, and none of the fields that these are by",
-            )
-        })?;
-        sort.push(column(&name).sort(!order.descending, false));
-    }
-    if query.order.is_empty() && query.per.is_none() && !query.by.is_empty() {
-        sort.push(column("figure0").sort(false, false));
-    }
-    if query.per.is_some() && !by_time {
-        sort.push(column(TIME).sort(true, false));
-    }
-    // So that equal ones come in the same order each time.
-    sort.extend((0..query.by.len()).map(|at| column(&format!("by{at}")).sort(true, false)));
-    Ok(sort)
 }
 
 pub(crate) fn mistake_of_order(order: &Order, why: &str) -> PlanError {
@@ -243,133 +138,13 @@ pub(crate) fn mistake_of_order(order: &Order, why: &str) -> PlanError {
     .into()
 }
 
-/// A figure: aggregates, and what is computed of them.
-struct Aggregate {
-    parts: Vec<Expr>,
-    whole: fn(Vec<Expr>) -> Expr,
-}
-
-fn figure_of(figure: &Figure) -> Planning<(Aggregate, Unit)> {
-    let weight = || column(names::WEIGHT);
-    let one = |part| Aggregate {
-        parts: vec![part],
-        whole: |mut parts| parts.remove(0),
-    };
-    let share = |part, of| Aggregate {
-        parts: vec![part, of],
-        whole: |mut parts| {
-            let of = parts.remove(1);
-            parts.remove(0) / of
-        },
-    };
-    let known = figure
-        .field
-        .as_ref()
-        .map(|field| fields::named(&field.name));
-    let known_or_none = || known.clone().ok_or_else(|| missing_field(figure));
-    let number = || -> Planning<(Expr, Unit)> {
-        let known = known_or_none()?;
-        let number = known.number().ok_or_else(|| no_number(figure))?;
-        Ok((number, known.unit()))
-    };
-    let if_there = |value: &Expr, then: Expr| when(value.clone().is_not_null(), then).end();
-    Ok(match figure.function {
-        Function::Count => {
-            let counted = match &known {
-                Some(known) => if_there(&known.value, weight())?,
-                None => weight(),
-            };
-            let zero_if_none = |mut parts: Vec<Expr>| {
-                datafusion::functions::core::expr_fn::coalesce(vec![parts.remove(0), lit(0.0)])
-            };
-            (
-                Aggregate {
-                    parts: vec![sum(counted)],
-                    whole: zero_if_none,
-                },
-                Unit::Plain,
-            )
-        }
-        Function::CountUnique => (one(count_distinct(known_or_none()?.value)), Unit::Plain),
-        Function::Min | Function::Max => {
-            let known = known_or_none()?;
-            let value = known.number().unwrap_or_else(|| known.value.clone());
-            let value = if figure.function == Function::Min {
-                min(value)
-            } else {
-                max(value)
-            };
-            (one(value), known.unit())
-        }
-        Function::Sum => {
-            let (number, unit) = number()?;
-            (one(sum(number * weight())), unit)
-        }
-        Function::Avg => {
-            let (number, unit) = number()?;
-            let weights = if_there(&number, weight())?;
-            (share(sum(number * weight()), sum(weights)), unit)
-        }
-        Function::Percentile(share_below) => {
-            let (number, unit) = number()?;
-            let sorted = number.sort(true, false);
-            (
-                one(approx_percentile_cont(sorted, lit(share_below), None)),
-                unit,
-            )
-        }
-        Function::FailureRate => {
-            let failed =
-                when(column(names::STATUS).eq(lit("error")), weight()).otherwise(lit(0.0))?;
-            (share(sum(failed), sum(weight())), Unit::Share)
-        }
-    })
-}
-
-fn missing_field(figure: &Figure) -> PlanError {
-    let message = format!("{} is of a field", figure.text);
-    Mistake {
-        message,
-        at: 0..0,
-        expected: Vec::new(),
-        suggestion: None,
-    }
-    .into()
-}
-
-fn no_number(figure: &Figure) -> PlanError {
-    let (name, at) = figure
-        .field
-        .as_ref()
-        .map_or(("", 0..0), |field| (&*field.name, field.at.clone()));
-    let message = format!("{name} is no number: expected one, such as span.duration");
-    Mistake {
-        message,
-        at,
-        expected: vec!["a number".into()],
-        suggestion: Some("span.duration".into()),
-    }
-    .into()
-}
-
 fn all_of(conditions: &[Expr]) -> Expr {
     balanced(conditions.to_vec(), Expr::and).unwrap_or_else(|| lit(true))
 }
 
-/// What spans must be to be among those that are asked about.
-fn conditions(query: &Query, now: Timestamp) -> Planning<Vec<Expr>> {
+/// What spans must be to be among those that are asked about, but for their time.
+fn conditions(query: &Query) -> Planning<Vec<Expr>> {
     let mut conditions = Vec::new();
-    match query.time {
-        Time::All => {}
-        Time::Since(nanos) => {
-            let from = now.as_nanos().saturating_sub(nanos);
-            conditions.push(column(names::START).gt_eq(instant(from)));
-        }
-        Time::Between(from, to) => {
-            conditions.push(column(names::START).gt_eq(instant(from)));
-            conditions.extend(to.map(|to| column(names::START).lt(instant(to))));
-        }
-    }
     let mut mentioned = Vec::new();
     if let Some(condition) = &query.condition {
         conditions.push(condition_of(condition, &mut mentioned)?);
@@ -398,15 +173,6 @@ fn conditions(query: &Query, now: Timestamp) -> Planning<Vec<Expr>> {
         conditions.push(is_transaction());
     }
     Ok(conditions)
-}
-
-/// A point in time, in nanoseconds since 1970.
-fn instant(nanos: u64) -> Expr {
-    let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
-    Expr::Literal(
-        ScalarValue::TimestampNanosecond(Some(nanos), Some("UTC".into())),
-        None,
-    )
 }
 
 /// Whether a span is the first of its process's part of a trace.

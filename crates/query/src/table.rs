@@ -1,6 +1,7 @@
 //! The table `spans`: all finished spans at one moment, those in segments' files and those that only the log has.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,9 +28,12 @@ use object_store::path::Path;
 
 use crate::fields::column;
 
-/// The table, as it was when its snapshot was taken.
+/// The table, as it was when its snapshot was taken; or a part of it.
 pub(crate) struct Spans {
     snapshot: Arc<Snapshot>,
+    /// Which of the snapshot's files, and of its batches, belong to it.
+    files: Range<usize>,
+    batches: Range<usize>,
     /// Whether some of the rows may be records: events and logs.
     has_records: bool,
 }
@@ -37,14 +41,34 @@ pub(crate) struct Spans {
 impl Spans {
     /// The table of a snapshot, which is to be held until the answer is there.
     pub(crate) fn of(snapshot: Arc<Snapshot>) -> Self {
+        let (files, batches) = (0..snapshot.files.len(), 0..snapshot.batches.len());
+        Self::part(snapshot, files, batches)
+    }
+
+    /// The spans of one file.
+    pub(crate) fn of_file(snapshot: Arc<Snapshot>, at: usize) -> Self {
+        Self::part(snapshot, at..at + 1, 0..0)
+    }
+
+    /// The spans that are in no file yet.
+    pub(crate) fn in_log(snapshot: Arc<Snapshot>) -> Self {
+        let batches = 0..snapshot.batches.len();
+        Self::part(snapshot, 0..0, batches)
+    }
+
+    fn part(snapshot: Arc<Snapshot>, files: Range<usize>, batches: Range<usize>) -> Self {
         let is_record = |batch: &RecordBatch| {
             let records = batch.column_by_name(names::RECORD);
             records.is_none_or(|records| records.null_count() < batch.num_rows())
         };
-        let has_records = snapshot.files.iter().any(|file| file.has_records)
-            || snapshot.batches.iter().any(is_record);
+        let has_records = snapshot.files[files.clone()]
+            .iter()
+            .any(|file| file.has_records)
+            || snapshot.batches[batches.clone()].iter().any(is_record);
         Self {
             snapshot,
+            files,
+            batches,
             has_records,
         }
     }
@@ -52,8 +76,7 @@ impl Spans {
 
 impl fmt::Debug for Spans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = self.snapshot.files.len();
-        write!(f, "Spans({files} files)")
+        write!(f, "Spans({} files)", self.files.len())
     }
 }
 
@@ -89,8 +112,9 @@ impl TableProvider for Spans {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let batches = &self.snapshot.batches[self.batches.clone()];
         let memory = MemorySourceConfig::try_new_exec(
-            std::slice::from_ref(&self.snapshot.batches),
+            &[batches.to_vec()],
             Arc::clone(&SCHEMA),
             projection.cloned(),
         )?;
@@ -101,7 +125,7 @@ impl TableProvider for Spans {
         if plans.is_empty() {
             return Ok(memory);
         }
-        if !self.snapshot.batches.is_empty() {
+        if !batches.is_empty() {
             plans.push(memory);
         }
         match plans.len() {
@@ -116,7 +140,7 @@ impl Spans {
     fn stores(&self) -> Result<Vec<(ObjectStoreUrl, Vec<PartitionedFile>)>> {
         let mut here = Vec::new();
         let mut there = Vec::new();
-        for file in &self.snapshot.files {
+        for file in &self.snapshot.files[self.files.clone()] {
             match &file.object {
                 Some(object) => there.push(to_read(file, object.clone())),
                 None => {

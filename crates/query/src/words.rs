@@ -86,7 +86,7 @@ fn rows_of(args: ScalarFunctionArgs) -> Result<ArrayRef> {
 }
 
 /// Numbers for the words by which a question groups, the same wherever a word comes from.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Words(Arc<Mutex<Numbered>>);
 
 #[derive(Default)]

@@ -1,0 +1,208 @@
+//! What files add to answers, kept from one question to the next.
+//!
+//! A dashboard asks the same every few seconds, of spans of which nearly all are the same: a file never changes. So of a
+//! question that comes again it is kept what each file adds to its answer: a partial answer for each slot of time, which is
+//! enough for any stretch of time that begins and ends between slots. When files are merged, and no span was there twice,
+//! what the new one adds is what they added.
+//!
+//! Only when a question comes the second time: the first time it is answered the quickest way, which keeps nothing.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use hopline_columns::SegmentFile;
+use parking_lot::Mutex;
+
+use crate::language::{Query, Time};
+use crate::words::Words;
+
+/// How many questions are remembered.
+const QUESTIONS: usize = 64;
+
+/// A file's partial answer may have one row for so many of its spans: with more it is hardly less work than the spans are.
+const SPANS_FOR_A_ROW: u64 = 8;
+
+/// How many rows a partial answer may have however few the spans are.
+const ROWS: usize = 4 << 10;
+
+/// The partial answers of all questions.
+pub(crate) struct Partials {
+    /// The last asked last.
+    asked: Mutex<Vec<Asked>>,
+    /// How many bytes all of them may take.
+    most: usize,
+}
+
+struct Asked {
+    /// Without what it says of time and of how many rows it wants.
+    query: Query,
+    kept: Option<Arc<Kept>>,
+}
+
+impl Partials {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            asked: Mutex::default(),
+            most,
+        }
+    }
+
+    /// What is kept of a question, if it has been asked before and its partial answers are worth keeping.
+    pub(crate) fn of(&self, query: &Query) -> Option<Arc<Kept>> {
+        let query = Query {
+            time: Time::All,
+            limit: None,
+            ..query.clone()
+        };
+        let mut asked = self.asked.lock();
+        let kept = match asked.iter().position(|other| other.query == query) {
+            Some(at) => Some(asked.remove(at).kept.unwrap_or_default()),
+            None => None,
+        };
+        if asked.len() == QUESTIONS {
+            asked.remove(0);
+        }
+        asked.push(Asked {
+            query,
+            kept: kept.clone(),
+        });
+        kept.filter(|kept| !kept.state.lock().is_given_up)
+    }
+
+    /// Lets go of those that were not asked for longest, until they take no more than they may.
+    pub(crate) fn trim(&self) {
+        let mut asked = self.asked.lock();
+        let bytes = |asked: &Asked| asked.kept.as_ref().map_or(0, |kept| kept.bytes());
+        let mut all: usize = asked.iter().map(bytes).sum();
+        for asked in asked.iter_mut() {
+            if all <= self.most {
+                return;
+            }
+            let own = bytes(asked);
+            all -= own;
+            if own > self.most {
+                // The next time it would be the same.
+                asked.kept.iter().for_each(|kept| kept.give_up());
+            } else {
+                asked.kept = None;
+            }
+        }
+    }
+}
+
+/// What is kept of a question.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// By whose numbers its groups are kept.
+    pub(crate) words: Words,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By the first segment of the log that their spans come from.
+    pieces: BTreeMap<u64, Piece>,
+    is_given_up: bool,
+}
+
+/// What a file adds to an answer.
+#[derive(Clone)]
+pub(crate) struct Piece {
+    /// The segments of the log that the file's spans come from.
+    origin: RangeInclusive<u64>,
+    /// How many spans the file has.
+    rows: u64,
+    /// How long its slots are, in nanoseconds.
+    pub(crate) slot: i64,
+    /// Slot, groups, and the state of each aggregate.
+    pub(crate) states: RecordBatch,
+}
+
+impl Piece {
+    pub(crate) fn of(file: &SegmentFile, slot: i64, states: RecordBatch) -> Self {
+        Self {
+            origin: file.first..=file.last,
+            rows: file.rows,
+            slot,
+            states,
+        }
+    }
+
+    /// Whether it is much less than the spans that it was made of.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        let rows = self.states.num_rows();
+        rows <= ROWS || rows as u64 <= self.rows / SPANS_FOR_A_ROW
+    }
+}
+
+/// What is kept of a file.
+pub(crate) enum Found {
+    Piece(Piece),
+    /// Of the files that it was merged from.
+    Parts(Vec<Piece>),
+    Nothing,
+}
+
+impl Kept {
+    /// What this file adds, as far as it is kept.
+    pub(crate) fn find(&self, file: &SegmentFile) -> Found {
+        let state = self.state.lock();
+        let parts: Vec<&Piece> = state
+            .pieces
+            .range(file.first..=file.last)
+            .map(|(_, piece)| piece)
+            .collect();
+        let mut next = file.first;
+        for part in &parts {
+            if *part.origin.start() != next || *part.origin.end() > file.last {
+                return Found::Nothing;
+            }
+            next = part.origin.end() + 1;
+        }
+        // With fewer rows than they had together, a span was there twice, and it counts once now.
+        let rows: u64 = parts.iter().map(|part| part.rows).sum();
+        match parts[..] {
+            _ if next != file.last + 1 || rows != file.rows => Found::Nothing,
+            [piece] => Found::Piece(piece.clone()),
+            _ => Found::Parts(parts.into_iter().cloned().collect()),
+        }
+    }
+
+    /// Keeps what a file adds, in the place of what the files added that it was merged from.
+    pub(crate) fn keep(&self, piece: Piece) {
+        let mut state = self.state.lock();
+        if !state.is_given_up {
+            let origin = piece.origin.clone();
+            state.pieces.retain(|_, other| {
+                other.origin.end() < origin.start() || origin.end() < other.origin.start()
+            });
+            state.pieces.insert(*origin.start(), piece);
+        }
+    }
+
+    /// Lets go of what files added that are no longer there.
+    pub(crate) fn retain(&self, files: &[SegmentFile]) {
+        let is_there = |piece: &Piece| {
+            let at = files.partition_point(|file| file.last < *piece.origin.start());
+            files.get(at).is_some_and(|file| {
+                file.first <= *piece.origin.start() && *piece.origin.end() <= file.last
+            })
+        };
+        self.state.lock().pieces.retain(|_, piece| is_there(piece));
+    }
+
+    /// Has it answered without partial answers from now on.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.state.lock();
+        state.pieces.clear();
+        state.is_given_up = true;
+    }
+
+    fn bytes(&self) -> usize {
+        let state = self.state.lock();
+        let bytes = |piece: &Piece| piece.states.get_array_memory_size();
+        state.pieces.values().map(bytes).sum()
+    }
+}
