@@ -10,6 +10,7 @@ import {
 } from "@tanstack/react-router";
 import { validateSearch as validateBuildSearch } from "../build/search";
 import { validateSearch as validateBuildsSearch } from "../builds/search";
+import { validateSearch as validateDashboardSearch } from "../dashboards/search";
 import { validateSearch as validateExploreSearch } from "../explore/search";
 import { validateSearch as validateTraceSearch } from "../trace/search";
 import { Root } from "./Root";
@@ -56,6 +57,7 @@ const dashboards = createRoute({
 const dashboard = createRoute({
 	getParentRoute: () => root,
 	path: "/dashboards/$dashboardId",
+	validateSearch: validateDashboardSearch,
 	component: lazyRouteComponent(() => import("../dashboards/page"), "Page"),
 });
 

@@ -76,7 +76,8 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 	useEffect(() => {
 		if (!chart) return;
 		const [first = 0, last = 0] = [times[0], times.at(-1)];
-		const [from, to] = [stretch?.from ?? first, stretch?.to ?? last];
+		// The first bucket began before the time that was asked about.
+		const [from, to] = [Math.min(stretch?.from ?? first, first), stretch?.to ?? last];
 		chart.batch(() => {
 			chart.setData(dataOf(times, lines), false);
 			// A single time has a little room around it.
@@ -151,8 +152,23 @@ function lineOf({ name, unit }: Line, at: number, count: number, palette: Palett
 		width: 1.5,
 		...(isDashed(at) ? { dash: [4, 3] } : {}),
 		...(count === 1 ? { fill: `color-mix(in srgb, ${colour} 12%, transparent)` } : {}),
-		points: { size: 4, fill: colour, stroke: colour },
+		points: { size: 4, fill: colour, stroke: colour, show: isSparse, filter: lonely },
 	};
+}
+
+/** Up to so many points can be told apart on their line. */
+const MOST_POINTS = 40;
+
+const isSparse = (_: uPlot, __: number, first: number, last: number) => last - first < MOST_POINTS;
+
+/** Points without a neighbour, which no line would show. */
+function lonely(chart: uPlot, line: number, isShown: boolean): number[] | null {
+	if (isShown) return null;
+	const values = chart.data[line] ?? [];
+	const isThere = (at: number) => values[at] !== null && values[at] !== undefined;
+	return Array.from(values.keys()).filter(
+		(at) => isThere(at) && !isThere(at - 1) && !isThere(at + 1),
+	);
 }
 
 function axisOf(palette: Palette): uPlot.Axis {

@@ -1,6 +1,6 @@
 /** Bars, the longest first. It is a list, and reads as one. */
 
-import { EmptyState, hueOf } from "../ui";
+import { EmptyState } from "../ui";
 import { type Answer, type Roles, rolesOf } from "./answer";
 import { TargetLink } from "./TargetLink";
 import { type Bar, type TopList, topOf } from "./top";
@@ -50,10 +50,7 @@ function BarItem({ bar, top }: { bar: Bar; top: TopList }) {
 				{bar.target ? <TargetLink target={bar.target}>{bar.label}</TargetLink> : bar.label}
 			</bdi>
 			<span className={styles.track}>
-				<i
-					className={styles.fill}
-					style={{ width: `${share * 100}%`, background: `var(${hueOf(bar.label)})` }}
-				/>
+				<i className={styles.fill} style={{ width: `${share * 100}%` }} />
 			</span>
 			<span className={styles.value} title={others.join(", ") || undefined}>
 				{formatNumber(bar.value, top.unit)}

@@ -3,7 +3,7 @@ import { parse } from "../explore/language/parse";
 import { type Change, changed, conflictOf } from "./changes";
 import { type Edit, edited, tidied } from "./edits";
 import { BadFile, readDashboard, written } from "./exchange";
-import { COLUMNS, compacted, freePlace, overlaps, withPlace } from "./grid";
+import { COLUMNS, compacted, freePlace, nudged, overlaps, withPlace } from "./grid";
 import { copyOf, type Dashboard, type DashboardDocument, type Panel } from "./model";
 import { listed, READY_MADE } from "./ready";
 
@@ -38,6 +38,24 @@ describe("the grid", () => {
 			a: [0, 0, 4, 2],
 			b: [2, 2, 4, 2],
 		});
+	});
+
+	test("a panel that covers the lower half of another comes below it, which moves up", () => {
+		const stacked = [panel("a", 0, 0, 6, 4), panel("b", 0, 4, 6, 4)];
+		expect(places(withPlace(stacked, "a", { x: 0, y: 1, w: 6, h: 4 }))).toEqual(places(stacked));
+		expect(places(withPlace(stacked, "a", { x: 0, y: 2, w: 6, h: 4 }))).toEqual({
+			a: [0, 4, 6, 4],
+			b: [0, 0, 6, 4],
+		});
+	});
+
+	test("a panel can be moved step by step past any other", () => {
+		const stacked = [panel("a", 0, 0, 6, 4), panel("b", 0, 4, 6, 9)];
+		const down = nudged(stacked, "a", 0, 1);
+		expect(places(down)).toEqual({ a: [0, 9, 6, 4], b: [0, 0, 6, 9] });
+		expect(places(nudged(down, "a", 0, -1))).toEqual(places(stacked));
+		expect(places(nudged(stacked, "a", 1, 0)).a?.[0]).toBe(1);
+		expect(nudged(stacked, "a", 0, -1)).toEqual(stacked);
 	});
 
 	test("a panel is never put beside the grid, nor made too small or too large for it", () => {

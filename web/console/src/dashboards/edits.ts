@@ -1,7 +1,7 @@
 /** What can be done to a dashboard: each edit makes another one of it. */
 
 import type { View } from "../charts/views";
-import { compacted, freePlace, inReadingOrder, type Place, withPlace } from "./grid";
+import { compacted, freePlace, inReadingOrder, nudged, type Place, withPlace } from "./grid";
 import type { Dashboard, Panel } from "./model";
 
 /** What of a panel is written by hand. */
@@ -13,7 +13,8 @@ export type Edit =
 	| { kind: "change"; id: string; content: PanelContent }
 	| { kind: "duplicate"; id: string; copyId: string }
 	| { kind: "remove"; id: string }
-	| { kind: "place"; id: string; place: Place };
+	| { kind: "place"; id: string; place: Place }
+	| { kind: "nudge"; id: string; dx: number; dy: number };
 
 /** How large a panel of a view begins. */
 export const SIZES: Record<View, Pick<Panel, "w" | "h">> = {
@@ -46,6 +47,8 @@ export function edited(dashboard: Dashboard, edit: Edit): Dashboard {
 			return withPanels(compacted(panels.filter(({ id }) => id !== edit.id)));
 		case "place":
 			return withPanels(withPlace(panels, edit.id, edit.place));
+		case "nudge":
+			return withPanels(nudged(panels, edit.id, edit.dx, edit.dy));
 	}
 }
 

@@ -1,7 +1,7 @@
 /**
  * Where panels lie: on a grid of twelve columns, none upon another, and none with room above it.
  *
- * Whatever is moved or resized stays where it was put, as far as it fits; others make way downwards, and then all move up.
+ * Whatever is moved or resized comes where it was put, as far as it fits; others make way downwards, and then all move up.
  */
 
 import type { Panel } from "./model";
@@ -27,16 +27,37 @@ export function onGrid({ x, y, w, h }: Place): Place {
 	};
 }
 
-/** The panels with one of them at another place. The order of the list stays. */
+/**
+ * The panels with one of them at another place. It comes below those above it of which it covers no more than the lower half;
+ * others make way. The order of the list stays.
+ */
 export function withPlace(panels: readonly Panel[], id: string, place: Place): Panel[] {
 	const moved = panels.find((panel) => panel.id === id);
 	if (!moved) return [...panels];
-	const settled = new Map<string, Panel>();
-	settled.set(id, { ...moved, ...onGrid(place) });
-	for (const panel of inReadingOrder(panels)) {
-		if (panel.id !== id) settled.set(panel.id, clearOf([...settled.values()], panel));
+	const wanted = onGrid(place);
+	const others = compacted(panels.filter((panel) => panel.id !== id));
+	const above = others.filter(
+		(other) => isBeside(other, wanted) && other.y + other.h / 2 <= wanted.y,
+	);
+	const y = Math.max(0, ...above.map(bottomOf));
+	const settled = [{ ...moved, ...wanted, y }, ...above];
+	for (const panel of inReadingOrder(others)) {
+		if (!above.includes(panel)) settled.push(clearOf(settled, panel));
 	}
-	return inOrderOf(panels, compacted([...settled.values()]));
+	return inOrderOf(panels, compacted(settled));
+}
+
+/** The panels with one of them moved on by a step, or by as many as it takes for it to come to another place. */
+export function nudged(panels: readonly Panel[], id: string, dx: number, dy: number): Panel[] {
+	const own = panels.find((panel) => panel.id === id);
+	if (!own) return [...panels];
+	const most = dy === 0 ? 1 : Math.max(...panels.map(bottomOf));
+	for (let step = 1; step <= most; step += 1) {
+		const next = withPlace(panels, id, { ...own, x: own.x + dx * step, y: own.y + dy * step });
+		const { x, y } = next.find((panel) => panel.id === id) ?? own;
+		if (x !== own.x || y !== own.y) return next;
+	}
+	return [...panels];
 }
 
 /** The panels moved up as far as there is room. */
@@ -52,7 +73,7 @@ export function compacted(panels: readonly Panel[]): Panel[] {
 
 /** The first place, from the top, where a panel of this size fits. */
 export function freePlace(panels: readonly Panel[], size: Pick<Panel, "w" | "h">): Place {
-	const bottom = Math.max(0, ...panels.map(({ y, h }) => y + h));
+	const bottom = Math.max(0, ...panels.map(bottomOf));
 	for (let y = 0; y <= bottom; y += 1) {
 		for (let x = 0; x + size.w <= COLUMNS; x += 1) {
 			const place = { x, y, ...size };
@@ -68,13 +89,13 @@ export function inReadingOrder(panels: readonly Panel[]): Panel[] {
 }
 
 export function overlaps(one: Place, other: Place): boolean {
-	return (
-		one.x < other.x + other.w &&
-		other.x < one.x + one.w &&
-		one.y < other.y + other.h &&
-		other.y < one.y + one.h
-	);
+	return isBeside(one, other) && one.y < bottomOf(other) && other.y < bottomOf(one);
 }
+
+/** Whether two places have a column in common. */
+const isBeside = (one: Place, other: Place) => one.x < other.x + other.w && other.x < one.x + one.w;
+
+const bottomOf = ({ y, h }: Place) => y + h;
 
 /** A panel moved down until it lies on none of these. */
 function clearOf(settled: readonly Panel[], panel: Panel): Panel {
@@ -82,7 +103,7 @@ function clearOf(settled: readonly Panel[], panel: Panel): Panel {
 	for (;;) {
 		const inTheWay = settled.find((other) => overlaps(other, { ...panel, y }));
 		if (!inTheWay) return { ...panel, y };
-		y = inTheWay.y + inTheWay.h;
+		y = bottomOf(inTheWay);
 	}
 }
 

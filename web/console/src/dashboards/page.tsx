@@ -1,11 +1,14 @@
-/** Panels of questions that are asked again and again. */
-import { EmptyState, PageHeader } from "../ui";
+/** Dashboards: the list of them, or one of them. */
+
+import { useParams } from "@tanstack/react-router";
+import { DashboardPage } from "./DashboardPage";
+import { ListPage } from "./ListPage";
 
 export function Page() {
-	return (
-		<>
-			<PageHeader title="Dashboards" />
-			<EmptyState title="This page is not there yet" />
-		</>
+	const { dashboardId } = useParams({ strict: false });
+	return dashboardId === undefined ? (
+		<ListPage />
+	) : (
+		<DashboardPage key={dashboardId} dashboardId={dashboardId} />
 	);
 }

@@ -1,5 +1,5 @@
 /** What of a dashboard is in its address: the time that all its panels show, and how often they are asked again. */
-import { given, oneOf, type RawSearch, text } from "../app/search";
+import { flag, given, oneOf, type RawSearch, text } from "../app/search";
 
 export const REFRESHES = ["off", "5s", "10s", "30s", "1m", "5m"] as const;
 
@@ -12,5 +12,8 @@ export function validateSearch(raw: RawSearch) {
 		from: text(raw.from),
 		to: text(raw.to),
 		refresh: oneOf(REFRESHES, raw.refresh),
+		edit: flag(raw.edit),
 	});
 }
+
+export type DashboardSearch = ReturnType<typeof validateSearch>;

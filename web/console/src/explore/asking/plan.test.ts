@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { View } from "../../charts/views";
 import { parse, type Question } from "../language/parse";
-import { extentQuestion, needsStretch, planFor, stepFor, stretchOf } from "./plan";
+import { extentQuestion, needsStretch, planFor, regionQuestion, stepFor, stretchOf } from "./plan";
 
 const NOW = Date.parse("2026-01-31T10:00:00Z");
 const HOUR = 3_600_000;
@@ -97,4 +97,12 @@ describe("the time of a view", () => {
 		const century = { from: 0, to: 36_500 * 24 * HOUR };
 		expect((century.to - century.from) / stepFor(century, 120)).toBeLessThanOrEqual(120);
 	});
+});
+
+test("a region of a heat map is a question for its spans", () => {
+	const question = read("p95(span.duration) where a:b or c:d by op since 1h");
+	const bounds = { from: NOW - 60_000, to: NOW, shortest: 1_334, longest: 10_000 };
+	expect(regionQuestion(question, bounds)).toBe(
+		"spans where (a:b or c:d) and duration>=1334ns and duration<10000ns from 2026-01-31T09:59:00.000Z to 2026-01-31T10:00:00.000Z order by duration desc",
+	);
 });

@@ -5,11 +5,11 @@
  * number neither. What a view needs and the question does not say is added here, and what it cannot use left out.
  */
 
-import { ROWS_PER_TENFOLD } from "../../charts/heat";
+import { type Bounds, ROWS_PER_TENFOLD } from "../../charts/heat";
 import type { Stretch } from "../../charts/series";
 import type { View } from "../../charts/views";
 import { lengthOf, millisOf, nanosOf } from "../language/amounts";
-import { timeOf, withClause, withWhat } from "../language/clauses";
+import { timeOf, withClause, withCondition, withTime, withWhat } from "../language/clauses";
 import type { ClauseName, Question } from "../language/parse";
 import { sqlCondition } from "../language/sql";
 import type { Language } from "./ask";
@@ -125,6 +125,16 @@ function heatPlan(question: Question, now: number, stretch: Stretch | undefined)
 		"group by 1, 2 order by 1, 2",
 	].join(" ");
 	return { language: "sql", text, figures: 1, step, stretch };
+}
+
+/** The spans of a region of a question's heat map, the longest first. */
+export function regionQuestion(question: Question, bounds: Bounds): string {
+	const { from, to, shortest, longest } = bounds;
+	const spans = withWhat(without(question, ["by", "per", "order", "limit"]), "spans");
+	const durations = withCondition(spans, `duration>=${shortest}ns and duration<${longest}ns`);
+	const range = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+	const timed = withTime(durations, { kind: "between", ...range });
+	return withClause(timed, "order", "order by duration desc").text;
 }
 
 /** Of spans themselves, how many they are. */

@@ -13,7 +13,13 @@ import { extentQuestion, needsStretch, type Plan, planFor } from "./plan";
 export type Asked = { language: Language; text: string; view: View };
 
 /** An answer, and what was asked for it. */
-export type Shown = { answer: Answer; plan: Plan; view: View };
+export type Shown = {
+	answer: Answer;
+	plan: Plan;
+	view: View;
+	/** How long it took, in milliseconds. */
+	took: number;
+};
 
 /** A view that a question has no answer for; the message says what would help. */
 export class CannotShow extends Error {}
@@ -31,9 +37,10 @@ export function shownQuery(asked: Asked, asking: string | number = 0) {
 }
 
 export async function show({ language, text, view }: Asked, signal?: AbortSignal): Promise<Shown> {
+	const begun = performance.now();
 	const plan = await planOf(language, text, view, signal);
 	const answer = await ask(plan.language, plan.text, { signal });
-	return { answer, plan, view };
+	return { answer, plan, view, took: performance.now() - begun };
 }
 
 async function planOf(
