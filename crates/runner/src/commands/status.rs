@@ -71,6 +71,9 @@ fn payload(core: &Core) -> RunnerStatusPayload {
     more.insert("builds".into(), Value::from(core.builds.count()));
     more.insert("devServers".into(), Value::from(core.servers.count()));
     more.insert("eventsWaiting".into(), Value::from(core.outbox.waiting()));
+    if let Some(nanos) = core.clock.nanos() {
+        more.insert("clockOffsetNs".into(), Value::from(nanos));
+    }
     if core.one_build {
         more.insert("oneBuild".into(), Value::from(true));
     }
