@@ -22,7 +22,10 @@ export function validateSearch(raw: RawSearch): TraceSearch {
 	});
 }
 
-export function viewOf({ q, service, op, errors }: TraceSearch): WaterfallView {
+/** Members that are there without a value are as good as left out. */
+type ViewSearch = { [Key in Exclude<keyof TraceSearch, "span">]: TraceSearch[Key] | undefined };
+
+export function viewOf({ q, service, op, errors }: ViewSearch): WaterfallView {
 	return {
 		query: q ?? "",
 		filter: { services: splitList(service), ops: splitList(op), errors: errors ?? false },

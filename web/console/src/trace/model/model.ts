@@ -6,6 +6,7 @@
  * 100,000 spans take well under 100 ms; everything that only some views need is made when first asked for.
  */
 import { Flag, type Outline, type OutlineRecord, Status } from "./outline";
+import { oneLine } from "./text";
 import { buildTimes, gapsBetween, type Stretch, type Times } from "./times";
 import { buildTree, type Tree } from "./tree";
 
@@ -50,6 +51,7 @@ export class TraceModel {
 	#rowOfId: Map<string, number> | null = null;
 	#rowsOfSeq: Map<number, number[]> | null = null;
 	#recordsOfRow: Map<number, OutlineRecord[]> | null = null;
+	readonly #labels: string[] = [];
 	readonly #gapsOfRow = new Map<number, readonly Stretch[]>();
 
 	constructor(outline: Outline, now: (() => number) | null = null) {
@@ -123,6 +125,17 @@ export class TraceModel {
 
 	nameOf(row: number): string {
 		return this.names[this.name[row] ?? -1] ?? "";
+	}
+
+	/** The name, fit for one line. */
+	labelOf(row: number): string {
+		const name = this.name[row] ?? -1;
+		let label = this.#labels[name];
+		if (label === undefined) {
+			label = oneLine(this.names[name] ?? "");
+			this.#labels[name] = label;
+		}
+		return label;
 	}
 
 	opOf(row: number): string {

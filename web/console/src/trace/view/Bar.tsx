@@ -55,7 +55,12 @@ export const Bar = memo(function Bar(props: BarProps) {
 				</Placed>
 			)}
 			<CriticalLines scale={scale} segments={critical} />
-			<BarLabel box={box} width={scale.width} text={pending ? `${label}…` : label} />
+			<BarLabel
+				box={box}
+				width={scale.width}
+				text={pending ? `${label}…` : label}
+				pending={pending}
+			/>
 		</>
 	);
 });
@@ -125,7 +130,8 @@ function Placed(props: {
 	);
 }
 
-function BarLabel({ box, width, text }: { box: Box; width: number; text: string }) {
+function BarLabel(props: { box: Box; width: number; text: string; pending?: boolean }) {
+	const { box, width, text, pending } = props;
 	if (box.beyond) {
 		return (
 			<span className={styles.beyond} data-side={box.beyond < 0 ? "before" : "after"}>
@@ -141,7 +147,12 @@ function BarLabel({ box, width, text }: { box: Box; width: number; text: string 
 				? box.x
 				: Math.min(box.x + box.width, width);
 	return (
-		<span className={styles.label} data-side={side} style={{ transform: `translateX(${x}px)` }}>
+		<span
+			className={styles.label}
+			data-side={side}
+			data-pending={pending || undefined}
+			style={{ transform: `translateX(${x}px)` }}
+		>
 			<span>{text}</span>
 		</span>
 	);

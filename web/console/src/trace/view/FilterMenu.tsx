@@ -26,11 +26,7 @@ export function FilterMenu({ label, choices, chosen, onChange }: FilterMenuProps
 		<Menu.Root modal={false}>
 			<Menu.Trigger
 				render={
-					<Button
-						size="small"
-						data-on={chosen.length > 0 ? "" : undefined}
-						className={styles.filter}
-					>
+					<Button data-on={chosen.length > 0 ? "" : undefined} className={styles.filter}>
 						{label}
 						{chosen.length > 0 && <span className={styles.chosen}>{chosen.length}</span>}
 						<ChevronDownIcon size={12} />

@@ -3,12 +3,12 @@ import { type ComponentProps, memo, type ReactNode } from "react";
 import { cx } from "../../ui/cx";
 import { formatCount, formatDuration } from "../../ui/format";
 import { AlertIcon, ChevronRightIcon, ClockIcon } from "../../ui/icons";
+import { hueClass, Swatch } from "../hues";
 import type { CriticalPath } from "../model/critical";
 import type { Kept } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import { Flag } from "../model/outline";
 import { Fold, type ShownRows } from "../model/rows";
-import { oneLine } from "../model/text";
 import { handOver } from "../model/times";
 import { Bar, RunBar } from "./Bar";
 import { criticalIn, endSoFar, runBoxes, runTotals, spokenRun, spokenTime } from "./lines";
@@ -21,7 +21,10 @@ const DEEPEST_INDENT = 18;
 /** How a row stands out. */
 export interface RowLook {
 	readonly selected: boolean;
+	/** It takes the focus when that comes to the rows. */
 	readonly active: boolean;
+	/** The reader is at it. */
+	readonly at: boolean;
 	readonly lit: boolean;
 	/** It answers the search; "current" is the one stepped to. */
 	readonly found: "no" | "yes" | "current";
@@ -39,6 +42,8 @@ export interface RowProps extends RowLook {
 	path: CriticalPath | null;
 	/** 0 for rows that do not move with the time. */
 	now: number;
+	/** The bar stands below the name. */
+	narrow: boolean;
 	top: number;
 	height: number;
 }
@@ -53,7 +58,7 @@ export const Row = memo(function Row(props: RowProps) {
 		// biome-ignore lint/a11y/useSemanticElements: rows of a grid that is drawn in part cannot be those of a table.
 		<div
 			role="row"
-			className={cx(styles.row, styles[`hue${hue}`])}
+			className={cx(styles.row, hueClass(hue))}
 			style={{ transform: `translateY(${top}px)`, height }}
 			tabIndex={props.active ? 0 : -1}
 			aria-level={(shown.level[line] as number) + 1}
@@ -61,6 +66,8 @@ export const Row = memo(function Row(props: RowProps) {
 			aria-expanded={fold === Fold.leaf ? undefined : fold === Fold.open}
 			aria-selected={props.selected}
 			data-line={line}
+			data-narrow={props.narrow || undefined}
+			data-at={props.at || undefined}
 			data-lit={props.lit || undefined}
 			data-found={props.found === "no" ? undefined : props.found}
 			data-faint={props.faint || undefined}
@@ -81,8 +88,8 @@ function SpanCells(props: RowProps) {
 		<>
 			<Cell className={styles.name}>
 				<Branch shown={shown} line={line} />
-				<span className={styles.text} title={oneLine(model.nameOf(row), 1000)}>
-					<bdi>{oneLine(model.nameOf(row))}</bdi>
+				<span className={styles.text} title={model.labelOf(row)}>
+					<bdi>{model.labelOf(row)}</bdi>
 				</span>
 				{closed && <Count>{`+${formatCount(hidden)}`}</Count>}
 				{model.isError(row) && (
@@ -120,8 +127,8 @@ function RunCells({ model, shown, line, kept, scale, path }: RowProps) {
 		<>
 			<Cell className={styles.name}>
 				<Branch shown={shown} line={line} />
-				<span className={styles.text} title={oneLine(model.nameOf(row), 1000)}>
-					<bdi>{oneLine(model.nameOf(row))}</bdi>
+				<span className={styles.text} title={model.labelOf(row)}>
+					<bdi>{model.labelOf(row)}</bdi>
 				</span>
 				<Count tone={styles.times}>{`× ${formatCount(run)}`}</Count>
 				{errors > 0 && (
@@ -164,11 +171,7 @@ function Branch({ shown, line }: { shown: ShownRows; line: number }) {
 					<ChevronRightIcon size={12} className={cx(fold === Fold.open && styles.opened)} />
 				)}
 			</span>
-			<span
-				className={styles.swatch}
-				data-run={shown.run[line] ? "" : undefined}
-				aria-hidden="true"
-			/>
+			<Swatch className={cx(shown.run[line] !== 0 && styles.stack)} />
 		</>
 	);
 }

@@ -1,77 +1,76 @@
 /** The rows as a treegrid: those in view are there, the others are room. One row takes the focus, as the keys move it. */
-import { defaultRangeExtractor, type Range, useVirtualizer } from "@tanstack/react-virtual";
-import { type MouseEvent, useCallback, useEffect, useRef } from "react";
+import {
+	defaultRangeExtractor,
+	type Range,
+	useVirtualizer,
+	type Virtualizer,
+} from "@tanstack/react-virtual";
+import { type MouseEvent, useCallback, useEffect, useMemo, useRef } from "react";
 import type { CriticalPath } from "../model/critical";
 import type { Kept } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import { Flag } from "../model/outline";
-import { lineKey, lineShowing, type ShownRows } from "../model/rows";
+import { Fold, lineKey, lineShowing, type ShownRows } from "../model/rows";
+import { criticalIn } from "./lines";
 import { Row, type RowLook } from "./Row";
 import styles from "./rows.module.css";
 import type { Scale } from "./scale";
+import type { Active } from "./useActive";
+import type { Find } from "./useFind";
+import type { FoldingState } from "./useFolding";
 import { useKeptPlace } from "./useKeptPlace";
+import type { Selection } from "./useSelection";
 
 export interface RowsProps {
 	model: TraceModel;
-	shown: ShownRows;
+	folding: FoldingState;
 	kept: Kept | null;
 	scale: Scale;
 	hues: Uint8Array;
 	path: CriticalPath | null;
 	now: number;
+	/** Bars below names. */
+	narrow: boolean;
 	rowHeight: number;
 	scroller: HTMLDivElement | null;
 	setScroller(element: HTMLDivElement | null): void;
-	active: number;
-	/** Changes when the active row is to be brought into view. */
-	showActive: number;
-	selected: number;
-	lit: ReadonlySet<string> | null;
-	found: ReadonlySet<number> | null;
-	foundCurrent: number;
-	onActive(line: number): void;
-	onPick(line: number): void;
-	onToggle(line: number): void;
+	active: Active;
+	selection: Selection;
+	/** Spans to light up. */
+	highlighted: ReadonlySet<string>;
+	find: Find;
+	/** With -1 for none. */
 	onHover(row: number): void;
-	/** The reader does something with the rows. */
-	onHold(): void;
 }
 
 export function Rows(props: RowsProps) {
-	const { model, shown, rowHeight, scroller, active, onActive, onPick, onToggle, onHover } = props;
+	const { model, folding, narrow, rowHeight, scroller, active, selection, onHover } = props;
+	const { shown, setLineOpen, hold } = folding;
 	const virtualizer = useVirtualizer({
 		count: shown.count,
 		getScrollElement: () => scroller,
 		estimateSize: () => rowHeight,
-		overscan: 10,
+		overscan: 6,
 		// The row with the focus stays, wherever it is scrolled: else the focus would be lost.
 		rangeExtractor: useCallback(
-			(range: Range) => withLine(defaultRangeExtractor(range), active),
-			[active],
+			(range: Range) => withLine(defaultRangeExtractor(range), active.line),
+			[active.line],
 		),
 	});
 	// biome-ignore lint/correctness/useExhaustiveDependencies: what was measured holds for one height only.
 	useEffect(() => virtualizer.measure(), [rowHeight, virtualizer]);
-	useKeptPlace(model, shown, scroller, rowHeight);
+	useKeptPlace(model, shown, virtualizer, rowHeight);
+	useShownActive(active, virtualizer, scroller);
+	const looks = useLooks(props);
 
-	const { showActive } = props;
-	const shownBefore = useRef(showActive);
-	useEffect(() => {
-		if (shownBefore.current === showActive) return;
-		shownBefore.current = showActive;
-		if (active >= 0) virtualizer.scrollToIndex(active, { align: "auto" });
-		const row = scroller?.querySelector<HTMLElement>(`[data-line="${active}"]`);
-		// The focus follows the active row, but is not taken from elsewhere on the page.
-		if (row && scroller?.contains(document.activeElement)) row.focus({ preventScroll: true });
-	}, [showActive, active, virtualizer, scroller]);
-
+	const toggle = (line: number) => setLineOpen(line, shown.fold[line] !== Fold.open);
 	const onClick = (event: MouseEvent) => {
-		const line = lineOf(event.target);
+		const line = lineAt(event.target);
 		if (line < 0) return;
-		onActive(line);
+		active.set(line);
 		const onSign = (event.target as Element).closest("[data-toggle]") !== null;
-		if (onSign || shown.run[line]) onToggle(line);
-		else onPick(line);
+		if (onSign || shown.run[line]) toggle(line);
+		else selection.select(model.idOf(shown.row[line] as number));
 	};
 	return (
 		<div ref={props.setScroller} className={styles.scroller}>
@@ -83,13 +82,13 @@ export function Rows(props: RowsProps) {
 				className={styles.rows}
 				style={{ height: virtualizer.getTotalSize() }}
 				onClick={onClick}
-				onDoubleClick={(event) => onToggle(lineOf(event.target))}
-				onFocus={(event) => onActive(lineOf(event.target))}
-				onMouseOver={(event) => onHover(shown.row[lineOf(event.target)] ?? -1)}
+				onDoubleClick={(event) => toggle(lineAt(event.target))}
+				onFocus={(event) => active.set(lineAt(event.target))}
+				onMouseOver={(event) => onHover(shown.row[lineAt(event.target)] ?? -1)}
 				onMouseLeave={() => onHover(-1)}
-				onPointerDown={props.onHold}
-				onKeyDown={props.onHold}
-				onWheel={props.onHold}
+				onPointerDown={hold}
+				onKeyDown={hold}
+				onWheel={hold}
 			>
 				{virtualizer.getVirtualItems().map(({ index, start }) => (
 					<Row
@@ -102,9 +101,10 @@ export function Rows(props: RowsProps) {
 						hues={props.hues}
 						path={props.path}
 						now={moves(model, shown, index) ? props.now : 0}
+						narrow={narrow}
 						top={start}
 						height={rowHeight}
-						{...look(props, index)}
+						{...looks(index)}
 					/>
 				))}
 			</div>
@@ -112,16 +112,53 @@ export function Rows(props: RowsProps) {
 	);
 }
 
-function look(props: RowsProps, line: number): RowLook {
-	const { model, shown, kept, path, found, foundCurrent, lit } = props;
-	const row = shown.row[line] as number;
-	const single = shown.run[line] === 0;
-	return {
-		selected: single && row === props.selected,
-		active: line === props.active,
-		lit: lit !== null && (single ? lit.has(model.idOf(row)) : false),
-		found: foundCurrent === row && single ? "current" : found?.has(line) ? "yes" : "no",
-		faint: (single && kept !== null && !kept.matches[row]) || (path !== null && !path.on[row]),
+/** Scrolls to the active row when it is to be seen. The focus follows it, but is not taken from elsewhere on the page. */
+function useShownActive(
+	{ line, shows }: Active,
+	virtualizer: Virtualizer<HTMLDivElement, Element>,
+	scroller: HTMLElement | null,
+): void {
+	const before = useRef(shows);
+	useEffect(() => {
+		if (before.current === shows) return;
+		before.current = shows;
+		if (line >= 0) virtualizer.scrollToIndex(line, { align: "auto" });
+		const { activeElement: focused, body } = document;
+		// The body, or what holds the page, has the focus when nothing has.
+		if (focused !== body && !focused?.contains(scroller) && !scroller?.contains(focused)) return;
+		scroller?.querySelector<HTMLElement>(`[data-line="${line}"]`)?.focus({ preventScroll: true });
+	}, [shows, line, virtualizer, scroller]);
+}
+
+/** How each line stands out. */
+function useLooks(props: RowsProps): (line: number) => RowLook {
+	const { model, folding, kept, path, active, selection, highlighted, find } = props;
+	const { shown } = folding;
+	const lit = useMemo(
+		() =>
+			linesShowing(
+				model,
+				shown,
+				Array.from(highlighted, (id) => model.rowOf(id)),
+			),
+		[model, shown, highlighted],
+	);
+	const found = useMemo(() => linesShowing(model, shown, find.found), [model, shown, find]);
+	return (line) => {
+		const row = shown.row[line] as number;
+		const single = shown.run[line] === 0;
+		const isActive = line === active.line;
+		return {
+			selected: single && row === selection.row,
+			active: isActive,
+			at: isActive && active.isChosen,
+			lit: lit.has(line),
+			found: !found.has(line) ? "no" : isActive ? "current" : "yes",
+			faint:
+				(highlighted.size > 0 && !lit.has(line)) ||
+				(single && kept !== null && !kept.matches[row]) ||
+				(path !== null && criticalIn(model, shown, line, path).length === 0),
+		};
 	};
 }
 
@@ -134,13 +171,13 @@ function withLine(lines: number[], line: number): number[] {
 	return [...lines, line].sort((a, b) => a - b);
 }
 
-function lineOf(target: EventTarget): number {
+function lineAt(target: EventTarget): number {
 	const row = target instanceof Element ? target.closest<HTMLElement>("[data-line]") : null;
 	return row ? Number(row.dataset.line) : -1;
 }
 
 /** The lines on which these spans are seen. */
-export function linesShowing(
+function linesShowing(
 	model: TraceModel,
 	shown: ShownRows,
 	rows: Iterable<number>,

@@ -1,6 +1,6 @@
 /** Between names and bars: drag it, or move it by the arrow keys. */
 import type { KeyboardEvent, PointerEvent } from "react";
-import styles from "./waterfall.module.css";
+import styles from "./head.module.css";
 
 export interface SplitterProps {
 	/** The names' share of the width. */

@@ -14,12 +14,12 @@ import {
 	TextField,
 	Toggle,
 } from "../../ui";
+import { Swatch } from "../hues";
 import type { Command } from "../keys";
 import type { Filter } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import { type FilterChoice, FilterMenu } from "./FilterMenu";
 import { CloseAllIcon, FitIcon, KeysIcon, OpenAllIcon, PathIcon } from "./icons";
-import row from "./row.module.css";
 import styles from "./toolbar.module.css";
 
 export interface ToolbarProps {
@@ -49,59 +49,66 @@ export function Toolbar(props: ToolbarProps) {
 	return (
 		<div className={styles.toolbar} role="toolbar" aria-label="Waterfall">
 			<Search {...props} />
-			<div className={styles.group}>
-				{!compact && services.length > 1 && (
-					<FilterMenu
-						label="Service"
-						choices={services}
-						chosen={filter.services}
-						onChange={(services) => onFilter({ ...filter, services })}
+			<div className={styles.tools}>
+				<div className={styles.group}>
+					{!compact && services.length > 1 && (
+						<FilterMenu
+							label="Service"
+							choices={services}
+							chosen={filter.services}
+							onChange={(services) => onFilter({ ...filter, services })}
+						/>
+					)}
+					{!compact && ops.length > 1 && (
+						<FilterMenu
+							label="Op"
+							choices={ops}
+							chosen={filter.ops}
+							onChange={(ops) => onFilter({ ...filter, ops })}
+						/>
+					)}
+					<Toggle
+						pressed={filter.errors}
+						onChange={(errors) => onFilter({ ...filter, errors })}
+						disabled={model.errorCount === 0 && !filter.errors}
+					>
+						Errors
+						<span className={cx(styles.number, model.errorCount > 0 && styles.bad)}>
+							{formatCount(model.errorCount)}
+						</span>
+					</Toggle>
+				</div>
+				<div className={styles.group}>
+					<IconButton
+						label="Critical path"
+						icon={<PathIcon />}
+						pressed={props.critical}
+						onClick={() => onCommand("critical")}
 					/>
-				)}
-				{!compact && ops.length > 1 && (
-					<FilterMenu
-						label="Op"
-						choices={ops}
-						chosen={filter.ops}
-						onChange={(ops) => onFilter({ ...filter, ops })}
+					<IconButton label="Open all" icon={<OpenAllIcon />} onClick={() => onAllOpen(true)} />
+					<IconButton label="Close all" icon={<CloseAllIcon />} onClick={() => onAllOpen(false)} />
+				</div>
+				<div className={styles.group}>
+					<IconButton
+						label="Zoom out"
+						icon={<MinusIcon />}
+						disabled={!props.zoomed}
+						onClick={() => onCommand("zoomOut")}
 					/>
-				)}
-				<Toggle
-					pressed={filter.errors}
-					onChange={(errors) => onFilter({ ...filter, errors })}
-					disabled={model.errorCount === 0 && !filter.errors}
-				>
-					Errors
-					<span className={cx(styles.number, model.errorCount > 0 && styles.bad)}>
-						{formatCount(model.errorCount)}
-					</span>
-				</Toggle>
-			</div>
-			<div className={styles.group}>
-				<IconButton
-					label="Critical path"
-					icon={<PathIcon />}
-					pressed={props.critical}
-					onClick={() => onCommand("critical")}
-				/>
-				<IconButton label="Open all" icon={<OpenAllIcon />} onClick={() => onAllOpen(true)} />
-				<IconButton label="Close all" icon={<CloseAllIcon />} onClick={() => onAllOpen(false)} />
-			</div>
-			<div className={styles.group}>
-				<IconButton
-					label="Zoom out"
-					icon={<MinusIcon />}
-					disabled={!props.zoomed}
-					onClick={() => onCommand("zoomOut")}
-				/>
-				<IconButton
-					label="Show all"
-					icon={<FitIcon />}
-					disabled={!props.zoomed}
-					onClick={() => onCommand("zoomAll")}
-				/>
-				<IconButton label="Zoom in" icon={<PlusIcon />} onClick={() => onCommand("zoomIn")} />
-				<IconButton label="Keys" icon={<KeysIcon />} onClick={() => onCommand("help")} />
+					<IconButton
+						label="Show all"
+						icon={<FitIcon />}
+						disabled={!props.zoomed}
+						onClick={() => onCommand("zoomAll")}
+					/>
+					<IconButton label="Zoom in" icon={<PlusIcon />} onClick={() => onCommand("zoomIn")} />
+					<IconButton
+						label="Keys"
+						icon={<KeysIcon />}
+						className={styles.keys}
+						onClick={() => onCommand("help")}
+					/>
+				</div>
 			</div>
 		</div>
 	);
@@ -184,7 +191,7 @@ function choices(words: readonly string[], of: Int32Array, hues?: Uint8Array): F
 		.map((value, at) => ({
 			value,
 			count: counts[at] as number,
-			sign: hues && <span className={cx(row.swatch, row[`hue${hues[at]}`])} aria-hidden="true" />,
+			sign: hues && <Swatch hue={hues[at]} />,
 		}))
 		.sort((a, b) => b.count - a.count);
 }

@@ -4,35 +4,28 @@
  * It keeps for itself what is open, in view and under the keys; which span is selected, and what is searched and filtered
  * for if the page wants to have that in its address, is given from outside.
  */
-import {
-	type CSSProperties,
-	type KeyboardEvent,
-	useCallback,
-	useEffect,
-	useMemo,
-	useRef,
-	useState,
-} from "react";
-import { cx } from "../../ui";
-import { commandOf } from "../keys";
+import { type CSSProperties, useCallback, useMemo, useRef, useState } from "react";
 import { serviceHues } from "../model/colours";
 import { criticalPath } from "../model/critical";
 import { applyFilter, type Filter, NO_FILTER } from "../model/filter";
 import type { TraceModel } from "../model/model";
+import type { Stretch } from "../model/times";
 import { growingEnd } from "../model/window";
-import { Axis, Grid } from "./Axis";
+import { Grid } from "./Axis";
 import { CriticalNote } from "./CriticalNote";
+import { Crosshair } from "./Crosshair";
+import { Head } from "./Head";
 import { KeyHelp } from "./KeyHelp";
-import { Minimap } from "./Minimap";
-import { linesShowing, Rows } from "./Rows";
-import { Splitter } from "./Splitter";
+import { Rows } from "./Rows";
 import { Toolbar } from "./Toolbar";
 import { useActive } from "./useActive";
 import { useCommands } from "./useCommands";
 import { useFind } from "./useFind";
 import { useFolding } from "./useFolding";
 import { useGestures } from "./useGestures";
+import { useKeys } from "./useKeys";
 import { useNow } from "./useNow";
+import { useSelection } from "./useSelection";
 import { useSize } from "./useSize";
 import { useTimeWindow } from "./useTimeWindow";
 import styles from "./waterfall.module.css";
@@ -65,14 +58,16 @@ export interface WaterfallProps {
 /** Narrower than this a row has its bar below its name. */
 const NARROW = 560;
 
+const ROW_HEIGHT = { narrow: 44, compact: 24, touched: 36, usual: 28 };
+
 export function Waterfall(props: WaterfallProps) {
-	const { model, selected, onSelect, highlighted, onHover, compact = false } = props;
+	const { model, selected, highlighted, onHover, compact = false } = props;
 	const [ownView, setOwnView] = useState(NO_VIEW);
 	const view = props.view ?? ownView;
 	const setView = props.onView ?? setOwnView;
 	const [critical, setCritical] = useState(false);
 	const [helping, setHelping] = useState(false);
-	const [names, setNames] = useState(0.36);
+	const [share, setShare] = useState(0.36);
 	const [root, setRoot] = useState<HTMLElement | null>(null);
 	const [scroller, setScroller] = useState<HTMLDivElement | null>(null);
 	const searchField = useRef<HTMLElement>(null);
@@ -80,91 +75,48 @@ export function Waterfall(props: WaterfallProps) {
 	const hues = useMemo(() => serviceHues(model), [model]);
 	const kept = useMemo(() => applyFilter(model, view.filter), [model, view.filter]);
 	const path = useMemo(() => (critical ? criticalPath(model) : null), [critical, model]);
-	const { shown, setLineOpen, setBelowOpen, setAllOpen, revealRow, hold } = useFolding(model, kept);
+	const folding = useFolding(model, kept);
+	const { shown } = folding;
 	const find = useFind(model, view.query, kept);
 	const active = useActive(model, shown);
 
 	const now = useNow(model);
-	const total = Math.max(model.now ? growingEnd(now) : now, 1);
-	const time = useTimeWindow(total);
-	const { width: rowWidth } = useSize(scroller);
-	const narrow = rowWidth > 0 && rowWidth < NARROW;
-	const nameWidth = narrow ? 0 : Math.round(rowWidth * names);
-	const scale = useMemo(
-		() => ({ ...time.window, width: rowWidth - nameWidth }),
-		[time.window, rowWidth, nameWidth],
-	);
+	const time = useTimeWindow(Math.max(model.now ? growingEnd(now) : now, 1));
+	const { narrow, nameWidth, rowHeight, scale } = useLayout(scroller, share, compact, time.window);
 	useGestures(scroller, scale, time);
-	const rowHeight = narrow ? 44 : compact ? 24 : 28;
 
-	const selectedRow = model.rowOf(selected);
-	const goToRow = useCallback(
-		(row: number) => {
-			revealRow(row);
-			active.goToSpan(model.idOf(row));
-			time.scrollTo({ from: model.startOf(row), to: model.endOf(row) });
-		},
-		[revealRow, active.goToSpan, model, time],
-	);
-	// A span that is selected from outside (by a link, by the other half of a page) is brought into view once it is known.
-	const cameFrom = useRef<string | null>(null);
-	useEffect(() => {
-		if (selected === cameFrom.current) return;
-		if (selected !== null && selectedRow < 0) return;
-		cameFrom.current = selected;
-		if (selectedRow >= 0) goToRow(selectedRow);
-	}, [selected, selectedRow, goToRow]);
-	const select = useCallback(
-		(spanId: string | null) => {
-			cameFrom.current = spanId;
-			onSelect(spanId);
-		},
-		[onSelect],
-	);
-
+	const selection = useSelection({
+		model,
+		selected,
+		onSelect: props.onSelect,
+		active,
+		folding,
+		time,
+	});
 	const run = useCommands({
 		model,
-		shown,
 		active,
 		find,
 		time,
 		selected,
-		select,
-		goToRow,
-		setLineOpen,
-		setBelowOpen,
+		folding,
+		selection,
 		rowsInView: Math.max(1, Math.floor((scroller?.clientHeight ?? 0) / rowHeight) - 1),
 		toggleCritical: () => setCritical((on) => !on),
 		search: () => searchField.current?.focus(),
 		help: () => setHelping(true),
 	});
-	useKeys(root, scroller, run, props.pageKeys ?? false);
+	useKeys({ root, rows: scroller, run, wholePage: props.pageKeys ?? false });
 
-	const found = useMemo(
-		() => (find.found.length > 0 ? linesShowing(model, shown, find.found) : null),
-		[find, model, shown],
-	);
 	const activeRow = shown.run[active.line] ? -1 : (shown.row[active.line] ?? -1);
 	const at = find.placeOf(activeRow);
-	const onPick = useCallback(
-		(line: number) => select(model.idOf(shown.row[line] ?? -1)),
-		[select, model, shown],
-	);
 	const hover = useCallback(
 		(row: number) => onHover?.(row < 0 ? null : model.idOf(row)),
 		[onHover, model],
 	);
-	const focusRows = () =>
-		scroller
-			?.querySelector<HTMLElement>('[role="row"][tabindex="0"]')
-			?.focus({ preventScroll: true });
+	const widths = { "--names": `${nameWidth}px`, "--bars": `${scale.width}px` } as CSSProperties;
 	return (
-		<section
-			ref={setRoot}
-			className={cx(styles.waterfall, narrow && styles.narrow)}
-			aria-label="Waterfall"
-			style={{ "--names": `${nameWidth}px`, "--bars": `${scale.width}px` } as CSSProperties}
-		>
+		<section ref={setRoot} className={styles.waterfall} aria-label="Waterfall" style={widths}>
 			<Toolbar
 				model={model}
 				hues={hues}
@@ -179,45 +131,42 @@ export function Waterfall(props: WaterfallProps) {
 				zoomed={time.zoomed}
 				searchField={searchField}
 				onCommand={run}
-				onAllOpen={setAllOpen}
-				onLeave={focusRows}
+				onAllOpen={folding.setAllOpen}
+				onLeave={() => focusActiveRow(scroller)}
 			/>
 			{path && <CriticalNote model={model} path={path} />}
-			<div className={styles.head}>
-				<div className={styles.corner}>
-					{kept ? `${kept.count} of ${model.count} spans` : `${model.count} spans`}
-				</div>
-				<div className={styles.timeline}>
-					<Minimap model={model} kept={kept} hues={hues} time={time} />
-					<Axis scale={scale} now={model.now && now} onShow={time.show} onShowAll={time.showAll} />
-				</div>
-				{!narrow && <Splitter share={names} onShare={setNames} within={root} />}
-			</div>
+			<Head
+				model={model}
+				kept={kept}
+				hues={hues}
+				time={time}
+				scale={scale}
+				now={model.now && now}
+				share={narrow ? null : share}
+				onShare={setShare}
+				within={root}
+			/>
 			<div className={styles.body}>
 				<Grid scale={scale} now={model.now && now} />
 				<Rows
 					model={model}
-					shown={shown}
+					folding={folding}
 					kept={kept}
 					scale={scale}
 					hues={hues}
 					path={path}
 					now={now}
+					narrow={narrow}
 					rowHeight={rowHeight}
 					scroller={scroller}
 					setScroller={setScroller}
-					active={active.line}
-					showActive={active.shows}
-					selected={selectedRow}
-					lit={highlighted && highlighted.size > 0 ? highlighted : null}
-					found={found}
-					foundCurrent={at > 0 ? activeRow : -1}
-					onActive={active.set}
-					onPick={onPick}
-					onToggle={(line) => setLineOpen(line, shown.fold[line] !== 1)}
+					active={active}
+					selection={selection}
+					highlighted={highlighted ?? NOTHING}
+					find={find}
 					onHover={hover}
-					onHold={hold}
 				/>
+				<Crosshair scale={scale} over={scroller} />
 				{shown.count === 0 && <p className={styles.none}>No span matches these filters.</p>}
 			</div>
 			<KeyHelp open={helping} onClose={() => setHelping(false)} />
@@ -225,36 +174,23 @@ export function Waterfall(props: WaterfallProps) {
 	);
 }
 
-/** Reads keys where they are pressed, and calls the command of each. */
-function useKeys(
-	root: HTMLElement | null,
-	rows: HTMLElement | null,
-	run: ReturnType<typeof useCommands>,
-	wholePage: boolean,
-): void {
-	const latest = useRef(run);
-	latest.current = run;
-	useEffect(() => {
-		const target = wholePage ? document : root;
-		if (!target) return;
-		const onKeyDown = (event: Event) => {
-			const press = event as unknown as KeyboardEvent;
-			if (press.defaultPrevented || takesKeys(press.target)) return;
-			const inRows = press.target instanceof Node && (rows?.contains(press.target) ?? false);
-			const command = commandOf(press, inRows);
-			if (command && latest.current(command)) press.preventDefault();
-		};
-		target.addEventListener("keydown", onKeyDown);
-		return () => target.removeEventListener("keydown", onKeyDown);
-	}, [root, rows, wholePage]);
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** Where names end and bars begin, and how high rows are, in pixels. */
+function useLayout(scroller: HTMLElement | null, share: number, compact: boolean, window: Stretch) {
+	const { width } = useSize(scroller);
+	const touched = useMemo(() => matchMedia("(pointer: coarse)").matches, []);
+	const narrow = width > 0 && width < NARROW;
+	const nameWidth = narrow ? 0 : Math.round(width * share);
+	const scale = useMemo(
+		() => ({ ...window, width: width - nameWidth }),
+		[window, width, nameWidth],
+	);
+	const look = narrow ? "narrow" : touched ? "touched" : compact ? "compact" : "usual";
+	return { narrow, nameWidth, rowHeight: ROW_HEIGHT[look], scale };
 }
 
-/** Fields take what is typed; menus and dialogs have keys of their own. */
-function takesKeys(target: EventTarget | null): boolean {
-	return (
-		target instanceof Element &&
-		target.closest(
-			"input, textarea, select, [contenteditable], [role=menu], [role=dialog], [role=listbox]",
-		) !== null
-	);
+function focusActiveRow(scroller: HTMLElement | null): void {
+	const row = scroller?.querySelector<HTMLElement>('[role="row"][tabindex="0"]');
+	row?.focus({ preventScroll: true });
 }

@@ -5,6 +5,8 @@ import { lineKey, lineOfKey, type ShownRows } from "../model/rows";
 
 export interface Active {
 	readonly line: number;
+	/** The reader has been to some row; before that, the first is where the focus would come. */
+	readonly isChosen: boolean;
 	/** Counts how often the row was to be brought into view. */
 	readonly shows: number;
 	/** Without scrolling: for a row that was clicked, and so is in view. */
@@ -35,5 +37,6 @@ export function useActive(model: TraceModel, shown: ShownRows): Active {
 		setShows((shows) => shows + 1);
 	}, []);
 	const line = key === null ? -1 : lineOfKey(model, shown, key);
-	return { line: line < 0 && shown.count > 0 ? 0 : line, shows, set, go, goToSpan };
+	const isChosen = line >= 0;
+	return { line: isChosen || shown.count === 0 ? line : 0, isChosen, shows, set, go, goToSpan };
 }

@@ -2,22 +2,22 @@
 import { useCallback, useRef } from "react";
 import type { Command } from "../keys";
 import type { TraceModel } from "../model/model";
-import { Fold, type ShownRows } from "../model/rows";
+import { Fold } from "../model/rows";
 import type { Active } from "./useActive";
 import type { Find } from "./useFind";
+import type { FoldingState } from "./useFolding";
+import type { Selection } from "./useSelection";
 import type { TimeWindow } from "./useTimeWindow";
 
 export interface CommandContext {
 	model: TraceModel;
-	shown: ShownRows;
 	active: Active;
 	find: Find;
 	time: TimeWindow;
+	folding: FoldingState;
+	selection: Selection;
+	/** Id of the span whose details are shown. */
 	selected: string | null;
-	select(spanId: string | null): void;
-	goToRow(row: number): void;
-	setLineOpen(line: number, open: boolean): void;
-	setBelowOpen(line: number, open: boolean): void;
 	rowsInView: number;
 	toggleCritical(): void;
 	search(): void;
@@ -35,7 +35,8 @@ export function useCommands(context: CommandContext): (command: Command) => bool
 }
 
 function runCommand(command: Command, context: CommandContext): boolean {
-	const { shown, active, time, rowsInView } = context;
+	const { active, time, rowsInView, folding, selection } = context;
+	const { shown } = folding;
 	const { line } = active;
 	switch (command) {
 		case "up":
@@ -55,9 +56,9 @@ function runCommand(command: Command, context: CommandContext): boolean {
 		case "close":
 			return closeOrLeave(context);
 		case "openBelow":
-			return always(() => context.setBelowOpen(line, true));
+			return always(() => folding.setBelowOpen(line, true));
 		case "closeBelow":
-			return always(() => context.setBelowOpen(line, false));
+			return always(() => folding.setBelowOpen(line, false));
 		case "select":
 			return selectLine(context);
 		case "search":
@@ -87,7 +88,7 @@ function runCommand(command: Command, context: CommandContext): boolean {
 		case "help":
 			return always(() => context.help());
 		case "leave":
-			return context.selected !== null && always(() => context.select(null));
+			return context.selected !== null && always(() => selection.select(null));
 	}
 }
 
@@ -99,34 +100,38 @@ function always(action: () => void): true {
 
 /** Moves to a line; while details are shown, to its details too. */
 function goToLine(line: number, context: CommandContext): boolean {
-	const { model, shown, active, selected, select } = context;
+	const { model, folding, active, selected, selection } = context;
+	const { shown } = folding;
 	if (line < 0 || line >= shown.count) return false;
 	active.go(line);
-	if (selected !== null && shown.run[line] === 0) select(model.idOf(shown.row[line] as number));
+	if (selected !== null && shown.run[line] === 0)
+		selection.select(model.idOf(shown.row[line] as number));
 	return true;
 }
 
 function goToFound(row: number, context: CommandContext): boolean {
 	if (row < 0) return false;
-	context.goToRow(row);
-	if (context.selected !== null) context.select(context.model.idOf(row));
+	context.selection.goToRow(row);
+	if (context.selected !== null) context.selection.select(context.model.idOf(row));
 	return true;
 }
 
 /** The span of the active row; of a run, its first. Before anything was stepped to, the search begins at the top. */
-function currentRow({ shown, active }: CommandContext): number {
-	return active.shows === 0 ? -1 : (shown.row[active.line] ?? -1);
+function currentRow({ folding, active }: CommandContext): number {
+	return active.shows === 0 ? -1 : (folding.shown.row[active.line] ?? -1);
 }
 
 function openOrEnter(context: CommandContext): boolean {
-	const { shown, active, setLineOpen } = context;
+	const { active, folding } = context;
+	const { shown, setLineOpen } = folding;
 	const fold = shown.fold[active.line];
 	if (fold === Fold.closed) return always(() => setLineOpen(active.line, true));
 	return fold === Fold.open && goToLine(active.line + 1, context);
 }
 
 function closeOrLeave(context: CommandContext): boolean {
-	const { shown, active, setLineOpen } = context;
+	const { active, folding } = context;
+	const { shown, setLineOpen } = folding;
 	const { line } = active;
 	if (shown.fold[line] === Fold.open) return always(() => setLineOpen(line, false));
 	const level = shown.level[line] as number;
@@ -136,15 +141,17 @@ function closeOrLeave(context: CommandContext): boolean {
 }
 
 function selectLine(context: CommandContext): boolean {
-	const { model, shown, active, setLineOpen, select } = context;
+	const { model, active, folding, selection } = context;
+	const { shown, setLineOpen } = folding;
 	const { line } = active;
 	const row = shown.row[line];
 	if (row === undefined) return false;
 	if (shown.run[line]) return always(() => setLineOpen(line, shown.fold[line] !== Fold.open));
-	return always(() => select(model.idOf(row)));
+	return always(() => selection.select(model.idOf(row)));
 }
 
-function zoomToLine({ model, shown, active, time }: CommandContext): boolean {
+function zoomToLine({ model, folding, active, time }: CommandContext): boolean {
+	const { shown } = folding;
 	const row = shown.row[active.line];
 	if (row === undefined) return false;
 	const run = shown.run[active.line] as number;
