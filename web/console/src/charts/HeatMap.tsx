@@ -78,6 +78,8 @@ export function HeatMap(props: HeatMapProps) {
 			if (!next) return;
 			onChange(next);
 		}
+		// What keys lead to is told, wherever the pointer may rest.
+		onPoint(undefined);
 		event.preventDefault();
 	};
 

@@ -1,6 +1,6 @@
 /** How long spans took, over time: a heat map with its axes, what the cursor is on, and the same as a table. */
 
-import { useId, useMemo, useState } from "react";
+import { useId, useMemo, useRef, useState } from "react";
 import { EmptyState, formatCount, formatDuration, Toggle } from "../ui";
 import { AnswerTable } from "./AnswerTable";
 import type { Answer } from "./answer";
@@ -19,6 +19,7 @@ import {
 import styles from "./heat.module.css";
 import type { Stretch } from "./series";
 import { timeMarks } from "./timeAxis";
+import { useSize } from "./useSize";
 import { formatSpan } from "./values";
 import { fullest } from "./walk";
 
@@ -130,11 +131,17 @@ function DurationAxis({ heat }: { heat: Heat }) {
 	);
 }
 
+/** The room that a mark takes, in pixels. */
+const MARK = 96;
+
 function TimeAxis({ heat }: { heat: Heat }) {
+	const axis = useRef<HTMLDivElement>(null);
+	const width = useSize(axis)?.width ?? 0;
 	const to = heat.start + heat.columns * heat.step;
+	const most = Math.max(1, Math.floor(width / MARK));
 	return (
-		<div className={styles.times} aria-hidden="true">
-			{timeMarks(heat.start, to, 7).map(({ at, label }) => (
+		<div ref={axis} className={styles.times} aria-hidden="true">
+			{timeMarks(heat.start, to, most).map(({ at, label }) => (
 				<span key={at} style={{ left: `${((at - heat.start) / (to - heat.start)) * 100}%` }}>
 					{label}
 				</span>

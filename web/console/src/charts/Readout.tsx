@@ -33,7 +33,7 @@ export function Readout({
 	const shown = lines
 		.map((line, place) => ({ line, place, value: line.values[reading.at] ?? null }))
 		.filter(({ place, value }) => value !== null && !hidden.has(place))
-		.sort((a, b) => (b.value ?? 0) - (a.value ?? 0));
+		.sort((a, b) => (a.line.unit === b.line.unit ? (b.value ?? 0) - (a.value ?? 0) : 0));
 	if (time === undefined) return null;
 	return (
 		<div

@@ -69,6 +69,16 @@ describe("series", () => {
 		expect(series.lines[0]?.values).toEqual([5, null, 7]);
 	});
 
+	test("a group of which nothing was measured has no line", () => {
+		const columns = COUNTS.columns.with(2, { name: "p95(queue.wait)", unit: "milliseconds" });
+		const rows = [
+			[minute(0), "a", 5],
+			[minute(0), "b", null],
+		];
+		const { lines } = seriesOf({ columns, rows, more: false }, { roles });
+		expect(lines.map(({ name }) => name)).toEqual(["a"]);
+	});
+
 	test("the whole of the time asked about is there", () => {
 		const stretch = { from: millis(-2) + 1, to: millis(4) };
 		const { times } = seriesOf(COUNTS, { roles, step: 60_000, stretch });

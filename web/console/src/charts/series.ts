@@ -63,9 +63,8 @@ export function seriesOf(answer: Answer, { roles, step, stretch }: SeriesOptions
 			line.values[placeOf.get(at) ?? 0] = numberOf(row[figure]);
 		}
 	}
-	const all = [...lines.values()];
-	// Series of counts and times cannot be compared by their sums, but within each the largest comes first.
-	const ranked = groups.length === 0 ? all : all.sort((a, b) => totalOf(b) - totalOf(a));
+	const all = [...lines.values()].filter(({ values }) => values.some((value) => value !== null));
+	const ranked = groups.length === 0 ? all : bySize(all);
 	return { times, lines: ranked.slice(0, MOST_LINES), left: Math.max(0, all.length - MOST_LINES) };
 }
 
@@ -76,6 +75,16 @@ function lineName(group: string, figure: string): string {
 /** What a bucket without spans is worth: nothing was counted there, but nothing was measured either. */
 function emptyOf(figure: string): number | null {
 	return /^(count|sum)\s*\(/i.test(figure) ? 0 : null;
+}
+
+/** The largest first. Counts and times cannot be compared with each other, but their shares of the largest of each can. */
+function bySize(lines: Line[]): Line[] {
+	const most = new Map<Unit, number>();
+	for (const line of lines) {
+		most.set(line.unit, Math.max(most.get(line.unit) ?? 0, totalOf(line)));
+	}
+	const share = (line: Line) => totalOf(line) / (most.get(line.unit) || 1);
+	return lines.toSorted((a, b) => share(b) - share(a));
 }
 
 function totalOf({ values }: Line): number {

@@ -40,7 +40,17 @@ export function formatShort(value: number, unit: Unit): string {
 		: formatCount(value);
 }
 
-/** From when to when, as short as today allows. */
+const clock = new Intl.DateTimeFormat("en-GB", {
+	hour: "2-digit",
+	minute: "2-digit",
+	second: "2-digit",
+	fractionalSecondDigits: 3,
+});
+
+/** From when to when, as short as today allows and as exact as it takes to tell them apart. */
 export function formatSpan(from: number, to: number): string {
-	return `${formatTime(from)} – ${formatTime(to)}`;
+	const isShort = to - from < 10_000;
+	return isShort
+		? `${clock.format(from)} – ${clock.format(to)}`
+		: `${formatTime(from)} – ${formatTime(to)}`;
 }

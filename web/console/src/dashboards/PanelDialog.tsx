@@ -41,7 +41,7 @@ export function PanelDialog({ content, range, onDone, onClose }: PanelDialogProp
 						disabled={!isWritten}
 						onClick={() => onDone({ title: title.trim(), query: query.trim(), view })}
 					>
-						{content ? "Change it" : "Add it"}
+						{content ? "Apply" : "Add"}
 					</Button>
 				</>
 			}
@@ -63,21 +63,25 @@ export function PanelDialog({ content, range, onDone, onClose }: PanelDialogProp
 							disabled={query.trim() === ""}
 							onClick={() => setLooked(query.trim())}
 						>
-							Look
+							Preview
 						</Button>
 					</Editor>
-					<span className={styles.hint}>Its time is the dashboard's.</span>
+					<span className={styles.hint}>
+						{languageOf(query) === "sql"
+							? "SQL says its time itself, by start."
+							: "Its time is the dashboard's."}
+					</span>
 				</div>
 				<Segmented
 					className={styles.views}
 					label="Shown as"
 					value={view}
 					items={VIEW_ITEMS}
-					onChange={setView}
+					onChange={(view) => setView(view)}
 				/>
 				<section className={styles.preview} aria-labelledby={previewId}>
 					<h3 id={previewId} className="visually-hidden">
-						How it looks
+						Preview
 					</h3>
 					{looked === "" ? (
 						<p className={styles.hint}>Write a question and press Enter to see its answer.</p>

@@ -83,17 +83,9 @@ export const READY_MADE: readonly Dashboard[] = [
 		],
 	]),
 	readyMade("hop-latencies", "Hop latencies", [
+		["Latency of each hop (p95)", "series", `p95(span.duration) where ${HOPS} by op`, 0, 0, 8, 7],
 		[
-			"Each hop, 95 % are not above",
-			"series",
-			`p95(span.duration) where ${HOPS} by op`,
-			0,
-			0,
-			8,
-			7,
-		],
-		[
-			"Each hop, median and tail",
+			"Latency of each hop: median and tail",
 			"table",
 			`p50(span.duration), p95(span.duration), p99(span.duration), count(spans) where ${HOPS} by op`,
 			0,

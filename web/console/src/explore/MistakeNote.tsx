@@ -15,15 +15,15 @@ export type MistakeNoteProps = {
 };
 
 export function MistakeNote({ id, mistake, text, onCorrect }: MistakeNoteProps) {
-	const { message, start, end, suggestion } = mistake;
+	const { message, place, suggestion } = mistake;
 	return (
 		<div id={id} className={styles.mistake} role="alert">
 			<AlertIcon size={14} />
 			<p>{withCode(sentence(message))}</p>
-			{suggestion !== undefined && onCorrect && (
+			{suggestion !== undefined && place && onCorrect && (
 				<Button
 					size="small"
-					onClick={() => onCorrect(text.slice(0, start) + suggestion + text.slice(end))}
+					onClick={() => onCorrect(text.slice(0, place.start) + suggestion + text.slice(place.end))}
 				>
 					Change to <code>{suggestion}</code>
 				</Button>

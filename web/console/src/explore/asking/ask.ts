@@ -2,6 +2,7 @@
 
 import { get, hasCode, send } from "../../api/client";
 import type { Answer } from "../../charts/answer";
+import type { Place } from "../language/highlight";
 import { placeOfByte } from "../language/places";
 import { inTurn } from "./queue";
 
@@ -33,9 +34,8 @@ export function ask(
 /** What of a question is not understood, and where. */
 export type Mistake = {
 	message: string;
-	/** From the first letter up to the one behind the last. */
-	start: number;
-	end: number;
+	/** From the first letter up to the one behind the last; nothing where the whole statement is meant. */
+	place: Place | undefined;
 	/** What was probably meant, if it can stand in the mistake's place. */
 	suggestion: string | undefined;
 };
@@ -44,13 +44,14 @@ export type Mistake = {
 export function mistakeOf(error: unknown, text: string): Mistake | undefined {
 	if (!hasCode(error, "bad_query")) return undefined;
 	const { start, end, suggestion } = (error.body ?? {}) as Record<string, unknown>;
-	const place = (bytes: unknown) => placeOfByte(text, typeof bytes === "number" ? bytes : 0);
+	const letter = (bytes: unknown) => placeOfByte(text, typeof bytes === "number" ? bytes : 0);
+	const place = { start: letter(start), end: letter(end) };
+	const isWhole = languageOf(text) === "sql" && place.start === 0 && place.end === text.length;
 	// "count(spans) … by …" says how it would be written, and is not what is to be written.
 	const isText = typeof suggestion === "string" && !suggestion.includes("…");
 	return {
 		message: error.message,
-		start: place(start),
-		end: place(end),
+		place: isWhole ? undefined : place,
 		suggestion: isText ? suggestion : undefined,
 	};
 }

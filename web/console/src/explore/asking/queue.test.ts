@@ -48,3 +48,23 @@ test("a question that is given up while it waits is never asked, and holds up no
 	await Promise.all([...done, waited]);
 	expect(left.hasBegun()).toBe(false);
 });
+
+test("a question that is given up at the very moment of its turn passes it on", async () => {
+	const all = Array.from({ length: 3 }, work);
+	const done = all.map(({ run }) => inTurn(run));
+	const giveUp = new AbortController();
+	const [left, last] = [work(), work()];
+	const refused = expect(inTurn(left.run, giveUp.signal)).rejects.toMatchObject({
+		name: "AbortError",
+	});
+	const waited = inTurn(last.run);
+	await settle();
+	all[0]?.end();
+	await done[0];
+	giveUp.abort();
+	await refused;
+	await settle();
+	expect([left.hasBegun(), last.hasBegun()]).toEqual([false, true]);
+	for (const { end } of [...all, last]) end();
+	await Promise.all([...done, waited]);
+});

@@ -12,19 +12,28 @@ const waiting: (() => void)[] = [];
 
 /** Does some work once it is its turn; rejects if it is given up before that. */
 export async function inTurn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-	if (underWay >= AT_ONCE) await turn(signal);
-	signal?.throwIfAborted();
-	underWay += 1;
+	await turn(signal);
 	try {
+		signal?.throwIfAborted();
 		return await work();
 	} finally {
-		underWay -= 1;
-		waiting.shift()?.();
+		pass();
 	}
 }
 
-function turn(signal: AbortSignal | undefined): Promise<void> {
-	return new Promise((resolve, reject) => {
+/** Whose turn has ended passes it on to whoever waits longest. */
+function pass(): void {
+	const next = waiting.shift();
+	if (next) next();
+	else underWay -= 1;
+}
+
+async function turn(signal: AbortSignal | undefined): Promise<void> {
+	if (underWay < AT_ONCE) {
+		underWay += 1;
+		return;
+	}
+	await new Promise<void>((resolve, reject) => {
 		const giveUp = () => {
 			waiting.splice(waiting.indexOf(go), 1);
 			reject(signal?.reason);

@@ -160,7 +160,7 @@ describe("asking", () => {
 });
 
 test("a mistake is underlined in its place, and the field says that it is wrong and why", () => {
-	const mistake = { message: "no", start: 0, end: 4, suggestion: "spans" };
+	const mistake = { message: "no", place: { start: 0, end: 4 }, suggestion: "spans" };
 	const { container } = render(<Page start="span where a:b" mistake={mistake} />);
 	const marked = [...container.querySelectorAll("[data-mistake]")];
 	expect(marked.map((piece) => piece.textContent)).toEqual(["span"]);

@@ -8,7 +8,7 @@
 
 import { type KeyboardEvent, type ReactNode, useId, useRef } from "react";
 import type { Language, Mistake } from "../asking/ask";
-import { piecesOf } from "../language/highlight";
+import { type Place, piecesOf } from "../language/highlight";
 import styles from "./editor.module.css";
 import { Suggestions } from "./Suggestions";
 import { useCompletion } from "./useCompletion";
@@ -55,7 +55,7 @@ export function Editor(props: EditorProps) {
 			<div className={styles.text}>
 				<div className={styles.scroller}>
 					<pre ref={layer} className={styles.layer} aria-hidden="true">
-						<Coloured text={value} language={language} mistake={mistake} />
+						<Coloured text={value} language={language} place={mistake?.place} />
 					</pre>
 					<textarea
 						ref={field}
@@ -97,13 +97,13 @@ export function Editor(props: EditorProps) {
 function Coloured({
 	text,
 	language,
-	mistake,
+	place,
 }: {
 	text: string;
 	language: Language;
-	mistake: Mistake | undefined;
+	place: Place | undefined;
 }) {
-	const pieces = piecesOf(text, mistake);
+	const pieces = piecesOf(text, place);
 	return (
 		<>
 			{pieces.map((piece, at) => (
