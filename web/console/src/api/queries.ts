@@ -3,17 +3,21 @@ import { QueryClient, queryOptions } from "@tanstack/react-query";
 import { ApiError, get } from "./client";
 import type { Project, Runner, ServerStatus } from "./types";
 
-const TRIES = 3;
+/** How often something is asked again by itself, before people are told. */
+const TRIES = 2;
 
 /** The console's cache. What the server has refused is not asked again by itself; what it could not answer just now is. */
 export function newQueryClient(): QueryClient {
 	return new QueryClient({
 		defaultOptions: {
 			queries: {
+				// Hopline may run on this very machine: a browser without a network can reach it all the same.
+				networkMode: "always",
 				staleTime: 1_000,
 				retry: (failures, error) => isPassing(error) && failures < TRIES,
 				retryDelay: (failure, error) => waitAfter(failure, error),
 			},
+			mutations: { networkMode: "always" },
 		},
 	});
 }
@@ -21,7 +25,7 @@ export function newQueryClient(): QueryClient {
 function isPassing(error: unknown): boolean {
 	if (!(error instanceof ApiError)) return false;
 	// The shell looks for a server that is away, and asks everything again once it is back.
-	return error.code !== "unreachable" && (error.status === 429 || error.status >= 500);
+	return error.code !== "unreachable" && (error.status === 429 || error.status === 503);
 }
 
 function waitAfter(failure: number, error: unknown): number {

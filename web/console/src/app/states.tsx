@@ -36,6 +36,7 @@ export function PageError({ error, reset }: ErrorComponentProps) {
 	const router = useRouter();
 	useTitle("Something went wrong");
 	const isApiError = error instanceof ApiError;
+	const isLoadError = isLoadFailure(error);
 
 	function tryAgain() {
 		// Code that could not be loaded is only asked for again by a new page.
@@ -58,12 +59,12 @@ export function PageError({ error, reset }: ErrorComponentProps) {
 				</>
 			}
 		>
-			{isLoadFailure(error)
+			{isLoadError
 				? "A part of the console could not be loaded. The server may have been updated or be away."
 				: isApiError
 					? adviceFor(error)
 					: "This page ran into an error. Nothing on the server is affected."}
-			{!isApiError && <pre className={styles.detail}>{messageOf(error)}</pre>}
+			{!isApiError && !isLoadError && <pre className={styles.detail}>{messageOf(error)}</pre>}
 		</EmptyState>
 	);
 }
