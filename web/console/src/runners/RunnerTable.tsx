@@ -81,7 +81,7 @@ function RunnerRow({ runner, builds }: { runner: Runner; builds: BuildRow[] }) {
 				<LinkState runner={runner} />
 			</td>
 			<td className={styles.runs} data-label="Runs">
-				<Runs status={now} builds={builds} />
+				{isLinked ? <Runs status={status} builds={builds} /> : "–"}
 			</td>
 			<td className={styles.number} data-label="Load">
 				{now.load?.toFixed(2) ?? "–"}
