@@ -23,7 +23,7 @@ export function validateSearch(raw: RawSearch): TraceSearch {
 }
 
 /** Members that are there without a value are as good as left out. */
-type ViewSearch = { [Key in Exclude<keyof TraceSearch, "span">]: TraceSearch[Key] | undefined };
+type ViewSearch = { [Key in Exclude<keyof TraceSearch, "span">]?: TraceSearch[Key] | undefined };
 
 export function viewOf({ q, service, op, errors }: ViewSearch): WaterfallView {
 	return {

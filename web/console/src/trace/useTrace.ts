@@ -61,7 +61,8 @@ export function useTrace(traceId: string, { live }: UseTraceOptions): TraceState
 	}, [live, refetch]);
 
 	const outline = query.data?.outline ?? null;
-	const grows = outline !== null && live;
+	// Nothing moves while nothing is under way, whatever the build's status.
+	const grows = live && outline !== null && hasUnfinished(outline);
 	const model = useMemo(
 		() => (outline ? new TraceModel(outline, grows ? clockOf(outline) : null) : null),
 		[outline, grows],
@@ -82,11 +83,15 @@ export function nextReading(
 	wasLive: boolean,
 ): number | false {
 	if (!read) return false;
-	const unfinished = read.outline?.spans.flags.some((flags) => flags & Flag.pending) ?? false;
+	const unfinished = read.outline !== null && hasUnfinished(read.outline);
 	const waitsFor = live || ((wasLive || unfinished) && read.unchanged < SETTLED_AFTER);
 	if (!waitsFor) return false;
 	const calm = Math.min(SOONEST_MS * 1.5 ** read.unchanged, LATEST_MS);
 	return Math.max(calm, read.tookMs * REST_FACTOR);
+}
+
+function hasUnfinished({ spans }: Outline): boolean {
+	return spans.flags.some((flags) => flags & Flag.pending);
 }
 
 async function readOutline(

@@ -1,7 +1,7 @@
 /** What happened in a span: exceptions, attempts, other span events, errors and lines of logs, by time. */
 import { Badge, Fold, formatDuration, type Tone } from "../../ui";
 import type { TraceModel } from "../model/model";
-import type { OutlineRecord } from "../model/outline";
+import { isErrorLevel, type OutlineRecord } from "../model/outline";
 import { cutText, oneLine } from "../model/text";
 import { Attributes } from "./Attributes";
 import styles from "./detail.module.css";
@@ -56,7 +56,7 @@ export function Records({ records }: { records: readonly OutlineRecord[] }) {
 				<li
 					key={`${kind} ${id}`}
 					className={styles.happening}
-					data-error={isBad(level) || undefined}
+					data-error={isErrorLevel(level) || undefined}
 				>
 					<Head name={<Badge tone={toneOf(level)}>{oneLine(level, 20) || kind}</Badge>} at={at} />
 					<Message text={message} label="Message" />
@@ -97,11 +97,7 @@ function offsetOf(model: TraceModel, unixNanos: string): number {
 	return /^\d+$/.test(unixNanos) ? Number(BigInt(unixNanos) - model.startNanos) : 0;
 }
 
-function isBad(level: string): boolean {
-	return toneOf(level) === "error";
-}
-
 function toneOf(level: string): Tone {
-	if (/fatal|error|critical/i.test(level)) return "error";
+	if (isErrorLevel(level)) return "error";
 	return /warn/i.test(level) ? "warn" : "neutral";
 }

@@ -17,6 +17,7 @@ import type { TraceModel } from "../model/model";
 import { oneLine } from "../model/text";
 import { useNow } from "../view/useNow";
 import styles from "./header.module.css";
+import { LooseRecords } from "./LooseRecords";
 
 export interface TraceHeaderProps {
 	traceId: string;
@@ -65,7 +66,7 @@ function titleOf(traceId: string, model: TraceModel | null, build: BuildRow | nu
 function Facts({ model, live }: { model: TraceModel; live: boolean }) {
 	const now = useNow(model);
 	const startMs = Number(model.startNanos / 1_000_000n);
-	const dropped = Object.values(model.missing).reduce((sum, count) => sum + count, 0);
+	const { dropped = 0, leftOut = 0 } = model.missing;
 	return (
 		<>
 			<span>
@@ -81,10 +82,16 @@ function Facts({ model, live }: { model: TraceModel; live: boolean }) {
 				</Badge>
 			)}
 			{dropped > 0 && (
-				<Badge tone="warn" title="The trace says so itself: they were dropped on their way.">
-					{formatCount(dropped)} {dropped === 1 ? "span is" : "spans are"} missing
+				<Badge tone="warn" title="Those who made them say that they had to drop them.">
+					{formatCount(dropped)} {dropped === 1 ? "span" : "spans"} dropped
 				</Badge>
 			)}
+			{leftOut > 0 && (
+				<Badge tone="warn" title="The trace is larger than what is shown of one.">
+					{formatCount(leftOut)} more not shown
+				</Badge>
+			)}
+			<LooseRecords model={model} />
 			<span title={formatTimeExact(startMs)}>{formatTime(startMs)}</span>
 		</>
 	);

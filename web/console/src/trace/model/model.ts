@@ -5,7 +5,7 @@
  *
  * 100,000 spans take well under 100 ms; everything that only some views need is made when first asked for.
  */
-import { Flag, type Outline, type OutlineRecord, Status } from "./outline";
+import { Flag, isErrorLevel, type Outline, type OutlineRecord, Status } from "./outline";
 import { oneLine } from "./text";
 import { buildTimes, gapsBetween, type Stretch, type Times } from "./times";
 import { buildTree, type Tree } from "./tree";
@@ -41,7 +41,7 @@ export class TraceModel {
 	readonly tree: Tree;
 	readonly times: Times;
 	readonly records: readonly OutlineRecord[];
-	readonly missing: Readonly<Record<string, number>>;
+	readonly missing: NonNullable<Outline["missing"]>;
 	readonly errorCount: number;
 	readonly pendingCount: number;
 	/** While the trace grows: the server's time, in nanoseconds after the trace's start. */
@@ -117,6 +117,11 @@ export class TraceModel {
 			}
 		}
 		return this.#recordsOfRow.get(row) ?? [];
+	}
+
+	/** Whether an error was reported from within a span, which may have gone well itself. */
+	recordsError(row: number): boolean {
+		return this.recordsOf(row).some(({ level }) => isErrorLevel(level));
 	}
 
 	idOf(row: number): string {

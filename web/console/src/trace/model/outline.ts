@@ -63,6 +63,16 @@ export interface Outline {
 	spans: OutlineSpans;
 	toolCalls: Record<string, number[]>;
 	records: OutlineRecord[];
-	/** What is known to be lost of the trace, and how many of each. */
-	missing?: Record<string, number>;
+	/** What is known to be missing. */
+	missing?: {
+		/** Spans that their makers say they had to drop. */
+		dropped?: number;
+		/** Spans that the server has, and has left out since the trace is too large. */
+		leftOut?: number;
+	};
+}
+
+/** Levels as Sentry's SDKs and OpenTelemetry's severities name them. */
+export function isErrorLevel(level: string): boolean {
+	return /fatal|error|critical/i.test(level);
 }

@@ -92,7 +92,7 @@ function SpanCells(props: RowProps) {
 					<bdi>{model.labelOf(row)}</bdi>
 				</span>
 				{closed && <Count>{`+${formatCount(hidden)}`}</Count>}
-				{model.isError(row) && (
+				{(model.isError(row) || model.recordsError(row)) && (
 					<Mark says="Error" className={styles.error} icon={<AlertIcon size={14} />} />
 				)}
 				{closed && errorsBelow > 0 && (

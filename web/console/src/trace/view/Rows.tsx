@@ -57,8 +57,7 @@ export function Rows(props: RowsProps) {
 			[active.line],
 		),
 	});
-	// biome-ignore lint/correctness/useExhaustiveDependencies: what was measured holds for one height only.
-	useEffect(() => virtualizer.measure(), [rowHeight, virtualizer]);
+	useMeasured(virtualizer, rowHeight);
 	useKeptPlace(model, shown, virtualizer, rowHeight);
 	useShownActive(active, virtualizer, scroller);
 	const looks = useLooks(props);
@@ -110,6 +109,17 @@ export function Rows(props: RowsProps) {
 			</div>
 		</div>
 	);
+}
+
+/** Where rows stand holds for one height of rows. */
+function useMeasured(virtualizer: Virtualizer<HTMLDivElement, Element>, rowHeight: number): void {
+	const measured = useRef(rowHeight);
+	useEffect(() => {
+		if (measured.current === rowHeight) return;
+		measured.current = rowHeight;
+		// It renders at once, which React does not allow from within an effect.
+		queueMicrotask(() => virtualizer.measure());
+	}, [virtualizer, rowHeight]);
 }
 
 /** Scrolls to the active row when it is to be seen. The focus follows it, but is not taken from elsewhere on the page. */

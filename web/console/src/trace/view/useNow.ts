@@ -12,7 +12,9 @@ export function useNow(model: TraceModel): number {
 	useEffect(() => {
 		if (!read) return;
 		setNow(read());
-		const timer = setInterval(() => setNow(read()), EVERY_MS);
+		const timer = setInterval(() => {
+			if (!document.hidden) setNow(read());
+		}, EVERY_MS);
 		return () => clearInterval(timer);
 	}, [read]);
 	return read ? Math.max(now, model.times.total) : model.times.total;
