@@ -70,8 +70,21 @@ export default defineConfig({
 		chunkSizeWarningLimit: 800,
 	},
 	test: {
-		environment: "happy-dom",
-		include: ["src/**/*.test.{ts,tsx}"],
-		setupFiles: ["src/testing.ts"],
+		// A page to test in takes longer to make than most tests to run: only those that render have one.
+		projects: [
+			{
+				extends: true,
+				test: { name: "logic", include: ["src/**/*.test.ts"], environment: "node" },
+			},
+			{
+				extends: true,
+				test: {
+					name: "components",
+					include: ["src/**/*.test.tsx"],
+					environment: "happy-dom",
+					setupFiles: ["src/testing.ts"],
+				},
+			},
+		],
 	},
 });
