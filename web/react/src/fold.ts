@@ -8,7 +8,7 @@ import { Draft } from "./draft.js";
 import { Kept } from "./kept.js";
 import type { SessionData, TextData, TodosData, ToolData, Update } from "./protocol.js";
 import { type BuildState, readCall, readState, withNews } from "./state.js";
-import { BuildText, piecesOf } from "./text.js";
+import { appended, type BuildText, newText } from "./text.js";
 
 /** How much of a build is kept unless something else is asked for, in characters. A state of the server's has 8 MiB. */
 export const KEPT_CHARACTERS = 10 << 20;
@@ -92,8 +92,7 @@ export class Fold {
 		const isThis = (text: BuildText) => text.kind === kind && text.id === id;
 		const at = this.#kept.hasText(todoIndex, kind, id) ? texts.findLastIndex(isThis) : -1;
 		const before = texts[at];
-		const text =
-			before?.append(delta) ?? new BuildText({ id, kind, timestamp, pieces: piecesOf(delta) });
+		const text = before ? appended(before, delta) : newText({ id, kind, timestamp }, delta);
 		if (before) texts[at] = text;
 		else texts.push(text);
 		this.#kept.noteText(todoIndex, before, text, seq);

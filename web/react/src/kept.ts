@@ -5,7 +5,7 @@
 import type { Draft } from "./draft.js";
 import type { TextKind } from "./protocol.js";
 import type { BuildState, ToolCall } from "./state.js";
-import type { BuildText } from "./text.js";
+import { type BuildText, withoutFirst } from "./text.js";
 
 /** What a call or a piece costs beside what it says, in characters. */
 const PER_CALL = 300;
@@ -117,7 +117,7 @@ export class Kept {
 	#dropPieces(key: string, text: BuildText, count: number): BuildText | undefined {
 		if (count === 0) return text;
 		this.#size -= sizeOfPieces(text.pieces.slice(0, count));
-		if (count < text.pieces.length) return text.withoutFirst(count);
+		if (count < text.pieces.length) return withoutFirst(text, count);
 		this.#texts.delete(key);
 		return undefined;
 	}

@@ -8,14 +8,13 @@ import type {
 	BuildData,
 	SessionData,
 	StateData,
-	TextKind,
 	Todo,
 	ToolData,
 	ToolState,
 	Truncation,
 	WholeTextData,
 } from "./protocol.js";
-import { BuildText, piecesOf } from "./text.js";
+import { type BuildText, newText } from "./text.js";
 
 /** A tool call as it stands. */
 export interface ToolCall {
@@ -136,8 +135,7 @@ export function withNews(call: ToolCall, news: ToolData): ToolCall {
 	};
 }
 
-function readText(data: WholeTextData): BuildText {
-	const { id, timestamp, truncated } = data;
-	const kind: TextKind = data.kind ?? "text";
-	return new BuildText({ id, kind, timestamp, truncated, pieces: piecesOf(data.text) });
+function readText({ id, kind, timestamp, truncated, text }: WholeTextData): BuildText {
+	const of = { id, kind: kind ?? ("text" as const), timestamp };
+	return newText(truncated ? { ...of, truncated } : of, text);
 }

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import { BuildText, piecesOf } from "./text.js";
+import { appended, newText, piecesOf } from "./text.js";
 
-const empty = new BuildText({ id: "t", kind: "text", timestamp: "", pieces: [] });
+const empty = newText({ id: "t", kind: "text", timestamp: "" }, "");
 
 test("a text is the same whether it came at once or bit by bit, and so are its pieces", () => {
 	const lines = Array.from({ length: 3_000 }, (_, line) => `line ${line}\n`).join("");
 	const odd = `${lines}${"x".repeat(40_000)}\n${"😀".repeat(10_000)}`;
 	let text = empty;
-	for (let at = 0; at < odd.length; at += 7) text = text.append(odd.slice(at, at + 7));
+	for (let at = 0; at < odd.length; at += 7) text = appended(text, odd.slice(at, at + 7));
 	expect(text.text).toBe(odd);
 	expect(text.length).toBe(odd.length);
 	expect(text.pieces).toEqual(piecesOf(odd));
@@ -23,14 +23,14 @@ test("pieces end with a line where they can, and none is long or cuts a characte
 });
 
 test("appending leaves all pieces but the last as they were", () => {
-	const before = empty.append("line\n".repeat(5_000));
-	const after = before.append("more");
+	const before = appended(empty, "line\n".repeat(5_000));
+	const after = appended(before, "more");
 	expect(after.pieces.slice(0, -1)).toEqual(before.pieces.slice(0, -1));
 	expect(before.text).toBe("line\n".repeat(5_000));
 });
 
 test("a text is written as the server writes it", () => {
-	const text = empty.append("a").append("b");
+	const text = appended(appended(empty, "a"), "b");
 	expect(JSON.parse(JSON.stringify(text))).toEqual({
 		id: "t",
 		kind: "text",

@@ -11,7 +11,7 @@ const PIECE = 4_096;
 const MAX_PIECE = 16_384;
 
 /** A text of a build as it stands. Immutable: what was appended is in the next one. */
-export class BuildText {
+export interface BuildText {
 	/** The text's own name within the build. */
 	readonly id: string;
 	readonly kind: TextKind;
@@ -21,45 +21,36 @@ export class BuildText {
 	readonly pieces: readonly string[];
 	/** How many pieces of the beginning are left out, if any are. */
 	readonly truncated?: { readonly parts: number };
+	/** The text as a whole, put together anew each time. */
+	readonly text: string;
+	/** How many UTF-16 units it has. */
+	readonly length: number;
+}
 
-	/** @internal */
-	constructor(of: {
-		id: string;
-		kind: TextKind;
-		timestamp: string;
-		pieces: readonly string[];
-		truncated?: { readonly parts: number } | undefined;
-	}) {
-		this.id = of.id;
-		this.kind = of.kind;
-		this.timestamp = of.timestamp;
-		this.pieces = of.pieces;
-		if (of.truncated) this.truncated = of.truncated;
+/** What a text is made of. */
+type Contents = Omit<BuildText, "text" | "length">;
+
+class PiecedText implements BuildText {
+	readonly id: string;
+	readonly kind: TextKind;
+	readonly timestamp: string;
+	readonly pieces: readonly string[];
+	readonly truncated?: { readonly parts: number };
+
+	constructor({ id, kind, timestamp, pieces, truncated }: Contents) {
+		this.id = id;
+		this.kind = kind;
+		this.timestamp = timestamp;
+		this.pieces = pieces;
+		if (truncated) this.truncated = truncated;
 	}
 
-	/** The text as a whole, put together anew each time. */
 	get text(): string {
 		return this.pieces.join("");
 	}
 
-	/** How many UTF-16 units it has. */
 	get length(): number {
 		return this.pieces.reduce((sum, piece) => sum + piece.length, 0);
-	}
-
-	/** @internal The text with more at its end. */
-	append(delta: string): BuildText {
-		if (delta === "") return this;
-		const pieces = this.pieces.slice();
-		pushPieces(pieces, (pieces.pop() ?? "") + delta);
-		return new BuildText({ ...this, pieces });
-	}
-
-	/** @internal The text without its first pieces. */
-	withoutFirst(count: number): BuildText {
-		const pieces = this.pieces.slice(count);
-		const truncated = { parts: (this.truncated?.parts ?? 0) + this.pieces.length - pieces.length };
-		return new BuildText({ ...this, pieces, truncated });
 	}
 
 	/** As the server writes it. */
@@ -67,6 +58,26 @@ export class BuildText {
 		const { id, kind, text, timestamp, truncated } = this;
 		return { id, kind, text, timestamp, ...(truncated && { truncated }) };
 	}
+}
+
+/** A text that begins with these words. */
+export function newText(of: Omit<Contents, "pieces">, words: string): BuildText {
+	return new PiecedText({ ...of, pieces: piecesOf(words) });
+}
+
+/** A text with more at its end. */
+export function appended(text: BuildText, delta: string): BuildText {
+	if (delta === "") return text;
+	const pieces = text.pieces.slice();
+	pushPieces(pieces, (pieces.pop() ?? "") + delta);
+	return new PiecedText({ ...text, pieces });
+}
+
+/** A text without its first pieces. */
+export function withoutFirst(text: BuildText, count: number): BuildText {
+	const pieces = text.pieces.slice(count);
+	const parts = (text.truncated?.parts ?? 0) + text.pieces.length - pieces.length;
+	return new PiecedText({ ...text, pieces, truncated: { parts } });
 }
 
 /** Cuts a text into pieces. */
