@@ -203,14 +203,15 @@ fn is_preflight(request: &Request) -> bool {
 }
 
 fn finish(headers: &mut HeaderMap, allowed: Option<HeaderValue>) {
-    let fixed: [(HeaderName, &str); 3] = [
+    let fixed: [(HeaderName, &str); 2] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::VARY, "Origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // What a route says beside that stays.
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));

@@ -9,6 +9,7 @@
 //! - `live` carries committed changes to browsers;
 //! - `traces` takes spans in and gives traces out;
 //! - `status` says how the server is doing;
+//! - `representation` says which form of an answer a client takes, and whether it has it;
 //! - `openapi` holds the routes and their description, `metrics` what is counted, `errors` what a
 //!   request gets that cannot be served.
 //!
@@ -33,6 +34,7 @@ mod metrics;
 mod openapi;
 mod options;
 mod projects;
+mod representation;
 mod requests;
 mod requests_under_way;
 mod runner_tokens;

@@ -62,6 +62,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::export_spans))
         .routes(routes!(traces::get_trace))
+        .routes(routes!(traces::get_span))
         .routes(routes!(traces::build_path))
         .routes(routes!(traces::query))
         .routes(routes!(traces::sql))

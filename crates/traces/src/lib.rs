@@ -4,6 +4,7 @@
 //! - [`ingest`] reads what other programs send over HTTP, and writes the answers;
 //! - [`tree`] and [`path`] make of a trace's spans what people look at: the tree, and the way of each
 //!   event through its hops. They are pure, and know no store;
+//! - [`outline`] is a trace as columns, for views that draw all of it;
 //! - [`questions`] is what others see of a query engine, which is a crate of its own;
 //! - [`overview`] is what a trace comes to in a few figures, however large it is.
 //!
@@ -16,6 +17,7 @@ pub mod ingest;
 pub mod jaeger;
 mod lines;
 pub mod log;
+pub mod outline;
 pub mod overview;
 pub mod path;
 pub mod questions;

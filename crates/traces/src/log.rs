@@ -32,8 +32,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hopline_wire::TraceId;
 use hopline_wire::span::{SinkError, Span, SpanSink};
+use hopline_wire::{SpanId, TraceId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::frame::FrameEncoder;
@@ -279,6 +279,10 @@ impl TraceStore for LogStore {
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError> {
         Reading::for_each(&self.shared, trace, visit)
+    }
+
+    fn span(&self, trace: TraceId, span: SpanId) -> Result<Option<Span>, TracesError> {
+        Reading::span(&self.shared, trace, span)
     }
 
     fn for_all(

@@ -18,6 +18,7 @@ use crate::overview::Facts;
 pub(crate) use arrivals::Journeys;
 pub use arrivals::{Arrivals, Gap, Missing, TOLD_GAPS};
 pub use clocks::Clock;
+pub(crate) use clocks::{Offsets, corrected};
 pub use makers::Reason;
 
 use clocks::Clocks;

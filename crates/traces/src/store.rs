@@ -9,8 +9,8 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use hopline_wire::TraceId;
 use hopline_wire::span::Span;
+use hopline_wire::{SpanId, TraceId};
 
 use crate::overview::Overview;
 
@@ -50,6 +50,14 @@ pub trait TraceStore: Send + Sync {
         trace: TraceId,
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError>;
+
+    /// One span of a trace, as above; none if it is not there.
+    ///
+    /// Takes memory for the part of the trace that it is in, and 16 bytes for each span of the trace.
+    ///
+    /// # Errors
+    /// As [`Self::trace`].
+    fn span(&self, trace: TraceId, span: SpanId) -> Result<Option<Span>, TracesError>;
 
     /// All spans of the store, some hundreds or thousands at a time, until `visit` breaks off: finished ones as they are
     /// stored, then those that are unfinished. One that was appended twice may be shown twice, the later after the earlier, and

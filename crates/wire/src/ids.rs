@@ -34,10 +34,16 @@ macro_rules! identifier {
 
             /// Writes the hexadecimal form into `out`, without allocating.
             pub fn write_hex(self, out: &mut Vec<u8>) {
-                for byte in self.0 {
-                    out.push(HEX[usize::from(byte >> 4)]);
-                    out.push(HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&self.hex());
+            }
+
+            fn hex(self) -> [u8; $bytes * 2] {
+                let mut digits = [0; $bytes * 2];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+                    pair[0] = HEX[usize::from(byte >> 4)];
+                    pair[1] = HEX[usize::from(byte & 15)];
                 }
+                digits
             }
         }
 
@@ -75,7 +81,8 @@ macro_rules! identifier {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                // Digits are always a text. Documents hold a hundred thousand of them, too many to be formatted.
+                serializer.serialize_str(std::str::from_utf8(&self.hex()).unwrap_or_default())
             }
         }
 

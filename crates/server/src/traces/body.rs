@@ -8,13 +8,14 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hopline_traces::TracesError;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::errors::{ApiError, ApiResult, Chain};
+use crate::representation::{Coding, Tag};
 
 /// The header that says how many spans the trace has.
 const TOTAL_HEADER: &str = "hopline-total-spans";
@@ -54,6 +55,10 @@ enum Begun {
     Trace(u64),
     /// Lines of spans.
     Lines,
+    /// A document about a trace of so many spans, which has a name.
+    Tagged(u64, Tag, Coding),
+    /// Nothing: the client has the document of this name.
+    Known(Tag),
 }
 
 /// An answer that is being written. It is whole only after [`Self::finish`].
@@ -75,6 +80,16 @@ impl Answer {
     /// Begins the answer: success, and lines of spans follow.
     pub(super) fn begin_lines(self) -> io::Result<Pieces> {
         self.begin_as(Begun::Lines)
+    }
+
+    /// Begins the answer: success, the trace has so many spans, and what follows has this name and is in this coding.
+    pub(super) fn begin_tagged(self, total: u64, tag: Tag, coding: Coding) -> io::Result<Pieces> {
+        self.begin_as(Begun::Tagged(total, tag, coding))
+    }
+
+    /// Answers that the client has it already.
+    pub(super) fn not_again(self, tag: Tag) -> io::Result<()> {
+        self.begin_as(Begun::Known(tag))?.finish()
     }
 
     fn begin_as(self, begun: Begun) -> io::Result<Pieces> {
@@ -118,6 +133,16 @@ impl Write for Pieces {
 
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the client takes no more")
+}
+
+/// The headers of a document that a client may keep, and asks about before it takes it for current.
+fn named(tag: Tag) -> [(HeaderName, HeaderValue); 3] {
+    let fixed = HeaderValue::from_static;
+    [
+        (header::ETAG, tag.into_value()),
+        (header::CACHE_CONTROL, fixed("private, no-cache")),
+        (header::VARY, fixed("Accept-Encoding")),
+    ]
 }
 
 /// Answers with what `work`, on a thread of its own, writes.
@@ -168,5 +193,11 @@ pub(super) async fn answer(
             (kind("application/json"), total, body).into_response()
         }
         Begun::Lines => (kind("application/jsonl"), body).into_response(),
+        Begun::Tagged(total, tag, coding) => {
+            let total = [(TOTAL_HEADER, total.to_string())];
+            let coding = coding.name().map(|name| [(header::CONTENT_ENCODING, name)]);
+            (kind("application/json"), total, coding, named(tag), body).into_response()
+        }
+        Begun::Known(tag) => (StatusCode::NOT_MODIFIED, named(tag)).into_response(),
     })
 }

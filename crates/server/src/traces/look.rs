@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use hopline_state::SessionKey;
 use hopline_traces::path::Path;
@@ -21,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body::{self, Answer, Unwritten};
+use super::outline;
 use super::questions::{answer_of, not_understood};
 use crate::access::Admin;
 use crate::app::App;
@@ -190,12 +192,12 @@ async fn find_traces(
 #[into_params(parameter_in = Query)]
 pub(crate) struct TraceParams {
     /// `tree` unless given; `otlp` for OpenTelemetry's JSON; `path` for the way of each event and its times; `summary`
-    /// for the figures alone, which are cheap however large the trace is.
+    /// for the figures alone, which are cheap however large the trace is; `outline` for all spans as columns.
     #[serde(default)]
     #[param(inline)]
     format: TraceFormat,
     /// At most how many spans, from 1 to 100,000: what holds the trace together, then the earliest. 20,000 unless
-    /// given; but `otlp` without a limit is the whole trace, as it is read.
+    /// given, for `outline` 100,000; but `otlp` without a limit is the whole trace, as it is read.
     #[param(minimum = 1, maximum = 100_000)]
     limit: Option<usize>,
 }
@@ -222,6 +224,8 @@ pub(crate) enum TraceFormat {
     Path,
     /// How many spans, errors, events and gaps there are.
     Summary,
+    /// All spans as columns, for a console to draw.
+    Outline,
 }
 
 /// How many spans are read where nothing else is asked for.
@@ -241,6 +245,7 @@ const TURN: Duration = Duration::from_secs(30);
     params(("traceId" = String, Path, description = "32 hexadecimal digits"), TraceParams),
     responses((status = 200, content_type = "application/json", headers(("hopline-total-spans" = u64,
                    description = "How many spans the trace has, whatever the limit"))),
+              (status = 304, description = "The outline is the one that If-None-Match names"),
               (status = 400, body = Problem), (status = 404, body = Problem),
               (status = 429, body = Problem, description = "Others read too many large traces just now")))]
 pub(crate) async fn get_trace(
@@ -248,6 +253,7 @@ pub(crate) async fn get_trace(
     State(app): State<Arc<App>>,
     InPath(trace_id): InPath<TraceId>,
     Params(params): Params<TraceParams>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     if params.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
         let told = format!("limit must be from 1 to {MOST}");
@@ -259,14 +265,21 @@ pub(crate) async fn get_trace(
     };
     let turn = turn(turns, LARGE_TRACES).await?;
     let build = match params.format {
-        TraceFormat::Tree | TraceFormat::Summary => build_of(&app, trace_id).await,
+        TraceFormat::Tree | TraceFormat::Summary | TraceFormat::Outline => {
+            build_of(&app, trace_id).await
+        }
         TraceFormat::Otlp | TraceFormat::Path => None,
     };
     let traces = Arc::clone(&app.traces);
     let work = move |answer: Answer| {
         // Held until the work is done, whether or not anyone still waits for it.
         let _turn = turn;
-        write(&*traces, trace_id, &params, build, answer)
+        let asked = Asked {
+            trace_id,
+            params,
+            headers,
+        };
+        write(&*traces, &asked, build, answer)
     };
     body::answer(work).await
 }
@@ -282,6 +295,7 @@ pub(crate) async fn build_path(
     State(app): State<Arc<App>>,
     InPath(session_id): InPath<Uuid>,
     Params(LimitParams { limit }): Params<LimitParams>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let session = app.store.session(SessionKey::Id(session_id)).await?;
     let session = session.ok_or_else(|| ApiError::not_found("build"))?;
@@ -289,7 +303,7 @@ pub(crate) async fn build_path(
     let trace_id = session.trace_id.ok_or_else(untraced)?;
     let format = TraceFormat::Path;
     let params = Params(TraceParams { format, limit });
-    get_trace(admin, State(app), InPath(trace_id), params).await
+    get_trace(admin, State(app), InPath(trace_id), params, headers).await
 }
 
 /// A turn among those who read `what`.
@@ -305,8 +319,10 @@ pub(super) async fn turn(turns: &Arc<Semaphore>, what: &str) -> ApiResult<OwnedS
 /// The build that a trace is of: what its root would say had it not ended before the build.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BuildOfTrace {
-    session_id: Uuid,
+pub(super) struct BuildOfTrace {
+    pub(super) session_id: Uuid,
+    pub(super) build_id: String,
+    pub(super) project_id: Uuid,
     status: &'static str,
     /// How its events have ended.
     outcomes: Option<EventsByOutcome>,
@@ -322,6 +338,8 @@ async fn build_of(app: &App, trace_id: TraceId) -> Option<BuildOfTrace> {
         ApiResult::Ok(Some(BuildOfTrace {
             outcomes: app.outcomes(&session).await?,
             session_id: session.id,
+            build_id: session.build_id,
+            project_id: session.project_id,
             status: session.status.as_str(),
         }))
     };
@@ -340,16 +358,27 @@ struct WithBuild<T> {
     trace: T,
 }
 
+/// What is asked for.
+struct Asked {
+    trace_id: TraceId,
+    params: TraceParams,
+    headers: HeaderMap,
+}
+
 /// Writes a trace as it is wanted.
 fn write(
     traces: &dyn TraceStore,
-    trace_id: TraceId,
-    params: &TraceParams,
+    asked: &Asked,
     build: Option<BuildOfTrace>,
     answer: Answer,
 ) -> Result<(), Unwritten> {
+    let (trace_id, params) = (asked.trace_id, &asked.params);
     let limit = params.limit.unwrap_or(LIMIT);
     match params.format {
+        TraceFormat::Outline => {
+            let limit = params.limit.unwrap_or(MOST);
+            outline::write(traces, trace_id, limit, build, &asked.headers, answer)
+        }
         TraceFormat::Summary => {
             let overview = traces.overview(trace_id)?.ok_or(Unwritten::NotFound)?;
             let trace = Summary::of(trace_id, &overview);

@@ -7,6 +7,7 @@ pub(crate) mod grpc;
 mod ingest;
 mod jaeger;
 mod look;
+mod outline;
 mod questions;
 mod room;
 
@@ -21,5 +22,6 @@ pub(crate) use jaeger::{
 pub(crate) use look::{
     __path_build_path, __path_get_trace, __path_list_traces, build_path, get_trace, list_traces,
 };
+pub(crate) use outline::{__path_get_span, get_span};
 pub(crate) use questions::{__path_query, __path_sql, AT_ONCE, query, sql};
 pub(crate) use room::SpanRoom;

@@ -28,7 +28,8 @@ async fn routes(house: &House) -> Vec<(String, String, String)> {
             let filled = path
                 .replace("{id}", ID)
                 .replace("{sessionId}", ID)
-                .replace("{traceId}", "0123456789abcdef0123456789abcdef");
+                .replace("{traceId}", "0123456789abcdef0123456789abcdef")
+                .replace("{spanId}", "0123456789abcdef");
             routes.push((method.clone(), path.clone(), filled));
         }
     }

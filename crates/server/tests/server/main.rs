@@ -12,6 +12,7 @@ mod envelopes;
 mod grpc;
 mod hangups;
 mod live;
+mod outline;
 mod projects;
 mod spans;
 mod support;

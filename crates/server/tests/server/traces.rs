@@ -13,11 +13,11 @@ use serde_json::json;
 
 use crate::support::{ADMIN, House, house, until};
 
-const TRACE: &str = "771a43a4192642f0b136d5159a501700";
-const TOTAL: &str = "hopline-total-spans";
+pub(crate) const TRACE: &str = "771a43a4192642f0b136d5159a501700";
+pub(crate) const TOTAL: &str = "hopline-total-spans";
 
 /// Span `number` of the trace: the build is number 1, the others are sendings of its events.
-fn span(number: u64) -> Span {
+pub(crate) fn span(number: u64) -> Span {
     let id = |number: u64| SpanId::from_bytes(number.to_be_bytes()).unwrap();
     let is_build = number == 1;
     let keys = || EventKeys {
@@ -50,7 +50,7 @@ fn span(number: u64) -> Span {
 }
 
 /// Stores this many spans, each first as unfinished.
-fn store(house: &House, count: u64) {
+pub(crate) fn store(house: &House, count: u64) {
     for finished in [false, true] {
         let spans: Vec<_> = (1..=count)
             .map(|number| Span {
@@ -113,6 +113,12 @@ async fn a_limit_is_kept_in_every_form_and_the_total_is_told() {
         (&path["events"], &path["gapCount"]),
         (&json!(299), &json!(299))
     );
+    let (_, outline) = get("format=outline&limit=10").await;
+    assert_eq!(
+        (&outline["total"], &outline["missing"]["leftOut"]),
+        (&json!(300), &json!(290))
+    );
+    assert_eq!(outline["spans"]["id"].as_array().unwrap().len(), 10);
     let (_, summary) = get("format=summary").await;
     assert_eq!(
         (&summary["total"], &summary["pending"]),
@@ -123,7 +129,7 @@ async fn a_limit_is_kept_in_every_form_and_the_total_is_told() {
         let (status, body) = get(&format!("limit={limit}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
     }
-    for format in ["tree", "otlp", "path", "summary"] {
+    for format in ["tree", "otlp", "path", "summary", "outline"] {
         let other = format!("/api/traces/{}?format={format}", "1".repeat(32));
         let (status, body) = house.get(&other).await;
         assert_eq!(
@@ -183,6 +189,10 @@ impl TraceStore for Watched {
         while visit(part()).is_continue() {}
         self.broken_off.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn span(&self, _: TraceId, id: SpanId) -> Result<Option<Span>, TracesError> {
+        Ok(Some(span(1)).filter(|span| span.span_id == id))
     }
 
     fn for_all(&self, _: &mut dyn FnMut(&[Span]) -> ControlFlow<()>) -> Result<(), TracesError> {

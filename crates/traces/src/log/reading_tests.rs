@@ -69,7 +69,7 @@ fn model(appends: &[Vec<Span>], trace: TraceId) -> Vec<Span> {
 }
 
 proptest! {
-    // Each case is a store with its thread, and read in five ways.
+    // Each case is a store with its thread, and read in six ways.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
@@ -92,6 +92,12 @@ proptest! {
                 .unwrap();
             visited.sort_by_key(|span| (span.start, span.span_id));
             prop_assert_eq!(&visited, &expected);
+
+            for id in (0..13).map(span_id) {
+                let one = expected.iter().find(|span| span.span_id == id);
+                let found = store.span(trace, id).unwrap();
+                prop_assert_eq!(found.as_ref(), one);
+            }
 
             let part = store.trace(trace, limit).unwrap();
             prop_assert_eq!(part.total, expected.len() as u64);

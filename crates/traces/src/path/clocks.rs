@@ -31,6 +31,44 @@ pub struct Clock {
     pub offset_nanos: i64,
 }
 
+/// What spans say of the clocks by which they were made, noted one by one.
+#[derive(Default)]
+pub(crate) struct Offsets(HashMap<MakerId, (Timestamp, i64)>);
+
+impl Offsets {
+    /// Takes note of what a span says.
+    pub(crate) fn note(&mut self, span: &Span) {
+        if &*span.op != ops::RUNNER_COMMAND {
+            return;
+        }
+        let said = span.attributes.iter().find(|own| &*own.key == OFFSET);
+        let Some(Value::Int(offset)) = said.map(|own| &own.value) else {
+            return;
+        };
+        // The last measurement of a process is its best.
+        let known = self.0.entry(MakerId::of(&span.resource));
+        let known = known.or_insert((span.start, *offset));
+        if known.0 <= span.start {
+            *known = (span.start, *offset);
+        }
+    }
+
+    /// How far the clocks were ahead that are corrected, in nanoseconds.
+    pub(crate) fn known(self) -> HashMap<MakerId, i64> {
+        let all = self
+            .0
+            .into_iter()
+            .map(|(maker, (_, offset))| (maker, offset));
+        all.filter(|(_, offset)| offset.unsigned_abs() >= LEAST)
+            .collect()
+    }
+}
+
+/// A time of a clock that was so far ahead, as its broker's would have told it.
+pub(crate) fn corrected(at: Timestamp, offset: i64) -> Timestamp {
+    Timestamp::from_nanos(at.as_nanos().saturating_add_signed(offset.saturating_neg()))
+}
+
 /// How far the makers of spans were off.
 pub(super) struct Clocks {
     /// Those that are corrected.
@@ -42,33 +80,21 @@ pub(super) struct Clocks {
 impl Clocks {
     /// What the spans say of the clocks by which they were made.
     pub(super) fn of(spans: &[Span]) -> Self {
-        // The last measurement of a process is its best.
-        let mut last: HashMap<MakerId, (Timestamp, i64)> = HashMap::new();
-        for span in spans.iter().filter(|span| &*span.op == ops::RUNNER_COMMAND) {
-            let said = span.attributes.iter().find(|own| &*own.key == OFFSET);
-            let Some(Value::Int(offset)) = said.map(|own| &own.value) else {
-                continue;
-            };
-            let known = last
-                .entry(MakerId::of(&span.resource))
-                .or_insert((span.start, *offset));
-            if known.0 <= span.start {
-                *known = (span.start, *offset);
-            }
-        }
-        last.retain(|_, (_, offset)| offset.unsigned_abs() >= LEAST);
+        let mut known = Offsets::default();
+        spans.iter().for_each(|span| known.note(span));
+        let known = known.known();
         let mut offsets = HashMap::new();
-        if !last.is_empty() {
+        if !known.is_empty() {
             for span in spans {
                 offsets
                     .entry(Arc::as_ptr(&span.resource))
                     .or_insert_with(|| {
-                        let known = last.get(&MakerId::of(&span.resource));
-                        known.map_or(0, |(_, offset)| *offset)
+                        let known = known.get(&MakerId::of(&span.resource));
+                        known.copied().unwrap_or_default()
                     });
             }
         }
-        let clocks = last.into_iter().map(|(maker, (_, offset_nanos))| Clock {
+        let clocks = known.into_iter().map(|(maker, offset_nanos)| Clock {
             service: maker.service.to_string(),
             instance: maker.instance.to_string(),
             offset_nanos,
@@ -83,14 +109,7 @@ impl Clocks {
         let offset = self.offsets.get(&Arc::as_ptr(&span.resource)).copied();
         match offset {
             None | Some(0) => (span.start, span.end),
-            Some(offset) => {
-                let corrected = |at: Timestamp| {
-                    Timestamp::from_nanos(
-                        at.as_nanos().saturating_add_signed(offset.saturating_neg()),
-                    )
-                };
-                (corrected(span.start), corrected(span.end))
-            }
+            Some(offset) => (corrected(span.start, offset), corrected(span.end, offset)),
         }
     }
 
