@@ -130,7 +130,7 @@ export function onSignedOut(listener: SignedOutListener): () => void {
 	return () => signedOutListeners.delete(listener);
 }
 
-/** Tells the console that it has to sign in, for those that learn so other than by a request. */
-export function announceSignedOut(): void {
+/** Tells the console that it has to sign in. */
+function announceSignedOut(): void {
 	for (const listener of signedOutListeners) listener();
 }

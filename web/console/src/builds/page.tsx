@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { ApiErrorNote } from "../api/ApiErrorNote";
+import { hasCode } from "../api/client";
 import { statusQuery } from "../api/queries";
 import type { BuildRow } from "../api/types";
 import { Button, EmptyState, PageHeader, PlayIcon, SearchIcon, SkeletonRows } from "../ui";
@@ -69,6 +70,11 @@ function List({ builds: { builds, rates, error, retry, ...more } }: { builds: Bu
 	}
 	return (
 		<div className={styles.frame}>
+			{Boolean(error) && !hasCode(error, "unreachable") && (
+				<div className={styles.error}>
+					<ApiErrorNote title="The list could not be read anew" error={error} onRetry={retry} />
+				</div>
+			)}
 			{builds.length > 0 ? (
 				<BuildTable builds={builds} rates={rates} onCancel={setCancelling} />
 			) : (
