@@ -10,7 +10,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { type CSSProperties, useMemo, useRef, useState } from "react";
 import { ChevronDownIcon, ChevronUpIcon, cx } from "../ui";
 import { type Answer, type Column, isOfNumbers, type Value } from "./answer";
-import { linkOfCell } from "./links";
+import { isId, linkOfCell } from "./links";
 import { TargetLink } from "./TargetLink";
 import { nextSorting, type Sorting, sortedRows } from "./table";
 import styles from "./table.module.css";
@@ -134,13 +134,18 @@ type TableColumn = Column & {
 	width: number;
 };
 
+/** In letters: texts are cut beyond it, and ids, which nobody reads to their end, earlier. */
+const WIDEST = 36;
+const ID_WIDTH = 14;
+
 /** Columns as wide as what is in them, within bounds. */
 function columnsOf(answer: Answer): TableColumn[] {
 	return answer.columns.map((column, at) => {
 		const cells = answer.rows
 			.slice(0, SAMPLE)
 			.map((row) => formatValue(row[at], column.unit).length);
-		const width = Math.min(Math.max(column.name.length + 3, ...cells, 6), 36);
+		const most = isId(column.name) ? ID_WIDTH : WIDEST;
+		const width = Math.min(Math.max(column.name.length + 3, ...cells, 6), most);
 		return { ...column, at, isNumeric: isOfNumbers(answer, at), width };
 	});
 }

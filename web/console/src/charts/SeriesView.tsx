@@ -35,7 +35,7 @@ export function SeriesView({ answer, roles, step, stretch, onStretch }: SeriesVi
 			<EmptyState title="No line to draw">
 				{answer.rows.length === 0
 					? "Nothing matches the question in this time."
-					: "A time series needs a time and a figure: ask for one, such as count(spans) per 1m."}
+					: "A time series needs a column of times and one of numbers."}
 			</EmptyState>
 		);
 	}

@@ -4,7 +4,7 @@ import { linkOfCell } from "./links";
 import { MOST_LINES, seriesOf, summaryOf } from "./series";
 import { csvOf, nextSorting, sortedRows } from "./table";
 import { topOf } from "./top";
-import { formatNumber, formatValue } from "./values";
+import { formatNumber, formatSpan, formatValue } from "./values";
 
 const minute = (at: number) => new Date(Date.UTC(2026, 0, 31, 9, at)).toISOString();
 const millis = (at: number) => Date.UTC(2026, 0, 31, 9, at);
@@ -203,6 +203,19 @@ describe("links", () => {
 		};
 		expect(linkOfCell(builds, 0, 0)?.kind).toBe("build");
 		expect(linkOfCell(builds, 1, 0)).toBeUndefined();
+	});
+});
+
+describe("stretches of time", () => {
+	const at = (day: number, hour: number, second = 0) =>
+		new Date(2026, 0, day, hour, 0, second).getTime();
+
+	test("are told as exactly as it takes, and with the day where it is not today", () => {
+		const now = at(31, 12);
+		expect(formatSpan(at(31, 9), at(31, 9, 1), now)).toBe("09:00:00.000 – 09:00:01.000");
+		expect(formatSpan(at(31, 9), at(31, 11), now)).toBe("09:00:00 – 11:00:00");
+		expect(formatSpan(at(30, 9), at(31, 11), now)).toBe("30 Jan, 09:00 – 31 Jan, 11:00");
+		expect(formatSpan(at(30, 9), at(30, 11), now)).toBe("30 Jan, 09:00 – 11:00:00");
 	});
 });
 

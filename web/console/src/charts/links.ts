@@ -14,6 +14,11 @@ const TRACES = ["trace_id", "trace"];
 const SPANS = ["span_id", "id"];
 const BUILDS = ["event.sessionId", "event_session_id"];
 
+/** Whether a column has ids of traces, spans or builds. */
+export function isId(column: string): boolean {
+	return [...TRACES, ...SPANS, ...BUILDS, "parent_id"].includes(column);
+}
+
 /** What a cell leads to. An id that is none leads nowhere. */
 export function linkOfCell(answer: Answer, row: number, column: number): Target | undefined {
 	const name = answer.columns[column]?.name ?? "";

@@ -47,10 +47,21 @@ const clock = new Intl.DateTimeFormat("en-GB", {
 	fractionalSecondDigits: 3,
 });
 
-/** From when to when, as short as today allows and as exact as it takes to tell them apart. */
-export function formatSpan(from: number, to: number): string {
-	const isShort = to - from < 10_000;
-	return isShort
-		? `${clock.format(from)} – ${clock.format(to)}`
-		: `${formatTime(from)} – ${formatTime(to)}`;
+const minute = new Intl.DateTimeFormat("en-GB", {
+	day: "numeric",
+	month: "short",
+	hour: "2-digit",
+	minute: "2-digit",
+});
+
+/** From when to when: as exact as it takes to tell them apart, and with the day where it is not today. */
+export function formatSpan(from: number, to: number, now = Date.now()): string {
+	if (to - from < 10_000) return `${clock.format(from)} – ${clock.format(to)}`;
+	const isToday = [from, to].every((at) => isSameDay(at, now));
+	if (isToday) return `${formatTime(from, now)} – ${formatTime(to, now)}`;
+	const end = isSameDay(from, to) ? formatTime(to, to) : minute.format(to);
+	return `${minute.format(from)} – ${end}`;
 }
+
+const isSameDay = (one: number, other: number) =>
+	new Date(one).toDateString() === new Date(other).toDateString();

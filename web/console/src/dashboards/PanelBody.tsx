@@ -58,7 +58,7 @@ export function PanelBody({ content, range, pace, onStretch, onCorrect }: PanelB
 			view={data.view}
 			answer={answer}
 			figures={plan.figures}
-			label={title}
+			label={`${title}: rows`}
 			step={plan.step}
 			stretch={plan.stretch}
 			onStretch={onStretch}

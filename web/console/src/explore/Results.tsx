@@ -88,7 +88,7 @@ function Body({
 					view={view}
 					answer={answer}
 					figures={plan.figures}
-					label="Answer"
+					label="The answer's rows"
 					step={plan.step}
 					stretch={plan.stretch}
 					sorting={sorting}

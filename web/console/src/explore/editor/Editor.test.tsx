@@ -126,6 +126,18 @@ describe("completion by keyboard", () => {
 		expect(asked.some((url) => url.includes("count(spans)+by+op+since+1h+limit+50"))).toBe(true);
 	});
 
+	test("arrows lead to all that is offered, although ten are shown at a time", () => {
+		render(<Page start="count(spans) by" />);
+		act(() => field().setSelectionRange(15, 15));
+		type(" ");
+		expect(offered()).toHaveLength(10);
+		for (let presses = 0; presses < 15; presses += 1) press("ArrowDown");
+		expect(offered()).toHaveLength(10);
+		const selected = screen.getByRole("option", { selected: true });
+		expect(selected.id).toBe(field().getAttribute("aria-activedescendant"));
+		expect(selected.getAttribute("aria-posinset")).toBe("15");
+	});
+
 	test("a choice replaces the whole word, and the rest stays", () => {
 		render(<Page start="count(spans) by oper where a:b" />);
 		act(() => field().setSelectionRange(18, 18));

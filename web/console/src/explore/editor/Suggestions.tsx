@@ -1,6 +1,11 @@
-/** The list of what completion offers, under the word that it is for. */
+/**
+ * The list of what completion offers, under the word that it is for.
+ *
+ * It shows ten at a time and moves with what is chosen: a list that scrolled by itself could not be reached by keys, which
+ * are the field's.
+ */
 
-import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type RefObject, useLayoutEffect, useRef, useState } from "react";
 import { cx } from "../../ui";
 import styles from "./editor.module.css";
 import type { Completion } from "./useCompletion";
@@ -18,10 +23,9 @@ export function Suggestions({
 	const list = useRef<HTMLDivElement>(null);
 	const place = usePlace(layer, list, from);
 
-	useEffect(() => {
-		const option = list.current?.children[chosen];
-		option?.scrollIntoView?.({ block: "nearest" });
-	}, [chosen]);
+	const first = useFirst(chosen, options.length);
+	const shown = options.slice(first, first + SHOWN);
+	const left = options.length - shown.length;
 
 	return (
 		<div
@@ -32,15 +36,17 @@ export function Suggestions({
 			aria-label="Suggestions"
 			style={{ translate: `${place.x}px ${place.y}px` }}
 		>
-			{options.map((option, at) => (
+			{shown.map((option, place) => (
 				// The field keeps the focus and has the keys; the mouse alone comes here.
 				// biome-ignore lint/a11y/useKeyWithClickEvents: see above
 				// biome-ignore lint/a11y/useFocusableInteractive: see above
 				<div
 					key={`${option.kind} ${option.label}`}
-					id={`${id}-${at}`}
+					id={`${id}-${first + place}`}
 					role="option"
-					aria-selected={at === chosen}
+					aria-selected={first + place === chosen}
+					aria-posinset={first + place + 1}
+					aria-setsize={options.length}
 					className={styles.option}
 					onMouseDown={(event) => event.preventDefault()}
 					onClick={() => completion.take(option)}
@@ -49,8 +55,27 @@ export function Suggestions({
 					{option.about && <span className={styles.about}>{option.about}</span>}
 				</div>
 			))}
+			{left > 0 && (
+				<div className={styles.left} aria-hidden="true">
+					{left} more: type on, or press the arrow keys
+				</div>
+			)}
 		</div>
 	);
+}
+
+/** How many are shown at a time. */
+const SHOWN = 10;
+
+/** The first of those that are shown: as it was, as long as the chosen one is among them. */
+function useFirst(chosen: number, count: number): number {
+	const [before, setBefore] = useState(0);
+	const most = Math.max(0, count - SHOWN);
+	const lowest = Math.max(0, chosen - SHOWN + 1);
+	const highest = Math.max(0, chosen);
+	const first = Math.min(most, Math.max(lowest, Math.min(highest, before)));
+	if (first !== before) setBefore(first);
+	return first;
 }
 
 /** Under a letter of the text, as far to the right as there is room. */

@@ -1,5 +1,6 @@
 /** Stretches of time that are often asked about, and how any is called. */
 
+import { formatSpan } from "../../charts/values";
 import { formatTime } from "../../ui";
 import { millisOf } from "../language/amounts";
 import type { TimeRange } from "../language/clauses";
@@ -31,15 +32,12 @@ export function rangeName(range: TimeRange): string {
 		case "since":
 			return NAMED[range.length] ?? `Last ${range.length}`;
 		case "between": {
-			const from = `From ${timeName(range.from)}`;
-			return range.to === undefined ? from : `${from} to ${timeName(range.to)}`;
+			const from = millisOf(range.from);
+			const to = range.to === undefined ? undefined : millisOf(range.to);
+			if (from === undefined) return `From ${range.from}`;
+			return to === undefined ? `From ${formatTime(from)}` : formatSpan(from, to);
 		}
 	}
-}
-
-function timeName(text: string): string {
-	const millis = millisOf(text);
-	return millis === undefined ? text : formatTime(millis);
 }
 
 /** Whether two ranges are the same. */
