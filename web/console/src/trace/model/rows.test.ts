@@ -11,6 +11,7 @@ import {
 	lineKey,
 	lineOfKey,
 	lineShowing,
+	linesShowing,
 	RUN_LENGTH,
 	shownRows,
 	UNFOLDED,
@@ -127,6 +128,8 @@ describe("the rows of a waterfall", () => {
 		expect(lineShowing(model, shown, model.rowOf("e7"))).toBe(2);
 		expect(lineShowing(model, shown, model.rowOf("under"))).toBe(2);
 		expect(lineShowing(model, shown, model.rowOf("bash"))).toBe(3);
+		const all = Array.from(model.ids, (_, row) => lineShowing(model, shown, row));
+		expect(Array.from(linesShowing(model, shown))).toEqual(all);
 	});
 
 	test("a run is known by its first span", () => {

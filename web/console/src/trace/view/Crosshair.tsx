@@ -20,6 +20,9 @@ export function Crosshair({ scale, over }: { scale: Scale; over: HTMLElement | n
 	const leave = useEffectEvent(() => {
 		if (line.current) line.current.hidden = true;
 	});
+	// What was under the pointer is no longer.
+	// biome-ignore lint/correctness/useExhaustiveDependencies: hidden whenever the scale is another.
+	useEffect(() => leave(), [scale]);
 	useEffect(() => {
 		if (!over) return;
 		const onMove = (event: PointerEvent) => move(event);

@@ -28,6 +28,8 @@ export interface RowLook {
 	readonly lit: boolean;
 	/** It answers the search; "current" is the one stepped to. */
 	readonly found: "no" | "yes" | "current";
+	/** How many that answer it stand below it, hidden. */
+	readonly foundBelow: number;
 	/** Only there for those below it, or off the critical path. */
 	readonly faint: boolean;
 }
@@ -101,6 +103,7 @@ function SpanCells(props: RowProps) {
 						says={`${errorsBelow} errors below`}
 					>{`${formatCount(errorsBelow)} ✕`}</Count>
 				)}
+				<FoundBelow count={props.foundBelow} />
 				<Marks model={model} row={row} />
 			</Cell>
 			<Cell className={styles.time} aria-label={spokenTime(model, row, now)}>
@@ -119,7 +122,7 @@ function SpanCells(props: RowProps) {
 	);
 }
 
-function RunCells({ model, shown, line, kept, scale, path }: RowProps) {
+function RunCells({ model, shown, line, kept, scale, path, foundBelow }: RowProps) {
 	const row = shown.row[line] as number;
 	const run = shown.run[line] as number;
 	const { duration, errors } = runTotals(model, shown, line, kept);
@@ -134,6 +137,7 @@ function RunCells({ model, shown, line, kept, scale, path }: RowProps) {
 				{errors > 0 && (
 					<Count tone={styles.error} says={`${errors} errors`}>{`${formatCount(errors)} ✕`}</Count>
 				)}
+				<FoundBelow count={foundBelow} />
 			</Cell>
 			<Cell className={styles.time} aria-label={spokenRun(run, duration)}>
 				<RunBar
@@ -173,6 +177,15 @@ function Branch({ shown, line }: { shown: ShownRows; line: number }) {
 			</span>
 			<Swatch className={cx(shown.run[line] !== 0 && styles.stack)} />
 		</>
+	);
+}
+
+function FoundBelow({ count }: { count: number }) {
+	if (count === 0) return null;
+	return (
+		<Count tone={styles.found} says={`${count} found below`}>
+			{`${formatCount(count)} found`}
+		</Count>
 	);
 }
 

@@ -10,7 +10,7 @@ import type { CriticalPath } from "../model/critical";
 import type { Kept } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import { Flag } from "../model/outline";
-import { Fold, lineKey, lineShowing, type ShownRows } from "../model/rows";
+import { Fold, lineKey, linesShowing, type ShownRows } from "../model/rows";
 import { criticalIn } from "./lines";
 import { Row, type RowLook } from "./Row";
 import styles from "./rows.module.css";
@@ -146,30 +146,48 @@ function useLooks(props: RowsProps): (line: number) => RowLook {
 	const { shown } = folding;
 	const lit = useMemo(
 		() =>
-			linesShowing(
+			countByLine(
 				model,
 				shown,
 				Array.from(highlighted, (id) => model.rowOf(id)),
 			),
 		[model, shown, highlighted],
 	);
-	const found = useMemo(() => linesShowing(model, shown, find.found), [model, shown, find]);
+	const found = useMemo(() => countByLine(model, shown, find.found), [model, shown, find]);
 	return (line) => {
 		const row = shown.row[line] as number;
 		const single = shown.run[line] === 0;
 		const isActive = line === active.line;
+		const isFound = single && find.has(row);
 		return {
 			selected: single && row === selection.row,
 			active: isActive,
 			at: isActive && active.isChosen,
 			lit: lit.has(line),
-			found: !found.has(line) ? "no" : isActive ? "current" : "yes",
+			found: !isFound ? "no" : isActive ? "current" : "yes",
+			foundBelow: (found.get(line) ?? 0) - (isFound ? 1 : 0),
 			faint:
 				(highlighted.size > 0 && !lit.has(line)) ||
 				(single && kept !== null && !kept.matches[row]) ||
 				(path !== null && criticalIn(model, shown, line, path).length === 0),
 		};
 	};
+}
+
+/** How many of these spans are seen on each line: it is their own, or stands for them. */
+function countByLine(
+	model: TraceModel,
+	shown: ShownRows,
+	rows: ArrayLike<number> & Iterable<number>,
+): ReadonlyMap<number, number> {
+	const counts = new Map<number, number>();
+	if (rows.length === 0) return counts;
+	const lines = linesShowing(model, shown);
+	for (const row of rows) {
+		const line = lines[row] as number;
+		counts.set(line, (counts.get(line) ?? 0) + 1);
+	}
+	return counts;
 }
 
 function moves(model: TraceModel, shown: ShownRows, line: number): boolean {
@@ -184,15 +202,4 @@ function withLine(lines: number[], line: number): number[] {
 function lineAt(target: EventTarget): number {
 	const row = target instanceof Element ? target.closest<HTMLElement>("[data-line]") : null;
 	return row ? Number(row.dataset.line) : -1;
-}
-
-/** The lines on which these spans are seen. */
-function linesShowing(
-	model: TraceModel,
-	shown: ShownRows,
-	rows: Iterable<number>,
-): ReadonlySet<number> {
-	const lines = new Set<number>();
-	for (const row of rows) lines.add(lineShowing(model, shown, row));
-	return lines;
 }

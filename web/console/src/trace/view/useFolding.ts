@@ -1,6 +1,6 @@
 /**
  * What is open in a waterfall, and the lines that follow from it. Until the reader takes hold of it, it is what gives an
- * overview, also of a trace that grows.
+ * overview, also of a trace that grows. What a filter leaves is open, and is opened and closed apart from the rest.
  */
 import { useCallback, useMemo, useState } from "react";
 import type { Kept } from "../model/filter";
@@ -22,12 +22,21 @@ export interface FoldingState {
 }
 
 export function useFolding(model: TraceModel, kept: Kept | null): FoldingState {
-	const [chosen, setChosen] = useState<Folding | null>(null);
-	const folding = useMemo(() => chosen ?? overview(model), [chosen, model]);
+	const [whole, setWhole] = useState<Folding | null>(null);
+	const [filtered, setFiltered] = useState<Folding | null>(null);
+	const isFiltered = kept !== null;
+	const chosen = isFiltered ? filtered : whole;
+	const folding = useMemo(
+		() => chosen ?? (isFiltered ? openTree() : overview(model)),
+		[chosen, isFiltered, model],
+	);
 	const shown = useMemo(() => shownRows(model, folding, kept), [model, folding, kept]);
 	const change = useCallback(
-		(next: (folding: Folding) => Folding) => setChosen((chosen) => next(chosen ?? overview(model))),
-		[model],
+		(next: (folding: Folding) => Folding) =>
+			isFiltered
+				? setFiltered((chosen) => next(chosen ?? openTree()))
+				: setWhole((chosen) => next(chosen ?? overview(model))),
+		[isFiltered, model],
 	);
 
 	const setLineOpen = useCallback(
@@ -52,7 +61,10 @@ export function useFolding(model: TraceModel, kept: Kept | null): FoldingState {
 		(row: number) => change((folding) => reveal(model, folding, row, kept)),
 		[model, kept, change],
 	);
-	const setAllOpen = useCallback((open: boolean) => setChosen(open ? openTree() : closeAll()), []);
+	const setAllOpen = useCallback(
+		(open: boolean) => change(() => (open ? openTree() : closeAll())),
+		[change],
+	);
 	const hold = useCallback(() => change((folding) => folding), [change]);
 
 	return { shown, setLineOpen, setBelowOpen, setAllOpen, revealRow, hold };
