@@ -37,28 +37,23 @@ export function HeatView({ answer, step, stretch, onRegion }: HeatViewProps) {
 	if (!heat) {
 		return <EmptyState title="No spans">Nothing matches the question in this time.</EmptyState>;
 	}
-	// Of another answer's map no region is selected.
-	return (
-		<HeatFigure
-			key={`${heat.start} ${heat.columns} ${heat.rows}`}
-			heat={heat}
-			onRegion={onRegion}
-		/>
-	);
+	return <HeatFigure heat={heat} onRegion={onRegion} />;
 }
 
 function HeatFigure({ heat, onRegion }: { heat: Heat; onRegion: HeatViewProps["onRegion"] }) {
-	const [region, setRegion] = useState<Region>();
+	const [selected, setSelected] = useState<{ region: Region; of: Heat }>();
 	const [pointed, setPointed] = useState<Region>();
 	const [isTable, setIsTable] = useState(false);
 	const describedBy = useId();
+	// Of another answer's map no region is selected.
+	const region = selected?.of === heat ? selected.region : undefined;
 	const told = pointed ?? region;
 	const change = (next: Region | undefined) => {
-		setRegion(next);
+		setSelected(next && { region: next, of: heat });
 		if (!next) onRegion?.(undefined);
 	};
 	const choose = (next: Region) => {
-		setRegion(next);
+		change(next);
 		onRegion?.(boundsOf(heat, next));
 	};
 	return (

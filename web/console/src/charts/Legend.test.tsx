@@ -7,8 +7,8 @@ import type { Series } from "./series";
 const SERIES: Series = {
 	times: [0, 1],
 	lines: [
-		{ name: "db.query", unit: "plain", values: [1, 5] },
-		{ name: "<b>bold</b>", unit: "nanoseconds", values: [2e6, null] },
+		{ name: "db.query", unit: "plain", hue: 0, values: [1, 5] },
+		{ name: "<b>bold</b>", unit: "nanoseconds", hue: 1, values: [2e6, null] },
 	],
 	left: 3,
 };
@@ -16,7 +16,7 @@ const SERIES: Series = {
 const lit = vi.fn();
 
 function Page() {
-	const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
+	const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
 	return <Legend series={SERIES} hidden={hidden} onHide={setHidden} onLight={lit} />;
 }
 
@@ -34,7 +34,7 @@ test("a line is lit while its switch has the focus", () => {
 	render(<Page />);
 	const line = screen.getByRole("button", { name: /^<b>bold<\/b>/ });
 	fireEvent.focus(line);
-	expect(lit).toHaveBeenLastCalledWith(1);
+	expect(lit).toHaveBeenLastCalledWith("<b>bold</b>");
 	fireEvent.blur(line);
 	expect(lit).toHaveBeenLastCalledWith(undefined);
 });

@@ -8,39 +8,40 @@ import { formatNumber } from "./values";
 
 export type LegendProps = {
 	series: Series;
-	hidden: ReadonlySet<number>;
-	onHide(hidden: ReadonlySet<number>): void;
-	onLight(place: number | undefined): void;
+	/** Names of lines that are not drawn. */
+	hidden: ReadonlySet<string>;
+	onHide(hidden: ReadonlySet<string>): void;
+	onLight(name: string | undefined): void;
 };
 
 export function Legend({ series, hidden, onHide, onLight }: LegendProps) {
-	const toggle = (place: number) => {
+	const toggle = (name: string) => {
 		const next = new Set(hidden);
-		if (!next.delete(place)) next.add(place);
+		if (!next.delete(name)) next.add(name);
 		onHide(next);
 	};
 	return (
 		<div className={styles.legend}>
 			<ul aria-label="Lines" className={styles.entries}>
-				{series.lines.map(({ name, unit, values }, place) => {
+				{series.lines.map(({ name, unit, hue, values }) => {
 					const last = values.findLast((value) => value !== null);
 					return (
 						<li key={name}>
 							<button
 								type="button"
 								className={styles.entry}
-								aria-pressed={!hidden.has(place)}
+								aria-pressed={!hidden.has(name)}
 								title={name}
-								onClick={() => toggle(place)}
-								onPointerEnter={() => onLight(place)}
+								onClick={() => toggle(name)}
+								onPointerEnter={() => onLight(name)}
 								onPointerLeave={() => onLight(undefined)}
-								onFocus={() => onLight(place)}
+								onFocus={() => onLight(name)}
 								onBlur={() => onLight(undefined)}
 							>
 								<i
 									className={styles.swatch}
-									data-dashed={isDashed(place) ? "" : undefined}
-									style={{ color: `var(${hueOfLine(place)})` }}
+									data-dashed={isDashed(hue) ? "" : undefined}
+									style={{ color: `var(${hueOfLine(hue)})` }}
 								/>
 								<bdi className={styles.name}>{name}</bdi>
 								<span className={styles.last}>

@@ -18,10 +18,10 @@ import { formatShort } from "./values";
 
 export type LineChartProps = {
 	series: Series;
-	/** Places of lines that are not drawn. */
-	hidden: ReadonlySet<number>;
-	/** The place of the line that stands out, if one does. */
-	lit: number | undefined;
+	/** Names of lines that are not drawn. */
+	hidden: ReadonlySet<string>;
+	/** The name of the line that stands out, if one does. */
+	lit: string | undefined;
 	/** Which time is shown; else from the first to the last. */
 	stretch?: Stretch | undefined;
 	onStretch?: ((stretch: Stretch) => void) | undefined;
@@ -39,7 +39,7 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 	const [reading, setReading] = useState<Reading>();
 	const select = useEffectEvent((chosen: Stretch) => onStretch?.(chosen));
 	const { times, lines } = series;
-	const shape = lines.map(({ name, unit }) => `${unit} ${name}`).join("\n");
+	const shape = lines.map(({ name, unit, hue }) => `${hue} ${unit} ${name}`).join("\n");
 	const isSized = size !== undefined && size.width > 0 && size.height > 0;
 
 	// biome-ignore lint/correctness/useExhaustiveDependencies: of the lines only their shape needs another chart, and of the size that there is one
@@ -93,10 +93,11 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 	useEffect(() => {
 		if (!chart) return;
 		chart.batch(() => {
-			lines.forEach((_, at) => {
-				chart.setSeries(at + 1, { show: !hidden.has(at) });
+			lines.forEach(({ name }, at) => {
+				chart.setSeries(at + 1, { show: !hidden.has(name) });
 			});
-			chart.setSeries(lit === undefined ? null : lit + 1, { focus: true });
+			const at = lines.findIndex(({ name }) => name === lit);
+			chart.setSeries(at < 0 ? null : at + 1, { focus: true });
 		});
 	}, [hidden, lit, lines, chart]);
 
@@ -132,7 +133,7 @@ function optionsOf(lines: Line[], palette: Palette): Omit<uPlot.Options, "width"
 			...Object.fromEntries(units.map((unit) => [unit, { range: rangeOf }])),
 		},
 		axes: [timeAxis(palette), ...units.slice(0, 2).map((unit, at) => valueAxis(unit, at, palette))],
-		series: [{}, ...lines.map((line, at) => lineOf(line, at, lines.length, palette))],
+		series: [{}, ...lines.map((line) => lineOf(line, lines.length, palette))],
 	};
 }
 
@@ -143,14 +144,14 @@ function rangeOf(_: uPlot, low: number | null, high: number | null): uPlot.Range
 	return [least, high > least ? high + (high - least) * 0.05 : least + 1];
 }
 
-function lineOf({ name, unit }: Line, at: number, count: number, palette: Palette): uPlot.Series {
-	const colour = palette.lines[at % palette.lines.length] ?? palette.accent;
+function lineOf({ name, unit, hue }: Line, count: number, palette: Palette): uPlot.Series {
+	const colour = palette.lines[hue % palette.lines.length] ?? palette.accent;
 	return {
 		label: name,
 		scale: unit,
 		stroke: colour,
 		width: 1.5,
-		...(isDashed(at) ? { dash: [4, 3] } : {}),
+		...(isDashed(hue) ? { dash: [4, 3] } : {}),
 		...(count === 1 ? { fill: `color-mix(in srgb, ${colour} 12%, transparent)` } : {}),
 		points: { size: 4, fill: colour, stroke: colour, show: isSparse, filter: lonely },
 	};

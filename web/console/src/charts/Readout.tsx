@@ -27,12 +27,12 @@ export function Readout({
 	reading: Reading;
 	lines: readonly Line[];
 	times: readonly number[];
-	hidden: ReadonlySet<number>;
+	hidden: ReadonlySet<string>;
 }) {
 	const time = times[reading.at];
 	const shown = lines
-		.map((line, place) => ({ line, place, value: line.values[reading.at] ?? null }))
-		.filter(({ place, value }) => value !== null && !hidden.has(place))
+		.map((line) => ({ line, value: line.values[reading.at] ?? null }))
+		.filter(({ line, value }) => value !== null && !hidden.has(line.name))
 		.sort((a, b) => (a.line.unit === b.line.unit ? (b.value ?? 0) - (a.value ?? 0) : 0));
 	if (time === undefined) return null;
 	return (
@@ -44,9 +44,9 @@ export function Readout({
 		>
 			<div className={styles.when}>{formatTimeExact(time)}</div>
 			{shown.length === 0 && <div className={styles.none}>Nothing</div>}
-			{shown.slice(0, MOST).map(({ line, place, value }) => (
+			{shown.slice(0, MOST).map(({ line, value }) => (
 				<div key={line.name} className={styles.reading}>
-					<i className={styles.swatch} style={{ color: `var(${hueOfLine(place)})` }} />
+					<i className={styles.swatch} style={{ color: `var(${hueOfLine(line.hue)})` }} />
 					<bdi className={styles.name}>{line.name}</bdi>
 					<span>{formatNumber(value ?? 0, line.unit)}</span>
 				</div>

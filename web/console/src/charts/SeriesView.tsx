@@ -25,8 +25,8 @@ export function SeriesView({ answer, roles, step, stretch, onStretch }: SeriesVi
 		() => seriesOf(answer, { roles: roles ?? rolesOf(answer), step, stretch }),
 		[answer, roles, step, stretch],
 	);
-	const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
-	const [lit, setLit] = useState<number>();
+	const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+	const [lit, setLit] = useState<string>();
 	const [isTable, setIsTable] = useState(false);
 	const { times, lines } = series;
 	const [first, last] = [times[0], times.at(-1)];

@@ -56,8 +56,8 @@ describe("series", () => {
 		expect(seriesOf(COUNTS, { roles, step: 60_000 })).toEqual({
 			times: [millis(0), millis(1), millis(2)],
 			lines: [
-				{ name: "db.query", unit: "plain", values: [5, 0, 7] },
-				{ name: "(none)", unit: "plain", values: [1, 0, 0] },
+				{ name: "db.query", unit: "plain", hue: 1, values: [5, 0, 7] },
+				{ name: "(none)", unit: "plain", hue: 0, values: [1, 0, 0] },
 			],
 			left: 0,
 		});
@@ -101,6 +101,18 @@ describe("series", () => {
 		expect(series.lines).toHaveLength(MOST_LINES);
 		expect(series.lines[0]?.name).toBe("op 39");
 		expect(series.left).toBe(40 - MOST_LINES);
+	});
+
+	test("keep their colours when another becomes the largest", () => {
+		const rows = [
+			[minute(0), "a", 1],
+			[minute(0), "b", 2],
+		];
+		const hues = (rows: (string | number)[][]) => {
+			const { lines } = seriesOf({ ...COUNTS, rows }, { roles });
+			return Object.fromEntries(lines.map(({ name, hue }) => [name, hue]));
+		};
+		expect(hues([...rows, [minute(1), "a", 9]])).toEqual(hues(rows));
 	});
 
 	test("are told in a sentence", () => {

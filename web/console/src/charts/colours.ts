@@ -14,9 +14,9 @@ function watch(watcher: () => void): () => void {
 const HUES = 8;
 
 /** The token of a line's colour. Beyond eight lines hues come again, and the line is dashed. */
-export const hueOfLine = (at: number): `--cat-${number}` => `--cat-${(at % HUES) + 1}`;
+export const hueOfLine = (hue: number): `--cat-${number}` => `--cat-${(hue % HUES) + 1}`;
 
-export const isDashed = (at: number) => at >= HUES;
+export const isDashed = (hue: number) => hue >= HUES;
 
 export type Palette = {
 	text: string;

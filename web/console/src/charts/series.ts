@@ -5,6 +5,8 @@ import { type Answer, groupName, millisOf, numberOf, type Roles, type Unit } fro
 export type Line = {
 	name: string;
 	unit: Unit;
+	/** Which colour it has: the same as long as the lines have the same names, whatever their values. */
+	hue: number;
 	/** One for each of the series' times; none where nothing is known. */
 	values: (number | null)[];
 };
@@ -57,7 +59,7 @@ export function seriesOf(answer: Answer, { roles, step, stretch }: SeriesOptions
 			let line = lines.get(name);
 			if (!line) {
 				const values = new Array<number | null>(times.length).fill(emptyOf(column.name));
-				line = { name, unit: column.unit, values };
+				line = { name, unit: column.unit, hue: 0, values };
 				lines.set(name, line);
 			}
 			line.values[placeOf.get(at) ?? 0] = numberOf(row[figure]);
@@ -65,7 +67,13 @@ export function seriesOf(answer: Answer, { roles, step, stretch }: SeriesOptions
 	}
 	const all = [...lines.values()].filter(({ values }) => values.some((value) => value !== null));
 	const ranked = groups.length === 0 ? all : bySize(all);
-	return { times, lines: ranked.slice(0, MOST_LINES), left: Math.max(0, all.length - MOST_LINES) };
+	const left = Math.max(0, all.length - MOST_LINES);
+	return { times, lines: coloured(ranked.slice(0, MOST_LINES)), left };
+}
+
+function coloured(lines: Line[]): Line[] {
+	const names = lines.map(({ name }) => name).sort();
+	return lines.map((line) => ({ ...line, hue: names.indexOf(line.name) }));
 }
 
 function lineName(group: string, figure: string): string {

@@ -1,5 +1,6 @@
 /** A dashboard's panels on their grid. On a phone they come one below the other. */
 
+import { useNavigate } from "@tanstack/react-router";
 import { useRef, useState } from "react";
 import { between } from "../explore/time/ranges";
 import { EmptyState } from "../ui";
@@ -14,6 +15,7 @@ import type { Editing } from "./useEditing";
 
 export function Grid({ editing, time }: { editing: Editing; time: DashboardTime }) {
 	const grid = useRef<HTMLDivElement>(null);
+	const navigate = useNavigate();
 	const { handles, held } = useArranging(editing, grid);
 	const { dashboard, isEditing } = editing;
 	const { panels } = dashboard;
@@ -41,6 +43,7 @@ export function Grid({ editing, time }: { editing: Editing; time: DashboardTime 
 						handles={handles}
 						isHeld={held === panel.id}
 						onStretch={({ from, to }) => time.setRange(between(from, to))}
+						onRegion={(q) => navigate({ to: "/explore", search: { q, view: "table" } })}
 					/>
 				))}
 			</div>

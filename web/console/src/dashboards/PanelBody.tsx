@@ -3,10 +3,13 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { adviceFor } from "../api/ApiErrorNote";
 import { AnswerView } from "../charts/AnswerView";
+import type { Bounds } from "../charts/heat";
 import type { Stretch } from "../charts/series";
 import { languageOf, mistakeOf } from "../explore/asking/ask";
+import { regionQuestion } from "../explore/asking/plan";
 import { CannotShow, shownQuery } from "../explore/asking/shown";
 import type { TimeRange } from "../explore/language/clauses";
+import { parse } from "../explore/language/parse";
 import { MistakeNote } from "../explore/MistakeNote";
 import { ErrorNote, Skeleton } from "../ui";
 import styles from "./dashboards.module.css";
@@ -19,11 +22,20 @@ export type PanelBodyProps = {
 	/** How many milliseconds lie between two askings, if it is asked again. */
 	pace: number | false;
 	onStretch?: ((stretch: Stretch) => void) | undefined;
+	/** Takes the question for the spans of a region that was selected on a heat map. */
+	onRegion?: ((question: string) => void) | undefined;
 	/** Takes the question with a mistake put right. */
 	onCorrect?: ((query: string) => void) | undefined;
 };
 
-export function PanelBody({ content, range, pace, onStretch, onCorrect }: PanelBodyProps) {
+export function PanelBody({
+	content,
+	range,
+	pace,
+	onStretch,
+	onRegion,
+	onCorrect,
+}: PanelBodyProps) {
 	const { title, query, view } = content;
 	const text = questionAt(query, range);
 	const { data, error } = useQuery({
@@ -53,6 +65,10 @@ export function PanelBody({ content, range, pace, onStretch, onCorrect }: PanelB
 		);
 	}
 	const { answer, plan } = data;
+	const question = parse(text);
+	const listRegion = (bounds: Bounds | undefined) => {
+		if (question && bounds) onRegion?.(regionQuestion(question, bounds));
+	};
 	return (
 		<AnswerView
 			view={data.view}
@@ -62,6 +78,7 @@ export function PanelBody({ content, range, pace, onStretch, onCorrect }: PanelB
 			step={plan.step}
 			stretch={plan.stretch}
 			onStretch={onStretch}
+			onRegion={onRegion && question && listRegion}
 		/>
 	);
 }

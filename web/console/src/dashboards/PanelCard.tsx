@@ -32,10 +32,11 @@ export type PanelCardProps = {
 	handles: Handles;
 	isHeld: boolean;
 	onStretch(stretch: Stretch): void;
+	onRegion(question: string): void;
 };
 
 export function PanelCard(props: PanelCardProps) {
-	const { panel, editing, time, pace, handles, isHeld, onStretch } = props;
+	const { panel, editing, time, pace, handles, isHeld, onStretch, onRegion } = props;
 	const { isEditing } = editing;
 	const titleId = useId();
 	const place = { "--x": panel.x + 1, "--y": panel.y + 1, "--w": panel.w, "--h": panel.h };
@@ -64,7 +65,13 @@ export function PanelCard(props: PanelCardProps) {
 				)}
 			</div>
 			<div className={styles.body}>
-				<PanelBody content={panel} range={time.range} pace={pace} onStretch={onStretch} />
+				<PanelBody
+					content={panel}
+					range={time.range}
+					pace={pace}
+					onStretch={onStretch}
+					onRegion={isEditing ? undefined : onRegion}
+				/>
 			</div>
 			{isEditing && (
 				<button
