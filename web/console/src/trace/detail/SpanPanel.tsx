@@ -201,8 +201,6 @@ function Notes(props: { model: TraceModel; span: number; whole: WholeSpan | unde
 		model.has(span, Flag.orphan) &&
 			"Its parent is not in this trace: it was not sent, or is not here yet.",
 		model.tree.broken[span] === 1 && "Its parents run in a circle. It is shown as a root.",
-		model.has(span, Flag.skewed) &&
-			"Its clock differs from the server's; its times were corrected by the difference.",
 		model.has(span, Flag.pending) &&
 			model.now === null &&
 			"It was never seen to end. It is drawn as far as it is known to have run.",

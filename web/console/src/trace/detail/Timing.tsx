@@ -36,7 +36,10 @@ export function Timing({ model, span, now, waitedMs }: TimingProps) {
 					<span style={{ width: `${share * 100}%` }} />
 				</div>
 			)}
-			<p className={styles.quiet}>{formatTimeExact(startMs)}</p>
+			<p className={styles.quiet}>
+				{formatTimeExact(startMs)}
+				{model.has(span, Flag.skewed) && ", corrected: its clock differs from the server's"}
+			</p>
 		</>
 	);
 }

@@ -139,6 +139,18 @@ describe("a trace's model", () => {
 		expect(model.gapsOf(0)).toEqual([]);
 	});
 
+	test("an unfinished span waits since its last child has ended, unless one runs", () => {
+		const lines = [
+			{ id: "a", start: 0, duration: 0, flags: Flag.pending },
+			{ id: "b", parent: "a", start: 10, duration: 30 },
+			{ id: "c", parent: "a", start: 20, duration: 5 },
+		];
+		expect(modelOf(lines).waitsSince(0)).toBe(40);
+		const running = { id: "d", parent: "a", start: 50, duration: 0, flags: Flag.pending };
+		expect(modelOf([...lines, running]).waitsSince(0)).toBeNull();
+		expect(modelOf(lines.slice(0, 1)).waitsSince(0)).toBeNull();
+	});
+
 	test("an empty outline is an empty model", () => {
 		const model = modelOf([]);
 		expect(model.count).toBe(0);

@@ -181,12 +181,26 @@ export class TraceModel {
 	gapsOf(row: number): readonly Stretch[] {
 		let gaps = this.#gapsOfRow.get(row);
 		if (!gaps) {
-			const sent = this.kinds.indexOf("producer");
-			const awaited = this.childrenOf(row).filter((child) => this.kind[child] !== sent);
-			gaps = gapsBetween(awaited, row, this.times);
+			gaps = gapsBetween(this.#awaited(row), row, this.times);
 			this.#gapsOfRow.set(row, gaps);
 		}
 		return gaps;
+	}
+
+	/** Since when an unfinished span has waited for the next of its children; null if it has none yet, or one runs. */
+	waitsSince(row: number): number | null {
+		const awaited = this.#awaited(row);
+		if (awaited.length === 0 || awaited.some((child) => this.has(child, Flag.pending))) return null;
+		return awaited.reduce((latest, child) => Math.max(latest, this.endOf(child)), 0);
+	}
+
+	/** A message that its parent sent on its way, such as an event. */
+	isMessage(row: number): boolean {
+		return this.kindOf(row) === "producer";
+	}
+
+	#awaited(row: number): Int32Array {
+		return this.childrenOf(row).filter((child) => !this.isMessage(child));
 	}
 
 	has(row: number, flag: (typeof Flag)[keyof typeof Flag]): boolean {

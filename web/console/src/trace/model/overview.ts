@@ -1,6 +1,6 @@
 /** What is open at first: as much of the tree, from the top, as can be taken in at a glance. */
 import type { TraceModel } from "./model";
-import { alike, type Folding, RUN_LENGTH, UNFOLDED } from "./rows";
+import { alike, type Folding, leastRun, UNFOLDED } from "./rows";
 
 /** A level that would bring more lines than this stays closed... */
 const MANY_LINES = 60;
@@ -31,7 +31,7 @@ function linesOf(model: TraceModel, level: Int32Array): { count: number; open: n
 		const first = level[at] as number;
 		let to = at + 1;
 		while (to < level.length && sameRun(model, first, level[to] as number)) to++;
-		const isRun = to - at >= RUN_LENGTH;
+		const isRun = to - at >= leastRun(model, first);
 		count += isRun ? 1 : to - at;
 		if (!isRun) open.push(...level.subarray(at, to));
 		at = to;

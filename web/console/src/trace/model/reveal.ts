@@ -1,7 +1,7 @@
 /** Changes of what is open: one row's, everything below one, all, and whatever it takes to see a span. */
 import type { Kept } from "./filter";
 import type { TraceModel } from "./model";
-import { alike, type Folding, isClosed, isRunOpen, RUN_LENGTH, UNFOLDED } from "./rows";
+import { alike, type Folding, isClosed, isRunOpen, leastRun, UNFOLDED } from "./rows";
 
 export function setOpen(model: TraceModel, folding: Folding, row: number, open: boolean): Folding {
 	if (isClosed(model, folding, row) !== open) return folding;
@@ -65,6 +65,7 @@ export function runOf(model: TraceModel, row: number, kept: Kept | null): number
 	const siblings = model.childrenOf(model.parentOf(row));
 	const place = placeIn(siblings, row);
 	const shown = (at: number) => !kept || kept.shown[siblings[at] as number] === 1;
+	const least = leastRun(model, row);
 	let first = row;
 	let length = 1;
 	for (let at = place - 1; at >= 0; at--) {
@@ -73,12 +74,12 @@ export function runOf(model: TraceModel, row: number, kept: Kept | null): number
 		first = siblings[at] as number;
 		length++;
 	}
-	for (let at = place + 1; at < siblings.length && length < RUN_LENGTH; at++) {
+	for (let at = place + 1; at < siblings.length && length < least; at++) {
 		if (!shown(at)) continue;
 		if (!alike(model, row, siblings[at] as number)) break;
 		length++;
 	}
-	return length >= RUN_LENGTH ? first : -1;
+	return length >= least ? first : -1;
 }
 
 /** Siblings stand in the order of rows, so the place is found by halving. */

@@ -12,7 +12,6 @@ import {
 	lineOfKey,
 	lineShowing,
 	linesShowing,
-	RUN_LENGTH,
 	shownRows,
 	UNFOLDED,
 } from "./rows";
@@ -51,6 +50,8 @@ function drawn(model: TraceModel, folding: Folding, kept = applyFilter(model, NO
 	});
 }
 
+const RUN_LENGTH = 8;
+
 describe("the rows of a waterfall", () => {
 	test("siblings of one name, one after the other, are one row that can be opened", () => {
 		const model = withRun(500);
@@ -68,6 +69,22 @@ describe("the rows of a waterfall", () => {
 
 	test("a few like siblings stay rows of their own", () => {
 		expect(drawn(withRun(RUN_LENGTH - 1), UNFOLDED)).toHaveLength(RUN_LENGTH - 1 + 4);
+	});
+
+	test("of messages that were sent, three are many", () => {
+		const sent = Array.from(
+			{ length: 3 },
+			(_, at): SpanLine => ({
+				id: `m${at}`,
+				parent: "r",
+				name: "sendEvent",
+				kind: "producer",
+				start: at,
+				duration: 1,
+			}),
+		);
+		const model = new TraceModel(outlineOf([{ id: "r", start: 0, duration: 9 }, ...sent]));
+		expect(drawn(model, UNFOLDED)).toEqual(["-r", "  +sendEvent × 3"]);
 	});
 
 	test("another sibling between them ends a run", () => {

@@ -5,8 +5,13 @@
 import type { Kept } from "./filter";
 import type { TraceModel } from "./model";
 
-/** From how many like siblings on they become one row. */
-export const RUN_LENGTH = 8;
+/** From how many like siblings on they become one row: of messages that were sent, which are many and little each, fewer. */
+const RUN_LENGTH = 8;
+const RUN_LENGTH_OF_MESSAGES = 3;
+
+export function leastRun(model: TraceModel, row: number): number {
+	return model.isMessage(row) ? RUN_LENGTH_OF_MESSAGES : RUN_LENGTH;
+}
 
 /**
  * What is open and what is closed, by span id, so that it outlives a model. Subtrees and runs each have a rule that holds for
@@ -136,7 +141,7 @@ export function shownRows(model: TraceModel, folding: Folding, kept: Kept | null
 		if (frame.at >= frame.singleUntil) {
 			const run = measureRun(model, frame.at, frame.to, kept);
 			frame.singleUntil = run.to;
-			if (run.length >= RUN_LENGTH) {
+			if (run.length >= leastRun(model, row)) {
 				const open = isRunOpen(model, folding, row);
 				out.run(row, run.length, frame.at, run.to, frame.level, open);
 				if (open) push(frame.at, run.to, frame.level + 1, run.to);
@@ -185,7 +190,7 @@ class Output {
 	readonly #runLineOf: Int32Array;
 
 	constructor(spans: number) {
-		const most = spans + Math.floor(spans / RUN_LENGTH);
+		const most = spans + Math.floor(spans / RUN_LENGTH_OF_MESSAGES);
 		this.#row = new Int32Array(most);
 		this.#run = new Int32Array(most);
 		this.#runFrom = new Int32Array(most);

@@ -11,7 +11,15 @@ import { Flag } from "../model/outline";
 import { Fold, type ShownRows } from "../model/rows";
 import { handOver } from "../model/times";
 import { Bar, RunBar } from "./Bar";
-import { criticalIn, endSoFar, runBoxes, runTotals, spokenRun, spokenTime } from "./lines";
+import {
+	criticalIn,
+	endSoFar,
+	gapsSoFar,
+	runBoxes,
+	runTotals,
+	spokenRun,
+	spokenTime,
+} from "./lines";
 import styles from "./row.module.css";
 import type { Scale } from "./scale";
 
@@ -113,7 +121,7 @@ function SpanCells(props: RowProps) {
 					to={endSoFar(model, row, now)}
 					pending={model.has(row, Flag.pending)}
 					reach={closed ? (model.times.reach[row] ?? 0) : 0}
-					gaps={model.gapsOf(row)}
+					gaps={gapsSoFar(model, row, now)}
 					handOver={handOver(row, model.times, model.tree)}
 					critical={criticalIn(model, shown, line, path)}
 				/>
@@ -194,7 +202,8 @@ function Marks({ model, row }: { model: TraceModel; row: number }) {
 		<>
 			{model.has(row, Flag.orphan) && <Count tone={styles.warn}>parent missing</Count>}
 			{model.tree.broken[row] === 1 && <Count tone={styles.warn}>parents in a circle</Count>}
-			{model.has(row, Flag.skewed) && (
+			{/* Where the clock is another than above: all below is by the same. */}
+			{model.has(row, Flag.skewed) && !model.has(model.parentOf(row), Flag.skewed) && (
 				<Mark says="Clock corrected" className={styles.muted} icon={<ClockIcon size={12} />} />
 			)}
 		</>

@@ -16,6 +16,14 @@ export function endSoFar(model: TraceModel, row: number, now: number): number {
 	return model.now && model.has(row, Flag.pending) ? Math.max(end, now) : end;
 }
 
+/** Where a span waited between its children; one that has not ended, also where it waits now. */
+export function gapsSoFar(model: TraceModel, row: number, now: number): readonly Stretch[] {
+	const gaps = model.gapsOf(row);
+	if (!model.now || !model.has(row, Flag.pending)) return gaps;
+	const since = model.waitsSince(row);
+	return since === null || since >= now ? gaps : [...gaps, { from: since, to: now }];
+}
+
 /** The parts of the critical path that are drawn in a line: the span's own, and what its line stands for. */
 export function criticalIn(
 	model: TraceModel,
