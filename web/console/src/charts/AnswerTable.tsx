@@ -117,7 +117,13 @@ function Cell({ answer, row, column }: { answer: Answer; row: number; column: Ta
 	const value: Value = answer.rows[row]?.[at] ?? null;
 	const text = formatValue(value, unit);
 	const target = linkOfCell(answer, row, at);
-	const classes = cx(styles.cell, isNumeric && styles.numeric, value === null && styles.none);
+	const isError = column.name === "status" && value === "error";
+	const classes = cx(
+		styles.cell,
+		isNumeric && styles.numeric,
+		value === null && styles.none,
+		isError && styles.error,
+	);
 	return (
 		<div role="cell" className={classes} title={text}>
 			<bdi className={styles.text}>
@@ -145,7 +151,9 @@ function columnsOf(answer: Answer): TableColumn[] {
 			.slice(0, SAMPLE)
 			.map((row) => formatValue(row[at], column.unit).length);
 		const most = isId(column.name) ? ID_WIDTH : WIDEST;
-		const width = Math.min(Math.max(column.name.length + 3, ...cells, 6), most);
+		const longest = Math.min(Math.max(column.name.length + 3, ...cells, 6), most);
+		// Most letters are narrower than a digit.
+		const width = Math.ceil(longest * 0.93);
 		return { ...column, at, isNumeric: isOfNumbers(answer, at), width };
 	});
 }

@@ -1,7 +1,7 @@
 /** An answer as lines over time, with a legend to switch them by, and the same as a table for whoever reads rather than looks. */
 
 import { useMemo, useState } from "react";
-import { EmptyState, Toggle } from "../ui";
+import { EmptyState, formatCount, Toggle } from "../ui";
 import { AnswerTable } from "./AnswerTable";
 import { type Answer, type Roles, rolesOf } from "./answer";
 import { Legend } from "./Legend";
@@ -55,6 +55,12 @@ export function SeriesView({ answer, roles, step, stretch, onStretch }: SeriesVi
 					onStretch={onStretch}
 					label={label}
 				/>
+			)}
+			{answer.more && (
+				<p className={styles.left}>
+					Only the first {formatCount(answer.rows.length)} rows are drawn: ask about a shorter time,
+					or about fewer groups.
+				</p>
 			)}
 			<div className={styles.foot}>
 				{isTable ? (

@@ -31,6 +31,8 @@ export function shownQuery(asked: Asked, asking: string | number = 0) {
 		queryFn: ({ signal }) => show(asked, signal),
 		// An answer is of its moment: whoever wants a newer one asks again.
 		staleTime: Number.POSITIVE_INFINITY,
+		// One may have ten thousand rows.
+		gcTime: 60_000,
 		refetchOnWindowFocus: false,
 		refetchOnReconnect: false,
 	});
