@@ -93,6 +93,7 @@ export function Activity(props: ActivityProps) {
 
 	return (
 		<div className={styles.activity}>
+			<h2 className="visually-hidden">Todos and tool calls</h2>
 			<div className={styles.bar}>
 				<TextField
 					className={styles.search}

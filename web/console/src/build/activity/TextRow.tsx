@@ -16,7 +16,7 @@ export const TextRow = memo(
 		const title = titleOf(text);
 		const isPrinted = PRINTED.test(text.id) || hasAnsi(piece);
 		return (
-			<section
+			<div
 				className={cx(
 					styles.text,
 					isPrinted && styles.printed,
@@ -24,7 +24,6 @@ export const TextRow = memo(
 					isFirst && styles.first,
 					isLast && styles.last,
 				)}
-				aria-label={title ?? "Text"}
 			>
 				{isFirst && title && (
 					<header className={styles.title}>
@@ -37,7 +36,7 @@ export const TextRow = memo(
 					{/* Of empty lines at the end one would only see that there is nothing. */}
 					<AnsiText text={isLast ? piece.trimEnd() : piece} />
 				</div>
-			</section>
+			</div>
 		);
 	},
 	// Of a text that grows only the last piece differs.

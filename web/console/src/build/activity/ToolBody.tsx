@@ -52,8 +52,8 @@ function Part({ sessionId, call, field, title, of }: PartProps) {
 	const whole = useQuery({ ...wholeCallQuery(sessionId, call.id), enabled: isWanted });
 	const value = whole.data ? whole.data[field] : call[field];
 	return (
-		<section className={styles.part}>
-			<h4 className={styles.partTitle}>{title}</h4>
+		<div className={styles.part}>
+			<p className={styles.partTitle}>{title}</p>
 			<Value value={value} label={`${title} of ${of}`} />
 			{cut && !whole.data && (
 				<p className={styles.cut}>
@@ -70,7 +70,7 @@ function Part({ sessionId, call, field, title, of }: PartProps) {
 					onRetry={() => void whole.refetch()}
 				/>
 			)}
-		</section>
+		</div>
 	);
 }
 

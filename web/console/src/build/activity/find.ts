@@ -1,5 +1,6 @@
 /** Search over a whole build: the tool calls and texts that have some words, each with the lines in which it has them. */
 import type { ToolCall } from "@hopline/react";
+import { hasAnsi, parseAnsi } from "../../ui/ansi";
 import type { Item } from "./items";
 
 /** A tool call or a piece of a text that has the words. */
@@ -23,8 +24,9 @@ const LINES = 3;
 /** More than this is not shown: whoever reads it would rather say more words. */
 export const MOST_FOUND = 500;
 
-/** What is shown of a long line on either side of the words. */
-const AROUND = 120;
+/** What is shown of a long line before the words, and after them. */
+const BEFORE = 32;
+const AFTER = 200;
 
 /** Finds words, in any case. */
 export function find(items: readonly Item[], words: string): readonly Found[] {
@@ -34,7 +36,7 @@ export function find(items: readonly Item[], words: string): readonly Found[] {
 		if (found.length >= MOST_FOUND) break;
 		if (item.kind === "todo") continue;
 		const text = item.kind === "text" ? item.piece : textOf(item.call);
-		const { lines, more } = linesWith(text, pattern);
+		const { lines, more } = linesWith(hasAnsi(text) ? parseAnsi(text).text : text, pattern);
 		if (lines.length > 0) found.push({ item, lines, more });
 	}
 	return found;
@@ -76,8 +78,8 @@ function foundLine(
 	at: number,
 	length: number,
 ): FoundLine {
-	const from = Math.max(begin, at - AROUND);
-	const to = Math.min(end, at + length + AROUND);
+	const from = Math.max(begin, at - BEFORE);
+	const to = Math.min(end, at + length + AFTER);
 	const before = from > begin ? "…" : "";
 	const after = to < end ? "…" : "";
 	const line = `${before}${text.slice(from, to)}${after}`;

@@ -65,6 +65,7 @@ export function EventsPanel(props: EventsPanelProps) {
 		return <EmptyState title="No event yet">They appear as they are sent.</EmptyState>;
 	return (
 		<div className={styles.panel}>
+			<h2 className="visually-hidden">Events</h2>
 			{failed && (
 				<ApiErrorNote
 					error={failed.error}

@@ -12,6 +12,8 @@ export interface FunnelProps {
 
 export function Funnel({ caption, stages, total }: FunnelProps) {
 	const most = Math.max(1, total ?? 0, ...stages.map((stage) => stage.entered));
+	// Only of events it is known how many should come.
+	const areEvents = stages.every((stage) => stage.unit === "events");
 	return (
 		<table className={styles.funnel}>
 			<caption className={styles.caption}>{caption}</caption>
@@ -20,21 +22,27 @@ export function Funnel({ caption, stages, total }: FunnelProps) {
 					<th scope="col">Hop</th>
 					<th scope="col">In</th>
 					<th scope="col">Out</th>
-					<th scope="col">Missing</th>
+					{areEvents && <th scope="col">Missing</th>}
 					<th scope="col">p50</th>
 					<th scope="col">p95</th>
 				</tr>
 			</thead>
 			<tbody>
 				{stages.map((stage) => (
-					<StageRow key={stage.name} stage={stage} most={most} />
+					<StageRow key={stage.name} stage={stage} most={most} tellsMissing={areEvents} />
 				))}
 			</tbody>
 		</table>
 	);
 }
 
-function StageRow({ stage, most }: { stage: Stage; most: number }) {
+interface StageRowProps {
+	stage: Stage;
+	most: number;
+	tellsMissing: boolean;
+}
+
+function StageRow({ stage, most, tellsMissing }: StageRowProps) {
 	const { name, unit, entered, left, missing, errors, p50, p95 } = stage;
 	return (
 		<tr className={styles.stage}>
@@ -45,13 +53,15 @@ function StageRow({ stage, most }: { stage: Stage; most: number }) {
 				<Bars stage={stage} most={most} />
 				<span className={styles.notes}>{notesOn(stage)}</span>
 			</th>
-			<td>{formatCount(entered)}</td>
-			<td>{formatCount(left)}</td>
-			<td className={cx(missing > 0 && styles.missing)}>
-				{missing > 0 ? formatCount(missing) : "–"}
-			</td>
-			<td>{entered > 0 ? formatDuration(p50) : "–"}</td>
-			<td>{entered > 0 ? formatDuration(p95) : "–"}</td>
+			<td data-label="In">{formatCount(entered)}</td>
+			<td data-label="Out">{formatCount(left)}</td>
+			{tellsMissing && (
+				<td data-label="Missing" className={cx(missing > 0 && styles.missing)}>
+					{missing > 0 ? formatCount(missing) : "–"}
+				</td>
+			)}
+			<td data-label="p50">{entered > 0 ? formatDuration(p50) : "–"}</td>
+			<td data-label="p95">{entered > 0 ? formatDuration(p95) : "–"}</td>
 		</tr>
 	);
 }
@@ -60,7 +70,7 @@ function StageRow({ stage, most }: { stage: Stage; most: number }) {
 function notesOn({ waiting, after }: Stage): string {
 	const notes = [
 		after !== undefined && `begins ${formatDuration(after)} after the hop before`,
-		waiting >= 0.01 && `waits for ${Math.round(waiting * 100)} % of its own time`,
+		waiting >= 0.01 && `waiting for ${Math.round(waiting * 100)} % of its time`,
 	];
 	return notes.filter(Boolean).join(" · ");
 }

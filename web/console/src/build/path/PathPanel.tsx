@@ -38,6 +38,7 @@ export function PathPanel({ state, seq, model, onGoTo }: PathPanelProps) {
 	}
 	return (
 		<section className={styles.panel} aria-label="Path of the events">
+			<h2 className="visually-hidden">Path of the events</h2>
 			<Verdict path={path} seq={seq} isActive={state.isActive} />
 			<Funnel stages={eventStages(path)} total={path.events} caption="Each event, hop by hop" />
 			<Gaps path={path} onGoTo={onGoTo} />
