@@ -140,20 +140,15 @@ function BarLabel(props: { box: Box; width: number; text: string; pending?: bool
 		);
 	}
 	const side = labelSide(box, width, text.length);
-	const x =
-		side === "after"
-			? box.x + box.width
-			: side === "before"
-				? box.x
-				: Math.min(box.x + box.width, width);
+	const at = side === "before" ? box.x : Math.min(box.x + box.width, width);
 	return (
 		<span
 			className={styles.label}
 			data-side={side}
 			data-pending={pending || undefined}
-			style={{ transform: `translateX(${x}px)` }}
+			style={{ transform: `translateX(${at}px)${side === "after" ? "" : " translateX(-100%)"}` }}
 		>
-			<span>{text}</span>
+			{text}
 		</span>
 	);
 }

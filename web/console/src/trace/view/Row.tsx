@@ -2,7 +2,7 @@
 import { type ComponentProps, memo, type ReactNode } from "react";
 import { cx } from "../../ui/cx";
 import { formatCount, formatDuration } from "../../ui/format";
-import { AlertIcon, ChevronRightIcon, ClockIcon } from "../../ui/icons";
+import { AlertIcon, ClockIcon } from "../../ui/icons";
 import { hueClass, Swatch } from "../hues";
 import type { CriticalPath } from "../model/critical";
 import type { Kept } from "../model/filter";
@@ -98,9 +98,9 @@ function SpanCells(props: RowProps) {
 		<>
 			<Cell className={styles.name}>
 				<Branch shown={shown} line={line} />
-				<span className={styles.text} title={model.labelOf(row)}>
-					<bdi>{model.labelOf(row)}</bdi>
-				</span>
+				<bdi className={styles.text} title={model.labelOf(row)}>
+					{model.labelOf(row)}
+				</bdi>
 				{closed && <Count>{`+${formatCount(hidden)}`}</Count>}
 				{(model.isError(row) || model.recordsError(row)) && (
 					<Mark says="Error" className={styles.error} icon={<AlertIcon size={14} />} />
@@ -138,9 +138,9 @@ function RunCells({ model, shown, line, kept, scale, path, foundBelow }: RowProp
 		<>
 			<Cell className={styles.name}>
 				<Branch shown={shown} line={line} />
-				<span className={styles.text} title={model.labelOf(row)}>
-					<bdi>{model.labelOf(row)}</bdi>
-				</span>
+				<bdi className={styles.text} title={model.labelOf(row)}>
+					{model.labelOf(row)}
+				</bdi>
 				<Count tone={styles.times}>{`× ${formatCount(run)}`}</Count>
 				{errors > 0 && (
 					<Count tone={styles.error} says={`${errors} errors`}>{`${formatCount(errors)} ✕`}</Count>
@@ -178,11 +178,7 @@ function Branch({ shown, line }: { shown: ShownRows; line: number }) {
 				aria-hidden="true"
 			/>
 			{level > DEEPEST_INDENT && <Count says={`depth ${level}`}>{String(level)}</Count>}
-			<span className={styles.fold} data-toggle="" aria-hidden="true">
-				{fold !== Fold.leaf && (
-					<ChevronRightIcon size={12} className={cx(fold === Fold.open && styles.opened)} />
-				)}
-			</span>
+			<span className={styles.fold} data-fold={fold} data-toggle="" aria-hidden="true" />
 			<Swatch className={cx(shown.run[line] !== 0 && styles.stack)} />
 		</>
 	);
