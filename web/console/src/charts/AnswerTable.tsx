@@ -7,7 +7,7 @@
 // biome-ignore-all lint/a11y/useFocusableInteractive: rows and cells are not acted on; what is in them is
 
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, useMemo, useRef, useState } from "react";
+import { type CSSProperties, memo, useMemo, useRef, useState } from "react";
 import { ChevronDownIcon, ChevronUpIcon, cx } from "../ui";
 import { type Answer, type Column, isOfNumbers, type Value } from "./answer";
 import { isId, linkOfCell } from "./links";
@@ -40,7 +40,7 @@ export function AnswerTable({ answer, label, ...controlled }: AnswerTableProps) 
 		count: order.length,
 		getScrollElement: () => scroller.current,
 		estimateSize: () => ROW_HEIGHT,
-		overscan: 12,
+		overscan: 8,
 	});
 	return (
 		// A region that scrolls is to be scrolled by keys as well.
@@ -65,27 +65,44 @@ export function AnswerTable({ answer, label, ...controlled }: AnswerTableProps) 
 					</div>
 				</div>
 				<div role="rowgroup" className={styles.body} style={{ height: rows.getTotalSize() }}>
-					{rows.getVirtualItems().map((item) => {
-						const place = order[item.index] ?? 0;
-						return (
-							<div
-								key={item.key}
-								role="row"
-								aria-rowindex={item.index + 2}
-								className={styles.row}
-								style={{ transform: `translateY(${item.start}px)` }}
-							>
-								{columns.map((column) => (
-									<Cell key={column.at} answer={answer} row={place} column={column} />
-								))}
-							</div>
-						);
-					})}
+					{rows.getVirtualItems().map((item) => (
+						<Row
+							key={item.key}
+							answer={answer}
+							columns={columns}
+							row={order[item.index] ?? 0}
+							index={item.index}
+						/>
+					))}
 				</div>
 			</div>
 		</section>
 	);
 }
+
+type RowProps = {
+	answer: Answer;
+	columns: TableColumn[];
+	/** The row's place in the answer, and in the table. */
+	row: number;
+	index: number;
+};
+
+/** Drawn once, however far the table is scrolled while it is in sight. */
+const Row = memo(function Row({ answer, columns, row, index }: RowProps) {
+	return (
+		<div
+			role="row"
+			aria-rowindex={index + 2}
+			className={styles.row}
+			style={{ transform: `translateY(${index * ROW_HEIGHT}px)` }}
+		>
+			{columns.map((column) => (
+				<Cell key={column.at} answer={answer} row={row} column={column} />
+			))}
+		</div>
+	);
+});
 
 function ColumnHead({
 	column: { name, isNumeric },
@@ -101,10 +118,10 @@ function ColumnHead({
 		<div
 			role="columnheader"
 			aria-sort={direction ?? "none"}
-			className={cx(styles.cell, isNumeric && styles.numeric)}
+			className={cx(styles.columnHead, isNumeric && styles.numeric)}
 		>
 			<button type="button" className={styles.sort} title={name} onClick={onSort}>
-				<bdi className={styles.text}>{name}</bdi>
+				<bdi className={styles.name}>{name}</bdi>
 				{sorted &&
 					(sorted.descending ? <ChevronDownIcon size={12} /> : <ChevronUpIcon size={12} />)}
 			</button>
@@ -125,10 +142,8 @@ function Cell({ answer, row, column }: { answer: Answer; row: number; column: Ta
 		isError && styles.error,
 	);
 	return (
-		<div role="cell" className={classes} title={text}>
-			<bdi className={styles.text}>
-				{target ? <TargetLink target={target}>{text}</TargetLink> : text}
-			</bdi>
+		<div role="cell" dir="auto" className={classes} title={text}>
+			{target ? <TargetLink target={target}>{text}</TargetLink> : text}
 		</div>
 	);
 }
