@@ -3,7 +3,8 @@
 //! - `language` reads what a question says, without knowing any column;
 //! - `fields` knows which column a field is, `plan` makes a plan of a question over the columns: a `listing` of spans, or
 //!   `figures` of them;
-//! - `gather` puts figures together from what each file adds, which `partials` keeps for questions that come again;
+//! - `gather` puts figures together from the `states` that each file adds, which `partials` keeps for questions that come
+//!   again;
 //! - `table` is all spans at one moment, and `answer` makes rows of what comes out.
 //!
 //! [`Engine`] holds these together, on threads of its own, within bounds of time and memory. It is a crate of its own
@@ -20,6 +21,7 @@ mod language;
 mod listing;
 mod partials;
 mod plan;
+mod states;
 mod table;
 mod tables;
 mod words;

@@ -16,6 +16,7 @@ use hopline_columns::SegmentFile;
 use parking_lot::Mutex;
 
 use crate::language::{Query, Time};
+use crate::states::Unfit;
 use crate::words::Words;
 
 /// How many questions are remembered.
@@ -58,7 +59,10 @@ impl Partials {
         };
         let mut asked = self.asked.lock();
         let kept = match asked.iter().position(|other| other.query == query) {
-            Some(at) => Some(asked.remove(at).kept.unwrap_or_default()),
+            Some(at) => {
+                let kept = asked.remove(at).kept;
+                Some(kept.unwrap_or_else(|| Arc::new(Kept::new(self.most))))
+            }
             None => None,
         };
         if asked.len() == QUESTIONS {
@@ -80,24 +84,19 @@ impl Partials {
             if all <= self.most {
                 return;
             }
-            let own = bytes(asked);
-            all -= own;
-            if own > self.most {
-                // The next time it would be the same.
-                asked.kept.iter().for_each(|kept| kept.give_up());
-            } else {
-                asked.kept = None;
-            }
+            all -= bytes(asked);
+            asked.kept = None;
         }
     }
 }
 
 /// What is kept of a question.
-#[derive(Default)]
 pub(crate) struct Kept {
     /// By whose numbers its groups are kept.
     pub(crate) words: Words,
     state: Mutex<State>,
+    /// How many bytes it may take.
+    most: usize,
 }
 
 #[derive(Default)]
@@ -130,6 +129,10 @@ impl Piece {
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.states.get_array_memory_size()
+    }
+
     /// Whether it is much less than the spans that it was made of.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         let rows = self.states.num_rows();
@@ -146,6 +149,14 @@ pub(crate) enum Found {
 }
 
 impl Kept {
+    fn new(most: usize) -> Self {
+        Self {
+            words: Words::default(),
+            state: Mutex::default(),
+            most,
+        }
+    }
+
     /// What this file adds, as far as it is kept.
     pub(crate) fn find(&self, file: &SegmentFile) -> Found {
         let state = self.state.lock();
@@ -171,8 +182,14 @@ impl Kept {
     }
 
     /// Keeps what a file adds, in the place of what the files added that it was merged from.
-    pub(crate) fn keep(&self, piece: Piece) {
+    ///
+    /// # Errors
+    /// If that is hardly less than the spans themselves, or more than may be kept of a question.
+    pub(crate) fn keep(&self, piece: Piece) -> Result<(), Unfit> {
         let mut state = self.state.lock();
+        if !piece.is_worth_keeping() || state.bytes() + piece.bytes() > self.most {
+            return Err(Unfit::ForParts);
+        }
         if !state.is_given_up {
             let origin = piece.origin.clone();
             state.pieces.retain(|_, other| {
@@ -180,6 +197,7 @@ impl Kept {
             });
             state.pieces.insert(*origin.start(), piece);
         }
+        Ok(())
     }
 
     /// Lets go of what files added that are no longer there.
@@ -201,8 +219,12 @@ impl Kept {
     }
 
     fn bytes(&self) -> usize {
-        let state = self.state.lock();
-        let bytes = |piece: &Piece| piece.states.get_array_memory_size();
-        state.pieces.values().map(bytes).sum()
+        self.state.lock().bytes()
+    }
+}
+
+impl State {
+    fn bytes(&self) -> usize {
+        self.pieces.values().map(Piece::bytes).sum()
     }
 }

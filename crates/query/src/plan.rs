@@ -17,6 +17,7 @@ use crate::language::{
     Amount, Comparison, Condition, Field, Order, OrderKey, Pattern, Query, Time, What, amount_of,
 };
 use crate::partials::Kept;
+use crate::states::Unfit;
 use crate::table::no_record;
 use crate::tables::Tables;
 use crate::words::Words;
@@ -82,10 +83,9 @@ pub(crate) async fn plan(
             if let Some(kept) = kept {
                 let prepared = prepare(&kept.words)?;
                 match prepared.aggregation.of_parts(tables, kept).await {
-                    Ok(Some(frame)) => return prepared.plan_on(frame),
-                    Ok(None) => kept.give_up(),
-                    Err(error) if is_too_much(&error) => kept.give_up(),
-                    Err(error) => return Err(error.into()),
+                    Ok(frame) => return prepared.plan_on(frame),
+                    Err(Unfit::ForParts) => kept.give_up(),
+                    Err(Unfit::Engine(error)) => return Err(error.into()),
                 }
             }
             let prepared = prepare(&Words::default())?;
@@ -93,11 +93,6 @@ pub(crate) async fn plan(
             prepared.plan_on(frame)
         }
     }
-}
-
-/// Whether something takes more memory than it may.
-fn is_too_much(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 /// The time that is asked about, from and to, in nanoseconds since 1970.

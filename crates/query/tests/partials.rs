@@ -19,6 +19,9 @@ use serde_json::Value as Json;
 
 const NOW: u64 = 1_769_852_100_250_000_000;
 
+/// How many segments are merged at once.
+const MERGED_AT_ONCE: usize = 8;
+
 const SECOND: u64 = 1_000_000_000;
 
 struct House {
@@ -60,7 +63,7 @@ impl House {
         self.log.append(spans, Durability::Durable).unwrap();
     }
 
-    /// Waits until all that is in the log is in segments.
+    /// Waits until all that is in the log is in segments, and these are merged if they are as many as are merged at once.
     fn settle(&self) {
         let options = SettleOptions {
             interval: Duration::from_millis(1),
@@ -69,7 +72,7 @@ impl House {
         };
         let settler = Settler::start(Arc::clone(&self.log), Arc::clone(&self.segments), options);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.log.segments().is_empty() {
+        while !self.log.segments().is_empty() || self.files().len() >= MERGED_AT_ONCE {
             assert!(Instant::now() < deadline);
             std::thread::sleep(Duration::from_millis(1));
         }
