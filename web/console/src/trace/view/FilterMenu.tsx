@@ -2,6 +2,7 @@
 import { Menu } from "@base-ui/react/menu";
 import type { ReactNode } from "react";
 import { Button, CheckIcon, ChevronDownIcon, formatCount } from "../../ui";
+import { usePopupHost } from "../../ui/PopupHost";
 import popup from "../../ui/popup.module.css";
 import { oneLine } from "../model/text";
 import styles from "./toolbar.module.css";
@@ -20,10 +21,11 @@ export interface FilterMenuProps {
 }
 
 export function FilterMenu({ label, choices, chosen, onChange }: FilterMenuProps) {
+	const host = usePopupHost();
 	const change = (value: string, on: boolean) =>
 		onChange(on ? [...chosen, value] : chosen.filter((it) => it !== value));
 	return (
-		<Menu.Root modal={false}>
+		<Menu.Root>
 			<Menu.Trigger
 				render={
 					<Button data-on={chosen.length > 0 ? "" : undefined} className={styles.filter}>
@@ -33,7 +35,7 @@ export function FilterMenu({ label, choices, chosen, onChange }: FilterMenuProps
 					</Button>
 				}
 			/>
-			<Menu.Portal>
+			<Menu.Portal container={host}>
 				<Menu.Positioner className={popup.positioner} align="start" sideOffset={4}>
 					<Menu.Popup className={popup.popup}>
 						{choices.map(({ value, count, sign }) => (

@@ -153,7 +153,7 @@ function RunCells({ model, shown, line, kept, scale, path, foundBelow }: RowProp
 					members={runBoxes(model, shown, line, kept, scale)}
 					errors={errors > 0 ? runBoxes(model, shown, line, kept, scale, true) : []}
 					critical={criticalIn(model, shown, line, path)}
-					label={`Σ ${formatDuration(duration)}`}
+					label={`${formatDuration(duration)} in all`}
 				/>
 			</Cell>
 		</>

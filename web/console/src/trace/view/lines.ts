@@ -98,5 +98,5 @@ export function spokenTime(model: TraceModel, row: number, now: number): string 
 }
 
 export function spokenRun(count: number, duration: number): string {
-	return `${formatCount(count)} spans, together ${formatDuration(duration)}`;
+	return `${formatCount(count)} spans, ${formatDuration(duration)} in all`;
 }
