@@ -21,7 +21,6 @@ export const isDashed = (hue: number) => hue >= HUES;
 export type Palette = {
 	text: string;
 	grid: string;
-	surface: string;
 	accent: string;
 	lines: string[];
 };
@@ -35,7 +34,6 @@ export function usePalette(): Palette {
 		() => ({
 			text: tokenColour("--text-2"),
 			grid: tokenColour("--line"),
-			surface: tokenColour("--surface"),
 			accent: tokenColour("--accent"),
 			lines: Array.from({ length: HUES }, (_, at) => tokenColour(hueOfLine(at))),
 		}),

@@ -17,7 +17,7 @@ export type Edit =
 	| { kind: "nudge"; id: string; dx: number; dy: number };
 
 /** How large a panel of a view begins. */
-export const SIZES: Record<View, Pick<Panel, "w" | "h">> = {
+const SIZES: Record<View, Pick<Panel, "w" | "h">> = {
 	number: { w: 3, h: 3 },
 	series: { w: 6, h: 6 },
 	top: { w: 6, h: 6 },

@@ -10,7 +10,7 @@ import type { Dashboard, Panel } from "./model";
 import type { Editing } from "./useEditing";
 
 /** What is done with a handle. */
-export type Grip = "move" | "resize";
+type Grip = "move" | "resize";
 
 /** What a handle of a panel needs to have. */
 export type Handles = (
@@ -25,8 +25,8 @@ export type Handles = (
 };
 
 /** A row's height and the gap between panels, in pixels; the style sheet has the same. */
-export const ROW = 36;
-export const GAP = 12;
+const ROW = 36;
+const GAP = 12;
 
 type Drag = { grip: Grip; panel: Panel; from: Dashboard; x: number; y: number };
 

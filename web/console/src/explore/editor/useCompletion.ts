@@ -22,8 +22,6 @@ export type Completion = {
 	chosen: number;
 	/** Where in the text the choice would be put. */
 	from: number;
-	/** Whether what could be offered is still being asked for. */
-	isLoading: boolean;
 	take(option: Option): void;
 	open(asked: boolean): void;
 	close(): void;
@@ -95,7 +93,6 @@ export function useCompletion(
 		options,
 		chosen,
 		from: context?.from ?? 0,
-		isLoading: ofField !== "" && values.isFetching,
 		take,
 		open,
 		close,
