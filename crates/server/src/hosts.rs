@@ -4,7 +4,8 @@
 //! A request whose `Host` is not one of the server's names is misdirected (421): otherwise a name that
 //! an attacker points at this machine would make the attacker's page look like ours (DNS rebinding).
 //! A request with an `Origin` comes from a page; unless that is ours or listed, it is refused (403). Only
-//! trace ingest takes spans of any page, since its keys can do nothing else.
+//! trace ingest takes spans of any page, since its keys can do nothing else; the console's cookie is no key there for any
+//! page but ours.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -84,10 +85,16 @@ impl Hosts {
     }
 }
 
+/// Whose page a request comes from. [`guard`] leaves it with the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
+pub(crate) enum Page {
+    /// None that says so: a program, or a browser that only looks.
+    Nobodys,
+    /// The console.
     Own,
+    /// One of those that may call the API.
     Listed,
+    /// Any other, which may send spans and nothing else.
     Foreign,
 }
 
@@ -124,16 +131,23 @@ fn with_port(host: &str, default: u16) -> (String, u16) {
 
 /// Lets a request through to its route, or answers in its place. The outermost layer: it also turns a panic
 /// into an answer, and adds the headers that every answer bears.
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let spans = takes_spans(request.uri().path());
     let admitted = admit(&app.hosts, &request, spans);
-    let allowed = match &admitted {
-        Ok(origin) => origin.clone(),
-        Err(_) => None,
-    };
+    let mut allowed = None;
+    if let Ok(page) = &admitted {
+        allowed = allowed_origin(*page, &request);
+        request.extensions_mut().insert(*page);
+    }
     let mut response = match admitted {
         Err(error) => error.into_response(),
-        Ok(Some(_)) if is_preflight(&request) => StatusCode::NO_CONTENT.into_response(),
+        Ok(_) if allowed.is_some() && is_preflight(&request) => {
+            StatusCode::NO_CONTENT.into_response()
+        }
         Ok(_) => AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
@@ -151,8 +165,8 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
-/// Checks `Host` and `Origin`; gives the origin that the answer is to name, if any.
-fn admit(hosts: &Hosts, request: &Request, spans: bool) -> ApiResult<Option<HeaderValue>> {
+/// Checks `Host` and `Origin`; tells whose page it is.
+fn admit(hosts: &Hosts, request: &Request, spans: bool) -> ApiResult<Page> {
     let host = request
         .headers()
         .get(header::HOST)
@@ -172,16 +186,23 @@ fn admit(hosts: &Hosts, request: &Request, spans: bool) -> ApiResult<Option<Head
         ));
     }
     let Some(origin) = request.headers().get(header::ORIGIN) else {
-        return Ok(None);
+        return Ok(Page::Nobodys);
     };
     match hosts.lets_in(origin.to_str().unwrap_or_default(), host) {
-        Page::Own => Ok(None),
-        Page::Listed => Ok(Some(origin.clone())),
-        Page::Foreign if spans => Ok(Some(HeaderValue::from_static("*"))),
-        Page::Foreign => Err(ApiError::forbidden(
+        Page::Foreign if !spans => Err(ApiError::forbidden(
             "foreign_origin",
             "pages of this origin may not call this server; add it to its allowed origins",
         )),
+        page => Ok(page),
+    }
+}
+
+/// The origin that the answer is to name, if any.
+fn allowed_origin(page: Page, request: &Request) -> Option<HeaderValue> {
+    match page {
+        Page::Nobodys | Page::Own => None,
+        Page::Listed => request.headers().get(header::ORIGIN).cloned(),
+        Page::Foreign => Some(HeaderValue::from_static("*")),
     }
 }
 

@@ -39,6 +39,7 @@ macro_rules! contract_tests {
             a_deleted_project_takes_everything_with_it,
             a_project_changes_where_the_change_says_so,
             builds_are_listed_newest_first_page_by_page,
+            a_list_shows_how_far_each_build_has_come,
             a_build_is_found_by_each_of_its_names,
             a_command_only_moves_forward,
             rows_are_read_in_pages_that_leave_nothing_out,

@@ -29,6 +29,17 @@ pub(crate) fn text_kind(text: &str) -> Option<TextKind> {
         .find(|kind| kind.as_str() == text)
 }
 
+/// Selects [`crate::rows::Glance`]s; which builds' goes behind it. Of a todo, which may be long, there is as much as a row has room for.
+pub(crate) const GLANCES: &str = "SELECT session.id, project.name, project.slug, command.runner_id,
+        (SELECT COUNT(*) FROM generation_todos WHERE session_id = session.id),
+        (SELECT COUNT(*) FROM generation_todos WHERE session_id = session.id AND status = 'completed'),
+        (SELECT SUBSTR(COALESCE(NULLIF(active_form, ''), content), 1, 200) FROM generation_todos
+         WHERE session_id = session.id AND status = 'in_progress' ORDER BY todo_index LIMIT 1)
+     FROM generation_sessions AS session
+     JOIN projects AS project ON project.id = session.project_id
+     LEFT JOIN commands AS command ON command.id = session.command_id
+     WHERE session.id ";
+
 /// A row whose contents count towards a page.
 pub(crate) trait Contents {
     /// How many bytes its contents have.

@@ -195,6 +195,25 @@ pub struct Session {
     pub updated_at: Timestamp,
 }
 
+/// What a list shows of a build beside its own row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// The build.
+    pub session_id: Uuid,
+    /// Its project's name.
+    pub project_name: String,
+    /// Its project's slug.
+    pub project_slug: String,
+    /// The runner that it was given to.
+    pub runner_id: Option<String>,
+    /// How many todos its plan has.
+    pub todos: u32,
+    /// How many of them are done.
+    pub todos_done: u32,
+    /// What is being done: the beginning of the first todo that is in progress, as it reads while being done.
+    pub active_todo: Option<String>,
+}
+
 /// A row of `generation_todos`. Its id follows from the session and the index: see [`crate::row_id`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Todo {

@@ -14,8 +14,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, Dsn, LoggedEvent, NewDsn, Note, Project, Runner, RunnerToken,
-    Session, SessionStatus, Todo, ToolCall,
+    Command, CommandStatus, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project, Runner,
+    RunnerToken, Session, SessionStatus, Todo, ToolCall,
 };
 
 type Result<T> = std::result::Result<T, StateError>;
@@ -181,6 +181,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StateError`] if the database cannot be read.
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>>;
+
+    /// What a list shows of these builds beside their rows, in no order; nothing of those that are not there.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn glances(&self, sessions: Vec<Uuid>) -> Result<Vec<Glance>>;
 
     /// A build with its rows as they stood after one commit; none if there is no such build. Of tool calls
     /// and parts of texts, taken together by the events that began them, it has the newest that fit into

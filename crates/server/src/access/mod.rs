@@ -7,7 +7,7 @@
 //! | everything else under `/api`, `/metrics` | the admin secret or the console's cookie ([`Admin`]) |
 //! | `/ws` | the same, or a token for one project ([`Access::live`]) |
 //! | `/api/{number}/envelope/` | a DSN's public key, or the ingest key in its place ([`App::dsn_key`]) |
-//! | `/v1/traces` | the same as Bearer, a build's own key, the runner secret, or a runner's own token ([`App::span_right`]) |
+//! | `/v1/traces` | the same as Bearer, a build's own key, the runner secret, a runner's own token, or the cookie on the console's own pages ([`App::span_right`]) |
 //!
 //! A missing credential is answered 401, a wrong one 403. Secrets are compared in constant time. What a handler
 //! asks for stands in its signature.
@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
+use crate::hosts::Page;
 use crate::options::Secrets;
 pub(crate) use dsns::LiveDsns;
 use signed::{Purpose, Signer};
@@ -107,16 +108,18 @@ impl Access {
         if let Some(token) = bearer_token(headers) {
             return check(&self.secrets.admin, token, "the admin secret");
         }
-        let signed_in = self
-            .cookie
-            .read(headers)
-            .is_some_and(|value| self.signer.read(Purpose::Cookie, value).is_some());
-        if signed_in {
+        if self.is_signed_in(headers) {
             return Ok(());
         }
         Err(ApiError::unauthorized(
             "the admin secret as Bearer, or a signed-in browser",
         ))
+    }
+
+    /// Whether the request bears the console's cookie.
+    fn is_signed_in(&self, headers: &HeaderMap) -> bool {
+        let cookie = self.cookie.read(headers);
+        cookie.is_some_and(|value| self.signer.read(Purpose::Cookie, value).is_some())
     }
 
     /// Whether the request comes from a broker.
@@ -146,8 +149,13 @@ impl Access {
     }
 
     /// What a sender of spans may send that bears no token of a runner.
-    fn spans(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
+    fn spans(&self, headers: &HeaderMap, page: Page) -> ApiResult<SpanRight> {
         let Some(token) = bearer_token(headers) else {
+            // A browser sends the cookie along with requests of pages at other ports of this host too, and these may send
+            // spans: so here it counts only for a page that says it is the console.
+            if page == Page::Own && self.is_signed_in(headers) {
+                return Ok(SpanRight::Any);
+            }
             return Err(ApiError::unauthorized("an ingest key as Bearer"));
         };
         // Both are compared, whatever the first comparison says.
@@ -172,8 +180,8 @@ impl App {
     ///
     /// # Errors
     /// 401 and 403 for want of a credential, 503 if the database cannot say whether a token is live.
-    pub(crate) async fn span_right(&self, headers: &HeaderMap) -> ApiResult<SpanRight> {
-        let refused = match self.access.spans(headers) {
+    pub(crate) async fn span_right(&self, headers: &HeaderMap, page: Page) -> ApiResult<SpanRight> {
+        let refused = match self.access.spans(headers, page) {
             Ok(right) => return Ok(right),
             Err(refused) => refused,
         };

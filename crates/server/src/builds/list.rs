@@ -73,7 +73,7 @@ pub(crate) async fn list_builds(
 ) -> ApiResult<Json<BuildList>> {
     let (sessions, next_cursor) = page_of_builds(&app, &filter).await?;
     Ok(Json(BuildList {
-        builds: sessions.into_iter().map(BuildView::from).collect(),
+        builds: app.listed(sessions).await?,
         next_cursor,
     }))
 }
@@ -175,15 +175,19 @@ pub(crate) async fn get_build(
     let none = || ApiError::not_found("build");
     let session = session_named(&app, &id).await?.ok_or_else(none)?;
     let outcomes = app.outcomes(&session).await?;
+    let id = session.id;
+    let mut build = app.listed(vec![session]).await?.pop().ok_or_else(none)?;
+    build.standing.outcomes = outcomes;
     if !params.state {
-        let mut build = BuildView::from(session);
-        build.standing.outcomes = outcomes;
         return Ok(Json(build).into_response());
     }
-    let whole = whole_build(&*app.store, session.id).await?;
+    let whole = whole_build(&*app.store, id).await?;
     let (session, state) = whole.ok_or_else(none)?;
-    let mut standing = Standing::from(session);
-    standing.outcomes = outcomes;
+    let standing = Standing {
+        runner_id: build.standing.runner_id,
+        outcomes: build.standing.outcomes,
+        ..session.into()
+    };
     let standing = serde_json::to_string(&standing)
         .map_err(|error| ApiError::internal("write the build", &error))?;
     // Two objects become one, in the place of the first, which may be large: both have members, and no name is in both.

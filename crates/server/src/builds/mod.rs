@@ -12,9 +12,11 @@ pub(crate) use list::{
 pub(crate) use rebuild::{__path_rebuild_build, rebuild_build};
 pub(crate) use start::{__path_cancel_build, __path_start_build, cancel_build, start_build};
 
+use std::collections::HashMap;
+
 use hopline_processor::Outcomes;
 use hopline_state::SessionKey;
-use hopline_state::rows::Session;
+use hopline_state::rows::{Glance, Session};
 use hopline_wire::{Timestamp, TraceId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +31,23 @@ impl App {
     pub(crate) async fn session(&self, id: Uuid) -> ApiResult<Session> {
         let session = self.store.session(SessionKey::Id(id)).await?;
         session.ok_or_else(|| ApiError::not_found("build"))
+    }
+
+    /// These builds as a list shows them.
+    pub(crate) async fn listed(&self, sessions: Vec<Session>) -> ApiResult<Vec<BuildView>> {
+        let ids = sessions.iter().map(|session| session.id).collect();
+        let glances = self.store.glances(ids).await?.into_iter();
+        let mut glances: HashMap<_, _> = glances.map(|one| (one.session_id, one)).collect();
+        let listed = sessions.into_iter().map(|session| {
+            let glance = glances.remove(&session.id);
+            let mut view = BuildView::from(session);
+            if let Some(mut glance) = glance {
+                view.standing.runner_id = glance.runner_id.take();
+                view.glance = Some(glance.into());
+            }
+            view
+        });
+        Ok(listed.collect())
     }
 
     /// How a build's events have ended; none if nobody knows.
@@ -49,6 +68,34 @@ pub(crate) struct BuildView {
     agent_id: String,
     #[serde(flatten)]
     standing: Standing,
+    /// What a list shows beside; not told to live clients, which have it all.
+    #[serde(flatten)]
+    glance: Option<GlanceView>,
+}
+
+/// How far a build has come, in short.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GlanceView {
+    project_name: String,
+    project_slug: String,
+    /// How many todos its plan has, and how many of them are done.
+    todos_total: u32,
+    todos_done: u32,
+    /// The first todo that is in progress.
+    active_todo: Option<String>,
+}
+
+impl From<Glance> for GlanceView {
+    fn from(glance: Glance) -> Self {
+        Self {
+            project_name: glance.project_name,
+            project_slug: glance.project_slug,
+            todos_total: glance.todos,
+            todos_done: glance.todos_done,
+            active_todo: glance.active_todo,
+        }
+    }
 }
 
 /// How a build stands: what its GenerationState does not say.
@@ -71,6 +118,9 @@ pub(crate) struct Standing {
     trace_id: Option<TraceId>,
     /// The sequence number of its last event.
     last_seq: u64,
+    /// The runner that it was given to; not told to live clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runner_id: Option<String>,
     /// How its events have ended; where one build is looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcomes: Option<EventsByOutcome>,
@@ -88,6 +138,7 @@ impl From<Session> for BuildView {
             operation_type: session.operation_type.clone(),
             agent_id: session.agent_id.clone(),
             standing: session.into(),
+            glance: None,
         }
     }
 }
@@ -105,6 +156,7 @@ impl From<Session> for Standing {
             exit_code: session.exit_code,
             trace_id: session.trace_id,
             last_seq: session.last_seq,
+            runner_id: None,
             outcomes: None,
             summary: session.summary,
             started_at: session.started_at,

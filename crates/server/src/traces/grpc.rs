@@ -20,6 +20,7 @@ use super::ingest::{Refusal, Sent, receive, right_to_send, store};
 use crate::access::SpanRight;
 use crate::app::App;
 use crate::errors::ApiError;
+use crate::hosts::Page;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 
@@ -81,7 +82,7 @@ async fn export(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> 
 }
 
 async fn taken(app: &Arc<App>, headers: HeaderMap, body: Body) -> Result<Vec<u8>, Status> {
-    let right = right_to_send(app, &headers).await?;
+    let right = right_to_send(app, &headers, Page::Nobodys).await?;
     let limit = grpc::PREFIX + Limits::default().compressed_bytes;
     let (body, room) = receive(app, &headers, body, limit).await?;
     let app = Arc::clone(app);

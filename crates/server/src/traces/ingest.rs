@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -25,6 +26,7 @@ use super::room::Taken;
 use crate::access::SpanRight;
 use crate::app::App;
 use crate::errors::{ApiError, ApiResult, Chain};
+use crate::hosts::Page;
 
 /// How long a sender may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,7 +76,7 @@ impl From<ApiError> for Refusal {
     }
 }
 
-/// Takes in spans (OTLP/HTTP).
+/// Takes in spans (OTLP/HTTP). The console's own pages need no key beside their cookie.
 #[utoipa::path(post, path = "/v1/traces", tag = "ingest", security(("ingest" = [])),
     request_body(content_type = "application/x-protobuf", description = "An ExportTraceServiceRequest, in protobuf or JSON, gzip or plain"),
     responses((status = 200, description = "Stored; spans that were refused are counted in partialSuccess"),
@@ -84,11 +86,12 @@ impl From<ApiError> for Refusal {
               (status = 503, description = "The store cannot take spans just now")))]
 pub(crate) async fn take_spans(
     State(app): State<Arc<App>>,
+    Extension(page): Extension<Page>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let taken = async {
-        let right = right_to_send(&app, &headers).await?;
+        let right = right_to_send(&app, &headers, page).await?;
         let limit = Limits::default().compressed_bytes;
         // Only now, so that nobody without a key has us hold a body.
         let (body, room) = receive(&app, &headers, body, limit).await?;
@@ -120,8 +123,12 @@ pub(crate) async fn take_spans(
 ///
 /// # Errors
 /// As [`App::span_right`], and 403 after the build's end.
-pub(super) async fn right_to_send(app: &App, headers: &HeaderMap) -> ApiResult<SpanRight> {
-    let right = app.span_right(headers).await?;
+pub(super) async fn right_to_send(
+    app: &App,
+    headers: &HeaderMap,
+    page: Page,
+) -> ApiResult<SpanRight> {
+    let right = app.span_right(headers, page).await?;
     if let SpanRight::OneTrace { session_id, .. } = right {
         let session = app.store.session(SessionKey::Id(session_id)).await?;
         if session.is_none_or(|session| session.status != SessionStatus::Active) {

@@ -92,6 +92,10 @@ async fn a_build_goes_from_request_to_end() {
         (&standing["sessionId"], standing.get("todos")),
         (&build["sessionId"], None)
     );
+    assert_eq!(
+        (&standing["runnerId"], &build["runnerId"]),
+        (&json!("r1"), &json!("r1"))
+    );
     let (_, log) = house
         .get(&format!("/api/builds/{session}/events?after=1&limit=2"))
         .await;
@@ -105,7 +109,20 @@ async fn a_build_goes_from_request_to_end() {
     let (_, builds) = house
         .get("/api/builds?project=wordcount&status=completed")
         .await;
-    assert_eq!(builds["builds"][0]["sessionId"], started["sessionId"]);
+    let listed = &builds["builds"][0];
+    for (key, value) in [
+        ("sessionId", started["sessionId"].clone()),
+        ("projectName", json!("wordcount")),
+        ("projectSlug", json!("wordcount")),
+        ("agentId", json!("command")),
+        ("runnerId", json!("r1")),
+        ("lastSeq", json!(5)),
+        ("todosTotal", json!(1)),
+        ("todosDone", json!(0)),
+        ("activeTodo", json!("compiling")),
+    ] {
+        assert_eq!(listed[key], value, "{key} in {listed}");
+    }
     let (_, messages) = house
         .get(&format!("/api/projects/{project}/messages"))
         .await;

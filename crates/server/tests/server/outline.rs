@@ -8,7 +8,8 @@ use hopline_wire::span::{Attribute, Span, SpanEvent};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Broker, House, broker, house, part};
+use crate::builds::start;
+use crate::support::{House, broker, house, part};
 use crate::traces::{TOTAL, TRACE, span, store};
 
 /// The outline, asked for with these headers.
@@ -98,23 +99,13 @@ async fn an_outline_is_compressed_as_the_client_takes_it_and_has_a_tag_for_each(
     assert_eq!(tags.len(), 3, "{tags:?}");
 }
 
-/// A build that runs at a broker, its command as the runner got it.
-async fn build(house: &House, broker: &Broker) -> (Value, Value) {
-    house.link("r1", broker.address, "hopline.v1").await;
-    let project = house.project("outlined").await;
-    let start = json!({"prompt": "x", "agent": "command", "command": "true"});
-    let (status, begun) = house
-        .post(&format!("/api/projects/{project}/build"), start)
-        .await;
-    assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
-    (begun, broker.next().await["command"].clone())
-}
-
 #[tokio::test]
 async fn an_outline_names_the_build_whose_trace_it_is() {
     let house = house().await;
     let broker = broker().await;
-    let (begun, command) = build(&house, &broker).await;
+    let project = house.project("outlined").await;
+    house.link("r1", broker.address, "hopline.v1").await;
+    let (begun, command) = start(&house, &broker, &project).await;
     let text = json!({"type": "text-delta", "id": "t", "delta": "hello"});
     let (status, reply) = house.ingest(part(&command, 1, text).to_string()).await;
     assert_eq!(status, StatusCode::OK, "{reply}");

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::builds::start;
-use crate::support::{Answer, House, INGEST, answer, broker, event, house};
+use crate::support::{Answer, House, INGEST, answer, broker, event, house, house_with};
 
 pub(crate) const TRACE: &str = "771a43a4192642f0b136d5159a501700";
 
@@ -51,6 +51,43 @@ async fn spans_come_in_by_either_encoding_and_are_found() {
     let (status, body) = send(&house, INGEST, "application/json", json).await;
     assert_eq!((status, body), (StatusCode::OK, json!({})));
     assert_eq!(house.spans(TRACE).len(), 2);
+}
+
+#[tokio::test]
+async fn a_signed_in_page_sends_its_spans_by_its_cookie_and_no_other_page_can() {
+    let house = house_with(|options| {
+        options.allowed_origins = vec!["http://app.example".into()];
+    })
+    .await;
+    let cookie = house.cookie().await;
+    let own = format!("http://{}", house.server.address());
+    let forged = format!("{cookie}x");
+    // A browser sends the cookie to all ports of a host, from wherever on that host.
+    for (number, (cookie, origin, key, status)) in (1..).zip([
+        (cookie.as_str(), Some(own.as_str()), None, 200),
+        (cookie.as_str(), Some("http://127.0.0.1:1"), None, 401),
+        (cookie.as_str(), Some("http://app.example"), None, 401),
+        (cookie.as_str(), Some("null"), None, 401),
+        (cookie.as_str(), None, None, 401),
+        (forged.as_str(), Some(own.as_str()), None, 401),
+        ("", Some(own.as_str()), None, 401),
+        (cookie.as_str(), Some(own.as_str()), Some("wrong"), 403),
+    ]) {
+        let mut request = house
+            .bare(Method::POST, "/v1/traces")
+            .header("cookie", cookie)
+            .header("content-type", "application/json")
+            .body(encode_json(&to_request(&[span(TRACE, number)])));
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let (got, body) = answer(request).await;
+        assert_eq!(got.as_u16(), status, "{number}: {origin:?} {body}");
+    }
+    assert_eq!(house.spans(TRACE).len(), 1);
 }
 
 #[tokio::test]

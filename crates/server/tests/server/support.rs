@@ -146,6 +146,15 @@ impl House {
         self.bare(method, path).bearer_auth(ADMIN)
     }
 
+    /// The cookie of a browser that is signed in, as it sends it.
+    pub(crate) async fn cookie(&self) -> String {
+        let request = self.bare(Method::POST, "/signin");
+        let request = request.json(&json!({ "secret": ADMIN }));
+        let response = request.send().await.unwrap();
+        let set = response.headers()["set-cookie"].to_str().unwrap();
+        set.split(';').next().unwrap().to_owned()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         answer(self.admin(Method::GET, path)).await
     }

@@ -2,12 +2,14 @@
 
 use uuid::Uuid;
 
-use super::fixtures::{ALL, at, build, call, command, commit, of, project, session};
+use super::fixtures::{ALL, Build, at, build, call, command, commit, of, project, session};
 use crate::error::{Conflict, StateError};
 use crate::group::{NoteAppend, ProjectChange};
-use crate::rows::{CommandStatus, LinkState, Project, ProjectStatus, Runner, SessionStatus};
+use crate::rows::{
+    CommandStatus, Glance, LinkState, Project, ProjectStatus, Runner, SessionStatus, Todo,
+};
 use crate::store::{Page, ROW_BYTES, SessionFilter, SessionKey, Store};
-use hopline_wire::part::TextKind;
+use hopline_wire::part::{TextKind, TodoStatus};
 
 fn conflict<T: std::fmt::Debug>(result: Result<T, StateError>) -> Conflict {
     match result {
@@ -146,6 +148,50 @@ pub async fn builds_are_listed_newest_first_page_by_page(store: &dyn Store) {
         ..SessionFilter::default()
     };
     assert_eq!(store.sessions(filter).await.unwrap(), [other.session]);
+}
+
+pub async fn a_list_shows_how_far_each_build_has_come(store: &dyn Store) {
+    let (busy, idle) = (build(store, "a").await, build(store, "b").await);
+    let plan = [
+        ("write", "writing", TodoStatus::Completed),
+        ("test", "", TodoStatus::InProgress),
+        ("ship", "shipping", TodoStatus::InProgress),
+        ("rest", "resting", TodoStatus::Pending),
+    ];
+    let mut batch = busy.batch(1, 1);
+    of(&mut batch).todos = (0..)
+        .zip(plan)
+        .map(|(index, (content, active_form, status))| Todo {
+            index,
+            content: content.into(),
+            active_form: active_form.into(),
+            status,
+            created_at: at(1),
+            updated_at: at(1),
+        })
+        .collect();
+    commit(store, batch).await;
+    let ids = vec![idle.session.id, Uuid::new_v4(), busy.session.id];
+    let mut glances = store.glances(ids).await.unwrap();
+    glances.sort_unstable_by(|one, other| one.project_slug.cmp(&other.project_slug));
+    let at_first = |build: &Build| Glance {
+        session_id: build.session.id,
+        project_name: build.project.name.clone(),
+        project_slug: build.project.slug.clone(),
+        runner_id: Some("runner".into()),
+        todos: 0,
+        todos_done: 0,
+        active_todo: None,
+    };
+    let busy = Glance {
+        todos: 4,
+        todos_done: 1,
+        // It has no form of its own for that.
+        active_todo: Some("test".into()),
+        ..at_first(&busy)
+    };
+    assert_eq!(glances, [busy, at_first(&idle)]);
+    assert_eq!(store.glances(Vec::new()).await.unwrap(), []);
 }
 
 pub async fn a_build_is_found_by_each_of_its_names(store: &dyn Store) {

@@ -48,8 +48,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, Dsn, LoggedEvent, NewDsn, Note, Project, Runner, RunnerToken,
-    Session, Todo, ToolCall,
+    Command, CommandStatus, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project, Runner,
+    RunnerToken, Session, Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -245,6 +245,11 @@ impl Store for PostgresStore {
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>> {
         let client = self.client("SELECT generation_sessions").await?;
         sessions::sessions(&client, &filter).await
+    }
+
+    async fn glances(&self, sessions: Vec<Uuid>) -> Result<Vec<Glance>> {
+        let client = self.client("SELECT generation_sessions").await?;
+        sessions::glances(&client, &sessions).await
     }
 
     async fn whole_session(&self, session_id: Uuid, bytes: usize) -> Result<Option<WholeSession>> {

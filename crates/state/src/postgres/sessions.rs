@@ -14,10 +14,10 @@ use super::convert::{Columns, Millis, during, signed, text};
 use super::projects::{COMMAND, command_of, insert_command, refuse_running};
 use super::query::{can_be_there, change, row, rows};
 use crate::error::StateError;
-use crate::reading::{Contents, Running, Taken, text_kind, todo_status};
+use crate::reading::{Contents, GLANCES, Running, Taken, text_kind, todo_status};
 use crate::rows::{
-    Command, Decision, DecisionKind, LoggedEvent, Note, Outcome, Session, SessionStatus, Todo,
-    ToolCall, ToolState,
+    Command, Decision, DecisionKind, Glance, LoggedEvent, Note, Outcome, Session, SessionStatus,
+    Todo, ToolCall, ToolState,
 };
 use crate::store::{LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey};
 
@@ -297,6 +297,25 @@ pub(super) async fn sessions(client: &Object, filter: &SessionFilter) -> Result<
     let rows = rows(client, READ_SESSIONS, &sql, &values).await?;
     let session = |row| session_of(&mut Columns::of(row, READ_SESSIONS));
     rows.iter().map(session).collect()
+}
+
+pub(super) async fn glances(client: &Object, ids: &[Uuid]) -> Result<Vec<Glance>> {
+    let sql = format!("{GLANCES} = ANY ($1)");
+    let rows = rows(client, READ_SESSIONS, &sql, &[&ids]).await?;
+    let count = |number: i64| u32::try_from(number).unwrap_or_default();
+    let glance = |row| {
+        let mut columns = Columns::of(row, READ_SESSIONS);
+        Ok(Glance {
+            session_id: columns.take()?,
+            project_name: columns.take()?,
+            project_slug: columns.take()?,
+            runner_id: columns.take()?,
+            todos: count(columns.take()?),
+            todos_done: count(columns.take()?),
+            active_todo: columns.take()?,
+        })
+    };
+    rows.iter().map(glance).collect()
 }
 
 pub(super) async fn todos(client: &impl GenericClient, session_id: Uuid) -> Result<Vec<Todo>> {

@@ -70,6 +70,11 @@ impl FromSql for Id {
     }
 }
 
+/// A list of texts as the one value that a statement takes for it.
+pub(super) fn list(texts: impl IntoIterator<Item = String>) -> String {
+    serde_json::Value::from_iter(texts).to_string()
+}
+
 /// A time as whole milliseconds.
 pub(super) struct Millis(pub(super) Timestamp);
 

@@ -37,8 +37,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, Dsn, LoggedEvent, NewDsn, Note, Project, Runner, RunnerToken,
-    Session, Todo, ToolCall,
+    Command, CommandStatus, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project, Runner,
+    RunnerToken, Session, Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -215,6 +215,11 @@ impl Store for SqliteStore {
 
     async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>> {
         let read = move |connection: &_| sessions::sessions(connection, &filter);
+        self.readers.run("SELECT generation_sessions", read).await
+    }
+
+    async fn glances(&self, sessions: Vec<Uuid>) -> Result<Vec<Glance>> {
+        let read = move |connection: &_| sessions::glances(connection, &sessions);
         self.readers.run("SELECT generation_sessions", read).await
     }
 

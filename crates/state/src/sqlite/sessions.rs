@@ -5,13 +5,13 @@ use hopline_wire::part::TextKind;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::convert::{Id, Millis, Trace, during, name, number, signed, time, time_there};
+use super::convert::{Id, Millis, Trace, during, list, name, number, signed, time, time_there};
 use super::projects::{COMMAND, command_of, insert_command};
 use crate::error::{Conflict, StateError};
-use crate::reading::{Contents, Running, Taken, text_kind, todo_status};
+use crate::reading::{Contents, GLANCES, Running, Taken, text_kind, todo_status};
 use crate::rows::{
-    Command, Decision, DecisionKind, LoggedEvent, Note, Outcome, Session, SessionStatus, Todo,
-    ToolCall, ToolState,
+    Command, Decision, DecisionKind, Glance, LoggedEvent, Note, Outcome, Session, SessionStatus,
+    Todo, ToolCall, ToolState,
 };
 use crate::store::{LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey};
 
@@ -304,6 +304,24 @@ pub(super) fn sessions(
     connection
         .prepare_cached(&sql)?
         .query_map(rusqlite::params_from_iter(values), session_of)?
+        .collect()
+}
+
+pub(super) fn glances(connection: &Connection, ids: &[Uuid]) -> rusqlite::Result<Vec<Glance>> {
+    let ids = list(ids.iter().map(|id| id.hyphenated().to_string()));
+    connection
+        .prepare_cached(&format!("{GLANCES} IN (SELECT value FROM json_each(?))"))?
+        .query_map([ids], |row| {
+            Ok(Glance {
+                session_id: row.get::<_, Id>(0)?.0,
+                project_name: row.get(1)?,
+                project_slug: row.get(2)?,
+                runner_id: row.get(3)?,
+                todos: row.get(4)?,
+                todos_done: row.get(5)?,
+                active_todo: row.get(6)?,
+            })
+        })?
         .collect()
 }
 

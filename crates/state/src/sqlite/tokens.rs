@@ -4,7 +4,7 @@ use hopline_wire::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::convert::{Id, Millis, during, time, time_there};
+use super::convert::{Id, Millis, during, list, time, time_there};
 use crate::error::StateError;
 use crate::rows::RunnerToken;
 
@@ -25,11 +25,6 @@ fn token_of(row: &Row<'_>) -> rusqlite::Result<RunnerToken> {
         revoked_at: time(row, 4)?,
         last_used_at: time(row, 5)?,
     })
-}
-
-/// A list of texts as the one value that a statement takes for it.
-fn list(texts: impl IntoIterator<Item = String>) -> String {
-    serde_json::Value::from_iter(texts).to_string()
 }
 
 pub(super) fn create(connection: &Connection, token: &RunnerToken) -> Result<()> {
