@@ -43,6 +43,7 @@ macro_rules! contract_tests {
             a_build_is_found_by_each_of_its_names,
             a_command_only_moves_forward,
             rows_are_read_in_pages_that_leave_nothing_out,
+            a_tool_call_is_read_by_its_id_within_its_build,
             a_whole_build_has_the_newest_of_what_does_not_fit,
             only_builds_whose_runner_is_gone_are_silent,
             a_build_that_its_runners_new_process_says_nothing_of_is_silent,

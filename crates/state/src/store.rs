@@ -210,6 +210,12 @@ pub trait Store: Send + Sync {
     /// [`StateError`] if the database cannot be read.
     async fn tool_calls(&self, session_id: Uuid, after: u64, page: Page) -> Result<Vec<ToolCall>>;
 
+    /// One of a build's tool calls, by the id that the agent gave it; none if there is no such call.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn tool_call(&self, session_id: Uuid, tool_call_id: &str) -> Result<Option<ToolCall>>;
+
     /// A build's texts, part by part in the order they began, after the part `after` (its first event and
     /// number), as many as `page` allows and at least one if there is one.
     ///

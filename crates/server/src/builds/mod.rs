@@ -4,6 +4,7 @@ mod list;
 mod rebuild;
 mod start;
 pub(crate) mod state;
+mod tool_call;
 
 pub(crate) use list::{
     __path_build_events, __path_get_build, __path_list_builds, __path_project_messages,
@@ -11,6 +12,7 @@ pub(crate) use list::{
 };
 pub(crate) use rebuild::{__path_rebuild_build, rebuild_build};
 pub(crate) use start::{__path_cancel_build, __path_start_build, cancel_build, start_build};
+pub(crate) use tool_call::{__path_get_tool_call, get_tool_call};
 
 use std::collections::HashMap;
 

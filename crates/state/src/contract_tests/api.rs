@@ -6,7 +6,7 @@ use super::fixtures::{ALL, Build, at, build, call, command, commit, of, project,
 use crate::error::{Conflict, StateError};
 use crate::group::{NoteAppend, ProjectChange};
 use crate::rows::{
-    CommandStatus, Glance, LinkState, Project, ProjectStatus, Runner, SessionStatus, Todo,
+    CommandStatus, Glance, LinkState, Project, ProjectStatus, Runner, SessionStatus, Todo, ToolCall,
 };
 use crate::store::{Page, ROW_BYTES, SessionFilter, SessionKey, Store};
 use hopline_wire::part::{TextKind, TodoStatus};
@@ -238,6 +238,24 @@ pub async fn a_command_only_moves_forward(store: &dyn Store) {
     assert!(!set(CommandStatus::Ended).await.unwrap());
     assert_eq!(told().await, (CommandStatus::Failed, Some(at(5))));
     assert!(store.unanswered_commands().await.unwrap().is_empty());
+}
+
+pub async fn a_tool_call_is_read_by_its_id_within_its_build(store: &dyn Store) {
+    let (one, other) = (build(store, "a").await, build(store, "b").await);
+    let mut batch = one.batch(1, 2);
+    let whole = ToolCall {
+        output: Some(format!("\"{}\"", "x".repeat(100_000))),
+        ..call("c/1", 1)
+    };
+    of(&mut batch).tool_calls = vec![whole.clone(), call("c", 2)];
+    commit(store, batch).await;
+    let read = |build: &super::fixtures::Build, id: &'static str| {
+        let session = build.session.id;
+        async move { store.tool_call(session, id).await.unwrap() }
+    };
+    let found = read(&one, "c/1").await.unwrap();
+    assert_eq!((found.output, found.first_seq), (whole.output, 1));
+    assert!(read(&one, "d").await.is_none() && read(&other, "c").await.is_none());
 }
 
 pub async fn rows_are_read_in_pages_that_leave_nothing_out(store: &dyn Store) {

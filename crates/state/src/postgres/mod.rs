@@ -267,6 +267,11 @@ impl Store for PostgresStore {
         sessions::tool_calls(&client, session_id, after, page).await
     }
 
+    async fn tool_call(&self, session_id: Uuid, tool_call_id: &str) -> Result<Option<ToolCall>> {
+        let client = self.client("SELECT generation_tool_calls").await?;
+        sessions::tool_call(&client, session_id, tool_call_id).await
+    }
+
     async fn notes(
         &self,
         session_id: Uuid,

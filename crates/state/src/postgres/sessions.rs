@@ -371,6 +371,18 @@ pub(super) async fn tool_calls(
     within(client, READ_CALLS, &sql, &values, page, tool_call_of).await
 }
 
+pub(super) async fn tool_call(
+    client: &Object,
+    session_id: Uuid,
+    tool_call_id: &str,
+) -> Result<Option<ToolCall>> {
+    let sql = format!("{TOOL_CALL} AND tool_call_id = $2");
+    let values: [&(dyn ToSql + Sync); 2] = [&session_id, &tool_call_id];
+    let page = Page::default();
+    let calls = within(client, READ_CALLS, &sql, &values, page, tool_call_of).await?;
+    Ok(calls.into_iter().next())
+}
+
 pub(super) const READ_NOTES: &str = "SELECT generation_notes";
 pub(super) const NOTE: &str =
     "SELECT kind, text_id, part, todo_index, content, first_seq, created_at

@@ -238,6 +238,12 @@ impl Store for SqliteStore {
         self.readers.run("SELECT generation_tool_calls", read).await
     }
 
+    async fn tool_call(&self, session_id: Uuid, tool_call_id: &str) -> Result<Option<ToolCall>> {
+        let id = tool_call_id.to_owned();
+        let read = move |connection: &_| sessions::tool_call(connection, session_id, &id);
+        self.readers.run("SELECT generation_tool_calls", read).await
+    }
+
     async fn notes(
         &self,
         session_id: Uuid,

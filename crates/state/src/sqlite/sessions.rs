@@ -378,6 +378,16 @@ pub(super) fn tool_calls(
     within(page, rows)
 }
 
+pub(super) fn tool_call(
+    connection: &Connection,
+    session_id: Uuid,
+    tool_call_id: &str,
+) -> rusqlite::Result<Option<ToolCall>> {
+    let mut statement = connection.prepare_cached(&format!("{TOOL_CALL} AND tool_call_id = ?"))?;
+    let values = params![Id(session_id), tool_call_id];
+    statement.query_row(values, tool_call_of).optional()
+}
+
 pub(super) const NOTE: &str =
     "SELECT kind, text_id, part, todo_index, content, first_seq, created_at
     FROM generation_notes WHERE session_id = ?";
