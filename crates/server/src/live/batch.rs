@@ -31,6 +31,8 @@ struct BatchUpdate<'a> {
     kind: &'static str,
     project_id: Uuid,
     session_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
     seq: u64,
     updates: Vec<&'a Update>,
     #[serde(rename = "_sentry", skip_serializing_if = "Option::is_none")]
@@ -48,7 +50,7 @@ impl Batch {
         let (session_id, seq) = (last.session_id, last.seq);
         let carrier = context.and_then(carrier_json);
         let updates = changes.iter().flat_map(|change| &change.updates);
-        let text = write(last, updates.collect(), carrier.as_deref())?;
+        let text = write(last, after, updates.collect(), carrier.as_deref())?;
         Some(Self {
             session_id,
             after,
@@ -78,7 +80,8 @@ impl Batch {
         if updates.is_empty() {
             return None;
         }
-        write(self.changes.last()?, updates, self.carrier.as_deref())
+        let last = self.changes.last()?;
+        write(last, Some(position), updates, self.carrier.as_deref())
     }
 
     /// Whether it holds nothing but what was decided after the event `seq`.
@@ -98,11 +101,17 @@ fn carrier_json(context: &TraceContext) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(json).ok()?).ok()
 }
 
-fn write(last: &Change, updates: Vec<&Update>, carrier: Option<&RawValue>) -> Option<Utf8Bytes> {
+fn write(
+    last: &Change,
+    after: Option<u64>,
+    updates: Vec<&Update>,
+    carrier: Option<&RawValue>,
+) -> Option<Utf8Bytes> {
     let update = BatchUpdate {
         kind: "batch-update",
         project_id: last.project_id,
         session_id: last.session_id,
+        after,
         seq: last.seq,
         updates,
         carrier,
@@ -117,13 +126,13 @@ mod tests {
     use crate::live::hub::testing::change;
     use serde_json::Value;
 
-    fn seqs_and_updates(text: &Utf8Bytes) -> (u64, usize) {
+    /// What a text goes on from, up to where, and how many updates it has.
+    fn told(text: &Utf8Bytes) -> (u64, u64, usize) {
         let json: Value = serde_json::from_str(text).unwrap();
         assert_eq!(json["type"], "batch-update");
-        (
-            json["seq"].as_u64().unwrap(),
-            json["updates"].as_array().unwrap().len(),
-        )
+        let number = |key: &str| json[key].as_u64().unwrap();
+        let updates = json["updates"].as_array().unwrap();
+        (number("after"), number("seq"), updates.len())
     }
 
     #[test]
@@ -131,8 +140,8 @@ mod tests {
         let session = Uuid::from_u128(1);
         let changes = [3, 5, 9].map(|seq| Arc::new(change(session, seq, "x")));
         let batch = Batch::new(changes.to_vec(), Some(2), None).unwrap();
-        assert_eq!(seqs_and_updates(&batch.text_after(2).unwrap()), (9, 3));
-        assert_eq!(seqs_and_updates(&batch.text_after(5).unwrap()), (9, 1));
+        assert_eq!(told(&batch.text_after(2).unwrap()), (2, 9, 3));
+        assert_eq!(told(&batch.text_after(5).unwrap()), (5, 9, 1));
         assert!(batch.text_after(9).is_none() && batch.text_after(12).is_none());
     }
 
@@ -143,8 +152,8 @@ mod tests {
         decided.updates[0].kind = UpdateKind::Session;
         let changes = vec![Arc::new(change(session, 5, "x")), Arc::new(decided)];
         let batch = Batch::new(changes, Some(4), None).unwrap();
-        assert_eq!(seqs_and_updates(&batch.text_after(4).unwrap()), (5, 2));
-        assert_eq!(seqs_and_updates(&batch.text_after(5).unwrap()), (5, 1));
+        assert_eq!(told(&batch.text_after(4).unwrap()), (4, 5, 2));
+        assert_eq!(told(&batch.text_after(5).unwrap()), (5, 5, 1));
         assert!(batch.text_after(6).is_none());
     }
 }
