@@ -14,8 +14,10 @@ use serde::{Serialize, Serializer};
 
 use crate::store::{TraceStore, TracesError};
 use gather::Gathered;
+use linked::Linked;
 
 mod gather;
+mod linked;
 mod words;
 
 #[cfg(test)]
@@ -55,6 +57,9 @@ pub struct Outline {
     spans: Columns,
     /// The rows of each tool call that spans name.
     tool_calls: BTreeMap<Box<str>, Vec<i32>>,
+    /// Spans that stand under others beside their own parent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    linked: Vec<Linked>,
     records: Vec<Record>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<Missing>,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hopline_wire::span::{self, Links, Resource, Span, SpanName, SpanStatus, Value};
 use hopline_wire::{SpanId, Timestamp, TraceId, sentry};
 
+use super::linked::{linked, links_of};
 use super::words::{Words, cut};
 use super::{Columns, Missing, NO_ROW, Outline, Record, flag};
 use crate::overview::MakerId;
@@ -27,6 +28,8 @@ pub(super) struct Gathered {
     rows: Vec<Row>,
     notes: Vec<Note>,
     calls: Vec<(Box<str>, SpanId)>,
+    /// What spans are linked to within the trace.
+    links: Vec<(SpanId, Arc<[SpanId]>)>,
     /// How many spans tell of others that were dropped, and of how many.
     notices: u64,
     dropped: u64,
@@ -109,6 +112,8 @@ impl Gathered {
         {
             self.calls.push((call.into(), span.span_id));
         }
+        self.links
+            .extend(links_of(span).map(|ids| (span.span_id, ids)));
         self.rows.push(Row {
             id: span.span_id,
             parent: span.parent_id,
@@ -161,6 +166,12 @@ impl Gathered {
         let by_id: hashbrown::HashMap<SpanId, i32> =
             rows.iter().map(|row| row.id).zip(0..).collect();
         let row_of = |id: SpanId| by_id.get(&id).copied();
+        let parent_of = |row: i32| rows[usize::try_from(row).ok()?].parent.and_then(row_of);
+        let links = self.links.into_iter().filter_map(|(id, ids)| {
+            let row = row_of(id)?;
+            Some((row, parent_of(row), ids))
+        });
+        let linked = linked(links, row_of);
         Outline {
             trace_id,
             start_nanos: start.as_nanos(),
@@ -171,6 +182,7 @@ impl Gathered {
             kinds: self.kinds.settle(rows.iter_mut().map(|row| &mut row.kind)),
             spans: columns(&rows, start, row_of),
             tool_calls: rows_of_calls(self.calls, row_of),
+            linked,
             records: records(notes, start, row_of),
             missing,
         }

@@ -143,6 +143,38 @@ fn what_is_odd_about_a_span_is_told_in_its_flags() {
 }
 
 #[test]
+fn work_done_for_several_stands_under_each_of_them() {
+    let done_for = |number, others: &[u64]| Span {
+        links: Links::SameTrace(others.iter().map(|other| span_id(*other)).collect()),
+        ..child(number, 2)
+    };
+    let elsewhere = Link {
+        trace_id: trace_id(2),
+        span_id: span_id(3),
+        attributes: Vec::new(),
+    };
+    let here = Link {
+        trace_id: trace_id(1),
+        ..elsewhere.clone()
+    };
+    let got = shown(&[
+        span(1, 1),
+        child(2, 1),
+        child(3, 1),
+        child(4, 1),
+        // Its parent, itself and what is not there are nothing to stand under once more.
+        done_for(5, &[2, 3, 4, 5, 99]),
+        done_for(6, &[4, 3]),
+        Span {
+            links: Links::Any(vec![elsewhere, here]),
+            ..child(7, 2)
+        },
+    ]);
+    let expected = json!([{"spans": [4, 5], "under": [2, 3]}, {"spans": [6], "under": [2]}]);
+    assert_eq!(got["linked"], expected);
+}
+
+#[test]
 fn a_clock_that_was_off_is_corrected_and_told() {
     let ahead: i64 = 3_000_000_000;
     let command = Span {

@@ -26,7 +26,7 @@ import { Records, SpanEvents } from "./Happenings";
 import { attributeText, type WholeSpan } from "./span";
 import { Timing } from "./Timing";
 import { useSpan } from "./useSpan";
-import { EventWay, Links, SpanButton } from "./Ways";
+import { Links, SpanButton, SpanList } from "./Ways";
 
 export interface SpanPanelProps {
 	model: TraceModel;
@@ -50,6 +50,7 @@ export function SpanPanel({ model, spanId, linkTo, onSelect, onClose }: SpanPane
 	const way = { model, hues, onSelect };
 	const parent = model.parentOf(span);
 	const seq = model.seqOf(span);
+	const linked = model.linkedUnder(span);
 	const records = model.recordsOf(span);
 	const waited = attributeText(whole?.span.attributes, "hopline.queue.wait_ms");
 	return (
@@ -98,9 +99,14 @@ export function SpanPanel({ model, spanId, linkTo, onSelect, onClose }: SpanPane
 					<SpanButton {...way} span={parent} />
 				</Section>
 			)}
+			{linked.length > 0 && (
+				<Section title="Done together with others" count={linked.length}>
+					<SpanList {...way} spans={linked} />
+				</Section>
+			)}
 			{seq > 0 && (
 				<Section title={`Way of event ${formatCount(seq)}`}>
-					<EventWay {...way} seq={seq} span={span} />
+					<SpanList {...way} spans={model.rowsOfSeq(seq)} current={span} />
 				</Section>
 			)}
 			<p className={styles.foot}>

@@ -1,4 +1,4 @@
-/** Where a span leads: its parent, the hops of its event, and spans that it is linked to. */
+/** Where a span leads: to its parent, the hops of its event, what was done together with others, and what it is linked to. */
 import { Link } from "@tanstack/react-router";
 import { cx, formatDuration } from "../../ui";
 import { hueClass, Swatch } from "../hues";
@@ -39,30 +39,31 @@ export function SpanButton({
 	);
 }
 
-/** The hops of one event in the order in which it took them, each with how long it took and how long it was on the way. */
-export function EventWay({ seq, ...props }: WayProps & { seq: number; span: number }) {
-	const { model, span } = props;
-	const hops = model.rowsOfSeq(seq);
+/** Several spans to go to, by start, each with how long it took. */
+export function SpanList(props: WayProps & { spans: ArrayLike<number>; current?: number }) {
+	const { spans, current, ...way } = props;
+	const { model } = way;
+	const shown = Array.from(spans).slice(0, MOST_SPANS);
 	return (
 		<ol className={styles.ways}>
-			{hops.slice(0, MOST_HOPS).map((hop) => (
-				<li key={hop}>
+			{shown.map((span) => (
+				<li key={span}>
 					<SpanButton
-						{...props}
-						span={hop}
-						current={hop === span}
-						note={formatDuration(model.endOf(hop) - model.startOf(hop))}
+						{...way}
+						span={span}
+						current={span === current}
+						note={formatDuration(model.endOf(span) - model.startOf(span))}
 					/>
 				</li>
 			))}
-			{hops.length > MOST_HOPS && (
-				<li className={styles.quiet}>and {hops.length - MOST_HOPS} more</li>
+			{spans.length > MOST_SPANS && (
+				<li className={styles.quiet}>and {spans.length - MOST_SPANS} more</li>
 			)}
 		</ol>
 	);
 }
 
-const MOST_HOPS = 20;
+const MOST_SPANS = 20;
 const MOST_LINKS = 50;
 
 export function Links({ links, ...props }: WayProps & { links: readonly SpanLink[] }) {

@@ -5,6 +5,7 @@
  *
  * 100,000 spans take well under 100 ms; everything that only some views need is made when first asked for.
  */
+import { buildLinked, type Linked } from "./linked";
 import { Flag, isErrorLevel, type Outline, type OutlineRecord, Status } from "./outline";
 import { oneLine } from "./text";
 import { buildTimes, gapsBetween, type Stretch, type Times } from "./times";
@@ -39,6 +40,7 @@ export class TraceModel {
 	/** Errors in the subtree, the span's own among them. */
 	readonly errors: Int32Array;
 	readonly tree: Tree;
+	readonly linked: Linked;
 	readonly times: Times;
 	readonly records: readonly OutlineRecord[];
 	readonly missing: NonNullable<Outline["missing"]>;
@@ -76,6 +78,7 @@ export class TraceModel {
 		this.records = outline.records;
 		this.missing = outline.missing ?? {};
 		this.tree = buildTree(spans.parent);
+		this.linked = buildLinked(this.count, outline.linked ?? []);
 		this.times = buildTimes(spans, this.tree);
 		this.errors = countErrors(this.status, this.tree);
 		this.errorCount = this.status.reduce((sum, it) => sum + (it === Status.error ? 1 : 0), 0);
@@ -201,6 +204,11 @@ export class TraceModel {
 
 	#awaited(row: number): Int32Array {
 		return this.childrenOf(row).filter((child) => !this.isMessage(child));
+	}
+
+	/** Spans that did work for this one too, and are children of another. */
+	linkedUnder(row: number): Int32Array {
+		return this.linked.rows.subarray(this.linked.from[row], this.linked.from[row + 1]);
 	}
 
 	has(row: number, flag: (typeof Flag)[keyof typeof Flag]): boolean {

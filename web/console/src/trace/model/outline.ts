@@ -49,6 +49,12 @@ export interface OutlineRecord {
 	message: string;
 }
 
+/** Spans that stand under others beside their own parent: they did their work for these too. */
+export interface OutlineLinked {
+	spans: number[];
+	under: number[];
+}
+
 export interface Outline {
 	traceId: string;
 	/** The earliest start, in nanoseconds since 1970: text, as it is beyond 53 bits. */
@@ -62,6 +68,7 @@ export interface Outline {
 	kinds: string[];
 	spans: OutlineSpans;
 	toolCalls: Record<string, number[]>;
+	linked?: OutlineLinked[];
 	records: OutlineRecord[];
 	/** What is known to be missing. */
 	missing?: {

@@ -168,6 +168,48 @@ describe("the rows of a waterfall", () => {
 		expect(lineOfKey(after, shownRows(after, open, null), "e0")).toBe(3);
 	});
 
+	describe("work that was done for several events", () => {
+		const model = new TraceModel(
+			outlineOf(
+				[
+					{ id: "root", start: 0, duration: 100 },
+					{ id: "one", parent: "root", start: 1, duration: 9 },
+					{ id: "two", parent: "root", start: 2, duration: 9 },
+					{ id: "insert", parent: "one", start: 3, duration: 1, status: 2 },
+					{ id: "commit", parent: "one", start: 4, duration: 1 },
+				],
+				{ linked: [{ spans: [3, 4], under: [2] }] },
+			),
+		);
+
+		test("is shown under each of them", () => {
+			expect(drawn(model, UNFOLDED)).toEqual([
+				"-root",
+				"  -one",
+				"    insert",
+				"    commit",
+				"  -two",
+				"    insert",
+				"    commit",
+			]);
+			const closed = setOpen(model, UNFOLDED, model.rowOf("two"), false);
+			expect(drawn(model, closed).at(-1)).toBe("  +two");
+		});
+
+		test("has a line of its own in each place, and is found in the first", () => {
+			const shown = shownRows(model, UNFOLDED, null);
+			const keys = Array.from({ length: shown.count }, (_, line) => lineKey(model, shown, line));
+			expect(new Set(keys).size).toBe(shown.count);
+			expect(keys.map((key) => lineOfKey(model, shown, key))).toEqual(keys.map((_, line) => line));
+			expect(shown.lineOf[model.rowOf("insert")]).toBe(2);
+		});
+
+		test("is left out there too when a filter leaves it out", () => {
+			const kept = applyFilter(model, { ...NO_FILTER, errors: true });
+			expect(drawn(model, UNFOLDED, kept)).toEqual(["-root", "  -one", "    insert"]);
+		});
+	});
+
 	test("a small trace is open wholly at first, a large one as far as it can be read", () => {
 		const small = withRun(20);
 		expect(overview(small)).toEqual(UNFOLDED);

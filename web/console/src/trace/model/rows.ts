@@ -49,6 +49,8 @@ export interface ShownRows {
 	/** How deep it is drawn: members of an open run stand one deeper than the tree has them. */
 	readonly level: Int32Array;
 	readonly fold: Uint8Array;
+	/** For a span that is shown under another than its parent, that other's row; else -1. */
+	readonly under: Int32Array;
 	/** For each span its own line, or -1 where it is hidden. */
 	readonly lineOf: Int32Array;
 	/** For each member of a closed run the run's line, or -1. */
@@ -95,15 +97,30 @@ export function linesShowing(model: TraceModel, shown: ShownRows): Int32Array {
 /** A name for a line that holds while its trace grows. */
 export function lineKey(model: TraceModel, shown: ShownRows, line: number): string {
 	const id = model.idOf(shown.row[line] ?? -1);
-	return shown.run[line] ? `run ${id}` : id;
+	if (shown.run[line]) return `run ${id}`;
+	const under = shown.under[line] ?? -1;
+	return under < 0 ? id : `${id} under ${model.idOf(under)}`;
+}
+
+/** The line on which a span is shown under another than its parent; or -1. */
+function linkedLine(model: TraceModel, shown: ShownRows, row: number, under: number): number {
+	const owner = shown.lineOf[under] ?? -1;
+	if (owner < 0) return -1;
+	const level = shown.level[owner] as number;
+	for (let line = owner + 1; (shown.level[line] ?? 0) > level; line++) {
+		if (shown.under[line] === under && shown.row[line] === row) return line;
+	}
+	return lineShowing(model, shown, row);
 }
 
 /** The line of a key as `lineKey` gave it for this or an earlier model; or -1. */
 export function lineOfKey(model: TraceModel, shown: ShownRows, key: string): number {
-	const id = key.startsWith("run ") ? key.slice(4) : key;
+	const isRun = key.startsWith("run ");
+	const [id, under] = isRun ? [key.slice(4)] : key.split(" under ");
 	const row = model.rowOf(id);
 	if (row < 0) return -1;
-	if (id === key) return lineShowing(model, shown, row);
+	if (under !== undefined) return linkedLine(model, shown, row, model.rowOf(under));
+	if (!isRun) return lineShowing(model, shown, row);
 	const closed = shown.runLineOf[row] ?? -1;
 	if (closed >= 0) return closed;
 	// The line of an open run stands before its first member's.
@@ -113,6 +130,8 @@ export function lineOfKey(model: TraceModel, shown: ShownRows, key: string): num
 
 /** A list of siblings that is being read. */
 interface Frame {
+	/** Whose children they are; -1 for roots and for members of a run. */
+	readonly of: number;
 	at: number;
 	readonly to: number;
 	readonly level: number;
@@ -123,14 +142,15 @@ interface Frame {
 /** Takes time in proportion to what is shown and what is passed over beside it, not to what is closed. */
 export function shownRows(model: TraceModel, folding: Folding, kept: Kept | null): ShownRows {
 	const { childrenFrom, children } = model.tree;
-	const out = new Output(model.count);
+	const out = new Output(model);
 	const frames: Frame[] = [];
-	const push = (at: number, to: number, level: number, singleUntil = at) =>
-		frames.push({ at, to, level, singleUntil });
-	push(childrenFrom[0] ?? 0, childrenFrom[1] ?? 0, 0);
+	const push = (of: number, at: number, to: number, level: number, singleUntil = at) =>
+		frames.push({ of, at, to, level, singleUntil });
+	push(-1, childrenFrom[0] ?? 0, childrenFrom[1] ?? 0, 0);
 	for (let frame = frames.at(-1); frame; frame = frames.at(-1)) {
 		if (frame.at >= frame.to) {
 			frames.pop();
+			for (const row of linkedShown(model, frame.of, kept)) out.linked(row, frame.of, frame.level);
 			continue;
 		}
 		const row = children[frame.at] as number;
@@ -144,7 +164,7 @@ export function shownRows(model: TraceModel, folding: Folding, kept: Kept | null
 			if (run.length >= leastRun(model, row)) {
 				const open = isRunOpen(model, folding, row);
 				out.run(row, run.length, frame.at, run.to, frame.level, open);
-				if (open) push(frame.at, run.to, frame.level + 1, run.to);
+				if (open) push(-1, frame.at, run.to, frame.level + 1, run.to);
 				else out.standIn(children.subarray(frame.at, run.to));
 				frame.at = run.to;
 				continue;
@@ -153,12 +173,22 @@ export function shownRows(model: TraceModel, folding: Folding, kept: Kept | null
 		frame.at++;
 		const from = childrenFrom[row + 1] as number;
 		const to = childrenFrom[row + 2] as number;
-		const leaf = from === to || (kept !== null && !kept.below[row]);
+		const childless = from === to || (kept !== null && !kept.below[row]);
+		const leaf = childless && linkedShown(model, row, kept).length === 0;
 		const fold = leaf ? Fold.leaf : isClosed(model, folding, row) ? Fold.closed : Fold.open;
 		out.span(row, frame.level, fold);
-		if (fold === Fold.open) push(from, to, frame.level + 1);
+		if (fold === Fold.open) push(row, from, to, frame.level + 1);
 	}
 	return out.done();
+}
+
+const NONE = new Int32Array(0);
+
+/** What is shown under a span beside its children. */
+export function linkedShown(model: TraceModel, row: number, kept: Kept | null): Int32Array {
+	if (row < 0 || model.linked.from[row] === model.linked.from[row + 1]) return NONE;
+	const linked = model.linkedUnder(row);
+	return kept ? linked.filter((row) => kept.matches[row]) : linked;
 }
 
 /** How many shown siblings from `at` on are alike, and where the next unlike one stands. */
@@ -177,7 +207,7 @@ function measureRun(model: TraceModel, at: number, end: number, kept: Kept | nul
 	return { length, to };
 }
 
-/** Columns that are filled from the top. Each span and each run takes one line at most. */
+/** Columns that are filled from the top. Each span, each run and each link takes one line at most. */
 class Output {
 	count = 0;
 	readonly #row: Int32Array;
@@ -186,17 +216,19 @@ class Output {
 	readonly #runTo: Int32Array;
 	readonly #level: Int32Array;
 	readonly #fold: Uint8Array;
+	readonly #under: Int32Array;
 	readonly #lineOf: Int32Array;
 	readonly #runLineOf: Int32Array;
 
-	constructor(spans: number) {
-		const most = spans + Math.floor(spans / RUN_LENGTH_OF_MESSAGES);
+	constructor({ count: spans, linked }: TraceModel) {
+		const most = spans + Math.floor(spans / RUN_LENGTH_OF_MESSAGES) + linked.rows.length;
 		this.#row = new Int32Array(most);
 		this.#run = new Int32Array(most);
 		this.#runFrom = new Int32Array(most);
 		this.#runTo = new Int32Array(most);
 		this.#level = new Int32Array(most);
 		this.#fold = new Uint8Array(most);
+		this.#under = new Int32Array(most).fill(-1);
 		this.#lineOf = new Int32Array(spans).fill(-1);
 		this.#runLineOf = new Int32Array(spans).fill(-1);
 	}
@@ -206,6 +238,13 @@ class Output {
 		this.#row[this.count] = row;
 		this.#level[this.count] = level;
 		this.#fold[this.count++] = fold;
+	}
+
+	/** A span once more, under another than its parent. */
+	linked(row: number, under: number, level: number): void {
+		this.#row[this.count] = row;
+		this.#under[this.count] = under;
+		this.#level[this.count++] = level;
 	}
 
 	run(first: number, length: number, from: number, to: number, level: number, open: boolean): void {
@@ -231,6 +270,7 @@ class Output {
 			runTo: this.#runTo.subarray(0, this.count),
 			level: this.#level.subarray(0, this.count),
 			fold: this.#fold.subarray(0, this.count),
+			under: this.#under.subarray(0, this.count),
 			lineOf: this.#lineOf,
 			runLineOf: this.#runLineOf,
 		};

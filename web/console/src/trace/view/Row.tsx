@@ -1,8 +1,8 @@
 /** One line of the waterfall. Clicks and keys are the grid's; a row only shows. */
-import { type ComponentProps, memo, type ReactNode } from "react";
+import { type ComponentProps, memo } from "react";
 import { cx } from "../../ui/cx";
 import { formatCount, formatDuration } from "../../ui/format";
-import { AlertIcon, ClockIcon } from "../../ui/icons";
+import { AlertIcon, LinkIcon } from "../../ui/icons";
 import { hueClass, Swatch } from "../hues";
 import type { CriticalPath } from "../model/critical";
 import type { Kept } from "../model/filter";
@@ -15,11 +15,13 @@ import {
 	criticalIn,
 	endSoFar,
 	gapsSoFar,
+	hiddenBelow,
 	runBoxes,
 	runTotals,
 	spokenRun,
 	spokenTime,
 } from "./lines";
+import { Count, FoundBelow, Mark, Marks } from "./marks";
 import styles from "./row.module.css";
 import type { Scale } from "./scale";
 
@@ -92,7 +94,7 @@ function SpanCells(props: RowProps) {
 	const { model, shown, line, kept, scale, path, now } = props;
 	const row = shown.row[line] as number;
 	const closed = shown.fold[line] === Fold.closed;
-	const hidden = kept ? (kept.below[row] ?? 0) : (model.tree.size[row] ?? 1) - 1;
+	const isLinked = (shown.under[line] as number) >= 0;
 	const errorsBelow = (model.errors[row] ?? 0) - (model.isError(row) ? 1 : 0);
 	return (
 		<>
@@ -101,7 +103,7 @@ function SpanCells(props: RowProps) {
 				<bdi className={styles.text} title={model.labelOf(row)}>
 					{model.labelOf(row)}
 				</bdi>
-				{closed && <Count>{`+${formatCount(hidden)}`}</Count>}
+				{closed && <Count>{`+${formatCount(hiddenBelow(model, row, kept))}`}</Count>}
 				{(model.isError(row) || model.recordsError(row)) && (
 					<Mark says="Error" className={styles.error} icon={<AlertIcon size={14} />} />
 				)}
@@ -112,7 +114,11 @@ function SpanCells(props: RowProps) {
 					>{`${formatCount(errorsBelow)} ✕`}</Count>
 				)}
 				<FoundBelow count={props.foundBelow} />
-				<Marks model={model} row={row} />
+				{isLinked ? (
+					<Mark says="Shared with others" className={styles.muted} icon={<LinkIcon size={12} />} />
+				) : (
+					<Marks model={model} row={row} />
+				)}
 			</Cell>
 			<Cell className={styles.time} aria-label={spokenTime(model, row, now)}>
 				<Bar
@@ -122,7 +128,7 @@ function SpanCells(props: RowProps) {
 					pending={model.has(row, Flag.pending)}
 					reach={closed ? (model.times.reach[row] ?? 0) : 0}
 					gaps={gapsSoFar(model, row, now)}
-					handOver={handOver(row, model.times, model.tree)}
+					handOver={isLinked ? null : handOver(row, model.times, model.tree)}
 					critical={criticalIn(model, shown, line, path)}
 				/>
 			</Cell>
@@ -181,52 +187,5 @@ function Branch({ shown, line }: { shown: ShownRows; line: number }) {
 			<span className={styles.fold} data-fold={fold} data-toggle="" aria-hidden="true" />
 			<Swatch className={cx(shown.run[line] !== 0 && styles.stack)} />
 		</>
-	);
-}
-
-function FoundBelow({ count }: { count: number }) {
-	if (count === 0) return null;
-	return (
-		<Count tone={styles.found} says={`${count} found below`}>
-			{`${formatCount(count)} found`}
-		</Count>
-	);
-}
-
-function Marks({ model, row }: { model: TraceModel; row: number }) {
-	return (
-		<>
-			{model.has(row, Flag.orphan) && <Count tone={styles.warn}>parent missing</Count>}
-			{model.tree.broken[row] === 1 && <Count tone={styles.warn}>parents in a circle</Count>}
-			{/* Where the clock is another than above: all below is by the same. */}
-			{model.has(row, Flag.skewed) && !model.has(model.parentOf(row), Flag.skewed) && (
-				<Mark says="Clock corrected" className={styles.muted} icon={<ClockIcon size={12} />} />
-			)}
-		</>
-	);
-}
-
-function Mark(props: { says: string; className: string | undefined; icon: ReactNode }) {
-	return (
-		<span className={cx(styles.mark, props.className)} title={props.says}>
-			{props.icon}
-			<span className="visually-hidden">{props.says}</span>
-		</span>
-	);
-}
-
-function Count(props: { children: string; tone?: string | undefined; says?: string }) {
-	const { children, tone, says } = props;
-	return (
-		<span className={cx(styles.count, tone)} title={says}>
-			{says ? (
-				<>
-					<span aria-hidden="true">{children}</span>
-					<span className="visually-hidden">{says}</span>
-				</>
-			) : (
-				children
-			)}
-		</span>
 	);
 }

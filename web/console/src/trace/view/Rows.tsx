@@ -5,20 +5,20 @@ import {
 	useVirtualizer,
 	type Virtualizer,
 } from "@tanstack/react-virtual";
-import { type MouseEvent, useCallback, useEffect, useMemo, useRef } from "react";
+import { type MouseEvent, useCallback, useEffect, useRef } from "react";
 import type { CriticalPath } from "../model/critical";
 import type { Kept } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import { Flag } from "../model/outline";
-import { Fold, lineKey, linesShowing, type ShownRows } from "../model/rows";
-import { criticalIn } from "./lines";
-import { Row, type RowLook } from "./Row";
+import { Fold, lineKey, type ShownRows } from "../model/rows";
+import { Row } from "./Row";
 import styles from "./rows.module.css";
 import type { Scale } from "./scale";
 import type { Active } from "./useActive";
 import type { Find } from "./useFind";
 import type { FoldingState } from "./useFolding";
 import { useKeptPlace } from "./useKeptPlace";
+import { useLooks } from "./useLooks";
 import type { Selection } from "./useSelection";
 
 export interface RowsProps {
@@ -63,13 +63,19 @@ export function Rows(props: RowsProps) {
 	const looks = useLooks(props);
 
 	const toggle = (line: number) => setLineOpen(line, shown.fold[line] !== Fold.open);
+	/** A run, and the sign before a name, are opened by one click: there is nothing else to do with them. */
+	const opensAtOnce = (event: MouseEvent, line: number) =>
+		shown.run[line] !== 0 || (event.target as Element).closest("[data-toggle]") !== null;
 	const onClick = (event: MouseEvent) => {
 		const line = lineAt(event.target);
 		if (line < 0) return;
 		active.set(line);
-		const onSign = (event.target as Element).closest("[data-toggle]") !== null;
-		if (onSign || shown.run[line]) toggle(line);
+		if (opensAtOnce(event, line)) toggle(line);
 		else selection.select(model.idOf(shown.row[line] as number));
+	};
+	const onDoubleClick = (event: MouseEvent) => {
+		const line = lineAt(event.target);
+		if (line >= 0 && !opensAtOnce(event, line)) toggle(line);
 	};
 	return (
 		<div ref={props.setScroller} className={styles.scroller}>
@@ -81,7 +87,7 @@ export function Rows(props: RowsProps) {
 				className={styles.rows}
 				style={{ height: virtualizer.getTotalSize() }}
 				onClick={onClick}
-				onDoubleClick={(event) => toggle(lineAt(event.target))}
+				onDoubleClick={onDoubleClick}
 				onFocus={(event) => active.set(lineAt(event.target))}
 				onMouseOver={(event) => onHover(shown.row[lineAt(event.target)] ?? -1)}
 				onMouseLeave={() => onHover(-1)}
@@ -138,56 +144,6 @@ function useShownActive(
 		if (focused !== body && !focused?.contains(scroller) && !scroller?.contains(focused)) return;
 		scroller?.querySelector<HTMLElement>(`[data-line="${line}"]`)?.focus({ preventScroll: true });
 	}, [shows, line, virtualizer, scroller]);
-}
-
-/** How each line stands out. */
-function useLooks(props: RowsProps): (line: number) => RowLook {
-	const { model, folding, kept, path, active, selection, highlighted, find } = props;
-	const { shown } = folding;
-	const lit = useMemo(
-		() =>
-			countByLine(
-				model,
-				shown,
-				Array.from(highlighted, (id) => model.rowOf(id)),
-			),
-		[model, shown, highlighted],
-	);
-	const found = useMemo(() => countByLine(model, shown, find.found), [model, shown, find]);
-	return (line) => {
-		const row = shown.row[line] as number;
-		const single = shown.run[line] === 0;
-		const isActive = line === active.line;
-		const isFound = single && find.has(row);
-		return {
-			selected: single && row === selection.row,
-			active: isActive,
-			at: isActive && active.isChosen,
-			lit: lit.has(line),
-			found: !isFound ? "no" : isActive ? "current" : "yes",
-			foundBelow: (found.get(line) ?? 0) - (isFound ? 1 : 0),
-			faint:
-				(highlighted.size > 0 && !lit.has(line)) ||
-				(single && kept !== null && !kept.matches[row]) ||
-				(path !== null && criticalIn(model, shown, line, path).length === 0),
-		};
-	};
-}
-
-/** How many of these spans are seen on each line: it is their own, or stands for them. */
-function countByLine(
-	model: TraceModel,
-	shown: ShownRows,
-	rows: ArrayLike<number> & Iterable<number>,
-): ReadonlyMap<number, number> {
-	const counts = new Map<number, number>();
-	if (rows.length === 0) return counts;
-	const lines = linesShowing(model, shown);
-	for (const row of rows) {
-		const line = lines[row] as number;
-		counts.set(line, (counts.get(line) ?? 0) + 1);
-	}
-	return counts;
 }
 
 function moves(model: TraceModel, shown: ShownRows, line: number): boolean {

@@ -4,7 +4,7 @@ import { type CriticalPath, type CriticalSegment, segmentsWithin } from "../mode
 import type { Kept } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import { Flag } from "../model/outline";
-import { Fold, type ShownRows } from "../model/rows";
+import { Fold, linkedShown, type ShownRows } from "../model/rows";
 import type { Stretch } from "../model/times";
 import { type MergedBox, mergeBoxes, type Scale } from "./scale";
 
@@ -24,6 +24,12 @@ export function gapsSoFar(model: TraceModel, row: number, now: number): readonly
 	return since === null || since >= now ? gaps : [...gaps, { from: since, to: now }];
 }
 
+/** How many spans a closed span hides. */
+export function hiddenBelow(model: TraceModel, row: number, kept: Kept | null): number {
+	const below = kept ? (kept.below[row] as number) : (model.tree.size[row] as number) - 1;
+	return below + linkedShown(model, row, kept).length;
+}
+
 /** The parts of the critical path that are drawn in a line: the span's own, and what its line stands for. */
 export function criticalIn(
 	model: TraceModel,
@@ -31,7 +37,7 @@ export function criticalIn(
 	line: number,
 	path: CriticalPath | null,
 ): readonly CriticalSegment[] {
-	if (!path) return NONE;
+	if (!path || (shown.under[line] as number) >= 0) return NONE;
 	const { place, size, children } = model.tree;
 	if (shown.run[line]) {
 		if (shown.fold[line] === Fold.open) return NONE;
