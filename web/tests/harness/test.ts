@@ -1,0 +1,121 @@
+/**
+ * What every test is given: a Hopline and a Chromium that the file's tests share, and a page of the test's own that is
+ * signed in. A page that runs into an error, or against its Content-Security-Policy, fails its test.
+ */
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { test as base, expect } from "vitest";
+import { Hopline } from "./hopline.ts";
+
+const CHROMIUM = process.env.HOPLINE_CHROMIUM ?? "/usr/bin/chromium";
+
+/** How long a page may take to show what it is expected to. */
+const PATIENCE_MS = 10_000;
+
+/** What a signed-in browser keeps. */
+type SignedIn = NonNullable<Exclude<BrowserContextOptions["storageState"], string>>;
+
+/** Complaints of pages that their tests expect. */
+export class Problems {
+	readonly #seen: string[] = [];
+	readonly #allowed: RegExp[] = [];
+
+	allow(...patterns: RegExp[]): void {
+		this.#allowed.push(...patterns);
+	}
+
+	watch(page: Page): void {
+		page.on("pageerror", (error) => this.#seen.push(String(error)));
+		page.on("console", (message) => {
+			if (message.type() === "error") {
+				this.#seen.push(`${message.text()} (${message.location().url})`);
+			}
+		});
+	}
+
+	get unexpected(): string[] {
+		return this.#seen.filter((problem) => !this.#allowed.some((pattern) => pattern.test(problem)));
+	}
+}
+
+interface Fixtures {
+	hopline: Hopline;
+	browser: Browser;
+	signedIn: SignedIn;
+	problems: Problems;
+	/** Opens one more page, in a browser of its own: signed in, unless it is said otherwise. */
+	open(options?: BrowserContextOptions): Promise<Page>;
+	page: Page;
+}
+
+export const test = base.extend<Fixtures>({
+	hopline: [
+		// biome-ignore lint/correctness/noEmptyPattern: what a fixture needs is read from this pattern.
+		async ({}, use) => {
+			const hopline = await Hopline.start();
+			await use(hopline);
+			await hopline.stop();
+		},
+		{ scope: "file" },
+	],
+	browser: [
+		// biome-ignore lint/correctness/noEmptyPattern: as above.
+		async ({}, use) => {
+			const browser = await launch();
+			await use(browser);
+			await browser.close();
+		},
+		{ scope: "file" },
+	],
+	signedIn: [
+		async ({ hopline, browser }, use) => use(await signIn(browser, hopline)),
+		{ scope: "file" },
+	],
+	// biome-ignore lint/correctness/noEmptyPattern: as above.
+	problems: async ({}, use) => {
+		const problems = new Problems();
+		await use(problems);
+		expect(problems.unexpected).toEqual([]);
+	},
+	open: async ({ browser, hopline, signedIn, problems }, use) => {
+		const contexts: Awaited<ReturnType<Browser["newContext"]>>[] = [];
+		await use(async (options = {}) => {
+			const context = await browser.newContext({
+				baseURL: hopline.url,
+				storageState: signedIn,
+				viewport: { width: 1280, height: 800 },
+				reducedMotion: "reduce",
+				...options,
+			});
+			contexts.push(context);
+			context.setDefaultTimeout(PATIENCE_MS);
+			const page = await context.newPage();
+			problems.watch(page);
+			return page;
+		});
+		await Promise.all(contexts.map((context) => context.close()));
+	},
+	page: async ({ open }, use) => use(await open()),
+});
+
+export { expect };
+
+export function launch(): Promise<Browser> {
+	return chromium.launch({
+		executablePath: CHROMIUM,
+		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"],
+	});
+}
+
+/** Follows the one-time link, as a person does. */
+export async function signIn(browser: Browser, hopline: Hopline): Promise<SignedIn> {
+	const context = await browser.newContext({ baseURL: hopline.url });
+	try {
+		const page = await context.newPage();
+		const link = new URL(hopline.signIn);
+		await page.goto(link.pathname + link.search);
+		await page.getByRole("heading", { name: "Builds" }).waitFor();
+		return await context.storageState();
+	} finally {
+		await context.close();
+	}
+}
