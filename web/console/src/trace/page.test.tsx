@@ -189,7 +189,10 @@ describe("a trace's page", () => {
 		await vi.waitFor(() =>
 			expect(router.state.location.search).toEqual({ errors: "true", span: "bbbb" }),
 		);
-		fireEvent.click(screen.getByRole("button", { name: "Close" }));
+		const close = screen.getByRole("button", { name: "Close" });
+		close.focus();
+		fireEvent.click(close);
 		await vi.waitFor(() => expect(router.state.location.search).toEqual({ errors: "true" }));
+		await vi.waitFor(() => expect(document.activeElement?.getAttribute("role")).toBe("row"));
 	});
 });

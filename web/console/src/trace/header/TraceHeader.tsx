@@ -1,11 +1,12 @@
 /** The head of a trace's page: what it is of, how large, how long, what failed, what is missing. */
 import { Link } from "@tanstack/react-router";
-import { request } from "../../api/client";
+import { apiUrl, request } from "../../api/client";
 import type { BuildRow } from "../../api/types";
 import {
 	Badge,
 	buttonClass,
 	CopyButton,
+	DownloadIcon,
 	formatCount,
 	formatDuration,
 	formatTime,
@@ -50,7 +51,7 @@ export function TraceHeader({ traceId, model, build, live }: TraceHeaderProps) {
 					Show the build
 				</Link>
 			)}
-			{model && <CopyButton text={() => wholeTrace(traceId)} label="Copy as JSON" showLabel />}
+			{model && <AsJson traceId={traceId} spans={model.count} />}
 		</PageHeader>
 	);
 }
@@ -97,7 +98,23 @@ function Facts({ model, live }: { model: TraceModel; live: boolean }) {
 	);
 }
 
-async function wholeTrace(traceId: string): Promise<string> {
-	const answer = await request(`api/traces/${encodeURIComponent(traceId)}?format=otlp`);
-	return answer.text();
+/** A larger trace would be tens of megabytes on the clipboard: it is saved as a file. */
+const MOST_COPIED = 5_000;
+
+function AsJson({ traceId, spans }: { traceId: string; spans: number }) {
+	const path = `api/traces/${encodeURIComponent(traceId)}?format=otlp`;
+	if (spans <= MOST_COPIED) {
+		const read = async () => (await request(path)).text();
+		return <CopyButton text={read} label="Copy as JSON" showLabel />;
+	}
+	return (
+		<a
+			href={apiUrl(path)}
+			download={`trace-${oneLine(traceId, 32)}.json`}
+			className={buttonClass()}
+		>
+			<DownloadIcon />
+			Save as JSON
+		</a>
+	);
 }

@@ -4,7 +4,7 @@
  * It keeps for itself what is open, in view and under the keys; which span is selected, and what is searched and filtered
  * for if the page wants to have that in its address, is given from outside.
  */
-import { type CSSProperties, useCallback, useMemo, useRef, useState } from "react";
+import { type CSSProperties, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { serviceHues } from "../model/colours";
 import { criticalPath } from "../model/critical";
 import { applyFilter, type Filter, NO_FILTER } from "../model/filter";
@@ -106,6 +106,7 @@ export function Waterfall(props: WaterfallProps) {
 		search: () => searchField.current?.focus(),
 		help: () => setHelping(true),
 	});
+	useFocusBack(selected, scroller);
 	useKeys({ root, rows: scroller, run, wholePage: props.pageKeys ?? false });
 
 	const activeRow = shown.run[active.line] ? -1 : (shown.row[active.line] ?? -1);
@@ -188,6 +189,16 @@ function useLayout(scroller: HTMLElement | null, share: number, compact: boolean
 	);
 	const look = narrow ? "narrow" : touched ? "touched" : compact ? "compact" : "usual";
 	return { narrow, nameWidth, rowHeight: ROW_HEIGHT[look], scale };
+}
+
+/** When details are closed by what was in them, the focus comes back to the rows. */
+function useFocusBack(selected: string | null, scroller: HTMLElement | null): void {
+	const before = useRef(selected);
+	useEffect(() => {
+		const closed = before.current !== null && selected === null;
+		before.current = selected;
+		if (closed && document.activeElement === document.body) focusActiveRow(scroller);
+	}, [selected, scroller]);
 }
 
 function focusActiveRow(scroller: HTMLElement | null): void {
