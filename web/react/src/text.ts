@@ -4,7 +4,7 @@
  */
 import type { TextKind } from "./protocol.js";
 
-/** A piece ends with the first line end after so many characters, if there is one before {@link MAX_PIECE}. */
+/** A piece ends with the first line after so many characters; if that is longer than {@link MAX_PIECE}, between words. */
 const PIECE = 4_096;
 
 /** No piece is longer than this. */
@@ -17,7 +17,7 @@ export interface BuildText {
 	readonly kind: TextKind;
 	/** When it began, in ISO 8601. */
 	readonly timestamp: string;
-	/** The text, in pieces that mostly end with a line. Only the last one may differ in a later state. */
+	/** The text, in pieces that end with a line where they can. Only the last one may differ in a later state. */
 	readonly pieces: readonly string[];
 	/** How many pieces of the beginning are left out, if any are. */
 	readonly truncated?: { readonly parts: number };
@@ -109,6 +109,8 @@ function endOfPiece(text: string, begin: number): number | undefined {
 		return end < text.length ? end : undefined;
 	}
 	if (text.length - begin <= MAX_PIECE) return undefined;
+	const space = window.lastIndexOf(" ");
+	if (space >= 0) return begin + PIECE + space;
 	const end = begin + MAX_PIECE;
 	// Both halves of a character stay together.
 	return isLowSurrogate(text.charCodeAt(end)) ? end - 1 : end;

@@ -1,5 +1,5 @@
 /** A build that is there: its head, and below it what it did beside its trace. */
-import { SkeletonRows } from "../ui";
+import { Button, ErrorNote, SkeletonRows } from "../ui";
 import styles from "./build.module.css";
 import { Header } from "./header/Header";
 import { Notices } from "./Notices";
@@ -21,9 +21,31 @@ export function BuildPage({ id, row }: BuildPageProps) {
 		<div className={styles.page}>
 			<Header build={build} isReconnecting={isReconnecting} />
 			{state && <Notices state={state} outcomes={outcomes} error={error} onReconnect={reconnect} />}
-			{!state && <SkeletonRows label="Reading the build" />}
+			{!state &&
+				(error ? <NoUpdates onRetry={reconnect} /> : <SkeletonRows label="Reading the build" />)}
 			{state && traceId && <Traced state={state} seq={seq} traceId={traceId} />}
 			{state && !traceId && <Untraced state={state} seq={seq} />}
+		</div>
+	);
+}
+
+/** Everything below the head comes by live updates. */
+function NoUpdates({ onRetry }: { onRetry(): void }) {
+	return (
+		<div className={styles.note}>
+			<ErrorNote
+				title="The build cannot be followed just now"
+				action={
+					<Button size="small" onClick={onRetry}>
+						Try again
+					</Button>
+				}
+			>
+				<p>
+					No live updates could be had. If the server is there, a proxy before it may refuse
+					WebSockets.
+				</p>
+			</ErrorNote>
 		</div>
 	);
 }

@@ -3,7 +3,7 @@ import { type BuildState, type BuildWebSocket, useBuildWebSocket } from "@hoplin
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef } from "react";
 import { apiUrl, wsUrl } from "../api/client";
-import { missed, useIsAway } from "../api/presence";
+import { useIsAway } from "../api/presence";
 import { type BuildDetail, buildQuery } from "./queries";
 
 export interface LiveBuild {
@@ -25,33 +25,34 @@ export function useBuild(id: string, row: BuildDetail): LiveBuild {
 			component: "BuildPage",
 		},
 	});
+	useRow(id, live);
 	useReturn(live);
-	useOutcomes(id, live.state);
 	const { state, seq } = live;
 	const build = useMemo(() => (state ? withState(row, state, seq) : row), [row, state, seq]);
 	return { live, build };
 }
 
+/**
+ * Reads the row again when it may say something that live updates do not: how events have ended, and, where they cannot be
+ * had, whether the server is away or wants a sign-in.
+ */
+function useRow(id: string, { state, error }: BuildWebSocket) {
+	const client = useQueryClient();
+	const standing = state && `${state.status} ${state.final} ${state.incomplete}`;
+	useEffect(() => {
+		const isNews = standing !== null || error !== null;
+		if (isNews) void client.invalidateQueries({ queryKey: buildQuery(id).queryKey });
+	}, [client, id, standing, error]);
+}
+
 /** Goes on as soon as the server is back, which the shell looks for. */
-function useReturn({ error, isConnected, reconnect }: BuildWebSocket) {
+function useReturn({ isConnected, reconnect }: BuildWebSocket) {
 	const isAway = useIsAway();
 	const wasAway = useRef(false);
-	useEffect(() => {
-		if (error?.code === "unreachable") missed();
-	}, [error]);
 	useEffect(() => {
 		if (wasAway.current && !isAway && !isConnected) reconnect();
 		wasAway.current = isAway;
 	}, [isAway, isConnected, reconnect]);
-}
-
-/** How events have ended is told by the row alone, and changes with these. */
-function useOutcomes(id: string, state: BuildState | null) {
-	const client = useQueryClient();
-	const standing = state && `${state.status} ${state.final} ${state.incomplete}`;
-	useEffect(() => {
-		if (standing) void client.invalidateQueries({ queryKey: buildQuery(id).queryKey });
-	}, [client, id, standing]);
 }
 
 function withState(row: BuildDetail, state: BuildState, seq: number): BuildDetail {

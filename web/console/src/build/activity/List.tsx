@@ -51,6 +51,11 @@ export function List({ items, head, isGrowing, target, children }: ListProps) {
 				aria-label="Todos and tool calls"
 				// biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable without a pointer.
 				tabIndex={0}
+				// What the reader is about to read, select or press must not move away.
+				onPointerDown={stay}
+				onFocus={({ target, currentTarget }) => {
+					if (target !== currentTarget && target.matches(":focus-visible")) stay();
+				}}
 			>
 				<div className={styles.sheet} style={{ height }}>
 					{rows.getVirtualItems().map((row) => {

@@ -1,5 +1,6 @@
 /** An event of the log in a line. */
 import { memo } from "react";
+import { serverNow } from "../../api/clock";
 import { Badge, cx, formatTime, formatTimeExact } from "../../ui";
 import styles from "./events.module.css";
 import type { LogLine } from "./log";
@@ -46,7 +47,7 @@ export const EventRow = memo(function EventRow({
 		>
 			<span className={styles.seq}>{seq}</span>
 			<time className={styles.time} dateTime={receivedAt} title={formatTimeExact(receivedAt)}>
-				{formatTime(receivedAt)}
+				{formatTime(receivedAt, serverNow())}
 			</time>
 			<span className={styles.type}>{type}</span>
 			<span className={styles.summary}>{summary}</span>

@@ -1,6 +1,7 @@
 /** The head of a build's page: what it is, how it stands, how fast it goes. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { serverNow } from "../../api/clock";
 import { Elapsed } from "../../builds/Elapsed";
 import { isCancelled, Progress } from "../../builds/Progress";
 import {
@@ -59,7 +60,7 @@ function Facts({ build, isReconnecting }: HeaderProps) {
 					{rate !== undefined && <span className={styles.rate}> {formatRate(rate)}/s</span>}
 				</Fact>
 				<Fact name="Started" title={formatTimeExact(startedAt)}>
-					{formatTime(startedAt)}
+					{formatTime(startedAt, serverNow())}
 				</Fact>
 				{traceId && (
 					<Fact name="Trace" title={traceId}>

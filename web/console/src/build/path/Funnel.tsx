@@ -69,10 +69,10 @@ function StageRow({ stage, most, tellsMissing }: StageRowProps) {
 /** Where the time goes, beside its length. */
 function notesOn({ waiting, after }: Stage): string {
 	const notes = [
-		after !== undefined && `begins ${formatDuration(after)} after the hop before`,
-		waiting >= 0.01 && `waiting for ${Math.round(waiting * 100)} % of its time`,
+		after !== undefined && after > 0 && `${formatDuration(after)} after the hop before`,
+		waiting >= 0.01 && `${Math.round(waiting * 100)} % of its time waiting`,
 	];
-	return notes.filter(Boolean).join(" · ");
+	return notes.filter(Boolean).join(", ");
 }
 
 /** What left, what is still within, and what is missing, as parts of all. */
