@@ -1,5 +1,5 @@
 /** What tests of the build's page are about: states, calls and texts with nothing in them but what a test says. */
-import type { BuildState, BuildText, ToolCall } from "@hopline/react";
+import type { BuildState, BuildText, Todo, ToolCall } from "@hopline/react";
 
 export function call(id: string, more: Partial<ToolCall> = {}): ToolCall {
 	return {
@@ -44,9 +44,6 @@ export function state(more: Partial<BuildState> = {}): BuildState {
 	};
 }
 
-export function todo(
-	content: string,
-	status: BuildState["todos"][number]["status"] = "pending",
-): BuildState["todos"][number] {
+export function todo(content: string, status: Todo["status"] = "pending"): Todo {
 	return { content, activeForm: "", status };
 }

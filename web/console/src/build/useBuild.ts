@@ -1,5 +1,5 @@
 /** A build as it is now: its row as it was read, and everything that live updates say since. */
-import { type BuildState, type BuildWebSocket, useBuildWebSocket } from "@hopline/react";
+import { type BuildState, type BuildWebSocket, type Todo, useBuildWebSocket } from "@hopline/react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef } from "react";
 import { apiUrl, wsUrl } from "../api/client";
@@ -58,7 +58,7 @@ function useReturn({ isConnected, reconnect }: BuildWebSocket) {
 function withState(row: BuildDetail, state: BuildState, seq: number): BuildDetail {
 	const { projectName, status, final, incomplete, errorMessage, exitCode, summary, endTime } =
 		state;
-	const isDone = (todo: BuildState["todos"][number]) => todo.status === "completed";
+	const isDone = (todo: Todo) => todo.status === "completed";
 	return {
 		...row,
 		...{ projectName, status, final, incomplete, errorMessage, exitCode, summary },

@@ -1,7 +1,8 @@
 /** A todo: the head of what was done for it. */
+import type { Todo } from "@hopline/react";
 import { memo } from "react";
 import { ChevronDownIcon, ChevronRightIcon, cx } from "../../ui";
-import { AFTER, BEFORE, type Todo } from "./items";
+import { AFTER, BEFORE } from "./items";
 import { type Mark, StateMark } from "./StateMark";
 import styles from "./todo.module.css";
 

@@ -2,9 +2,7 @@
  * A build as one list, from top to bottom: each todo, then what was done for it in its order. A list of rows is what can be
  * shown a screenful at a time, however long the build.
  */
-import type { BuildState, BuildText, ToolCall } from "@hopline/react";
-
-export type Todo = BuildState["todos"][number];
+import type { BuildState, BuildText, Todo, ToolCall } from "@hopline/react";
 
 export type Item =
 	| {
