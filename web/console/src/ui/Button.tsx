@@ -59,28 +59,30 @@ export interface IconButtonProps extends Omit<BaseProps, "aria-label" | "childre
 	icon: ReactElement;
 	/** Whether it is on, for one that switches something. */
 	pressed?: boolean | undefined;
+	/** Says nothing beside itself, where its icon says all and a tooltip would be in the way. */
+	plain?: boolean | undefined;
 }
 
 export function IconButton({
 	label,
 	icon,
 	pressed,
+	plain,
 	variant = "ghost",
 	size,
 	className,
 	...rest
 }: IconButtonProps) {
-	return (
-		<Tooltip label={label}>
-			<Base
-				{...rest}
-				className={cx(buttonClass({ variant, size }), styles.icon, className)}
-				aria-label={label}
-				aria-pressed={pressed}
-				data-pressed={pressed ? "" : undefined}
-			>
-				{icon}
-			</Base>
-		</Tooltip>
+	const button = (
+		<Base
+			{...rest}
+			className={cx(buttonClass({ variant, size }), styles.icon, className)}
+			aria-label={label}
+			aria-pressed={pressed}
+			data-pressed={pressed ? "" : undefined}
+		>
+			{icon}
+		</Base>
 	);
+	return plain ? button : <Tooltip label={label}>{button}</Tooltip>;
 }

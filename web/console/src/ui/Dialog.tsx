@@ -33,7 +33,8 @@ export function Dialog({ open, onClose, title, description, children, footer, wi
 									<Base.Description className={styles.description}>{description}</Base.Description>
 								)}
 							</div>
-							<Base.Close render={<IconButton label="Close" icon={<CloseIcon />} />} />
+							{/* It has the focus first: of a tooltip, Escape would close that and not the window. */}
+							<Base.Close render={<IconButton plain label="Close" icon={<CloseIcon />} />} />
 						</div>
 						{children && (
 							<div className={styles.body}>
