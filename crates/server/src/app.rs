@@ -18,9 +18,11 @@ use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
 use crate::access::{Access, LiveDsns};
+use crate::base_path::BasePath;
 use crate::commands::BrokerClient;
 use crate::commands::answers::Answers;
-use crate::hosts::Hosts;
+use crate::console::Console;
+use crate::hosts::{Hosts, origin_of};
 use crate::live::{Hub, Snapshots};
 use crate::metrics::Counters;
 use crate::options::Options;
@@ -34,6 +36,8 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     /// When the server was started.
     pub(crate) started_at: Timestamp,
+    /// The path below which people reach it.
+    pub(crate) base_path: BasePath,
     pub(crate) hosts: Hosts,
     pub(crate) access: Access,
     pub(crate) store: Arc<dyn Store>,
@@ -46,6 +50,8 @@ pub(crate) struct App {
     pub(crate) tracer: Tracer,
     pub(crate) metrics: Metrics,
     pub(crate) counters: Counters,
+    /// What people look at.
+    pub(crate) console: Console,
     /// The API's description.
     pub(crate) description: OpenApi,
     /// Who waits for the answers to commands.
@@ -82,9 +88,9 @@ pub(crate) struct App {
 impl App {
     /// Where people reach the server, without a slash at the end.
     pub(crate) fn base_url(&self) -> String {
-        self.options.public_url.as_deref().map_or_else(
-            || format!("http://{}", reachable(self.address)),
-            |url| url.trim_end_matches('/').to_owned(),
-        )
+        let public = self.options.public_url.as_deref();
+        let origin = public.and_then(origin_of);
+        let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(self.address)));
+        format!("{origin}{}", self.base_path.prefix())
     }
 }

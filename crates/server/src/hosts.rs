@@ -103,7 +103,8 @@ fn authority(url: &str) -> Option<&str> {
     url.split_once("://")?.1.split(['/', '?', '#']).next()
 }
 
-fn origin_of(url: &str) -> Option<String> {
+/// A URL without its path.
+pub(crate) fn origin_of(url: &str) -> Option<String> {
     let scheme = url.split_once("://")?.0;
     Some(format!("{scheme}://{}", authority(url)?).to_ascii_lowercase())
 }

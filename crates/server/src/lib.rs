@@ -9,6 +9,7 @@
 //! - `live` carries committed changes to browsers;
 //! - `traces` takes spans in and gives traces out;
 //! - `status` says how the server is doing;
+//! - `console` serves the pages that people look at, `base_path` below whichever path a proxy has them;
 //! - `representation` says which form of an answer a client takes, and whether it has it;
 //! - `openapi` holds the routes and their description, `metrics` what is counted, `errors` what a
 //!   request gets that cannot be served.
@@ -20,8 +21,10 @@
 
 mod access;
 mod app;
+mod base_path;
 mod builds;
 mod commands;
+pub mod console;
 mod devserver;
 mod dsns;
 mod errors;
@@ -43,5 +46,6 @@ mod server;
 mod status;
 mod traces;
 
+pub use base_path::BasePath;
 pub use options::{LiveOptions, Options, Parts, Secrets, TraceMode};
 pub use server::{Handle, SHUTDOWN, Server, ServerError};

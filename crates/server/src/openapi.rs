@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, SecurityRequirement};
+use utoipa::openapi::{OpenApi, SecurityRequirement, Server};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::base_path::BasePath;
 use crate::errors::{ApiError, ApiResult, Chain};
 use crate::{
     access, builds, devserver, dsns, files, ingest, live, metrics, projects, runner_tokens,
@@ -57,6 +58,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(builds::list_builds))
         .routes(routes!(builds::get_build))
         .routes(routes!(builds::build_events))
+        .routes(routes!(builds::get_tool_call))
         .routes(routes!(builds::cancel_build))
         .routes(routes!(builds::rebuild_build))
         .routes(routes!(traces::list_traces))
@@ -97,6 +99,11 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method);
     (router, description)
+}
+
+/// Tells below which path everything is.
+pub(crate) fn served_below(description: &mut OpenApi, base_path: &BasePath) {
+    description.servers = Some(vec![Server::new(base_path.as_str())]);
 }
 
 /// Names the credentials; the admin secret is asked for wherever nothing else is said.
@@ -156,24 +163,26 @@ pub(crate) async fn describe(_: access::Admin, State(app): State<Arc<App>>) -> R
     Json(&app.description).into_response()
 }
 
-/// A page that says where the API is.
+/// The console; or how to get it, where this program has none.
 #[utoipa::path(get, path = "/", tag = "operation", security(()),
     responses((status = 200, content_type = "text/html")))]
-pub(crate) async fn front_page() -> Html<&'static str> {
-    Html(
-        "<!doctype html><meta charset=utf-8><title>Hopline</title><h1>Hopline</h1>\
-         <p>The API is under <code>/api</code> and described in <a href=\"/openapi.json\">/openapi.json</a>; \
-         live updates come from <code>/ws</code>, metrics from <a href=\"/metrics\">/metrics</a>; spans go to \
-         <code>/v1/traces</code> (OTLP) or <code>/api/1/envelope/</code> (Sentry).",
-    )
+pub(crate) async fn front_page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    app.console.page(&headers)
 }
 
-async fn no_route(uri: Uri) -> impl IntoResponse {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        format!("there is no {}", uri.path()),
-    )
+/// The console's other pages and its files; and what is nowhere.
+async fn no_route(
+    State(app): State<Arc<App>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let is_read = matches!(method, Method::GET | Method::HEAD);
+    let found = is_read.then(|| app.console.at(uri.path(), &headers));
+    found.flatten().unwrap_or_else(|| {
+        let told = format!("there is no {}", uri.path());
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", told).into_response()
+    })
 }
 
 async fn no_method(method: Method, uri: Uri) -> impl IntoResponse {

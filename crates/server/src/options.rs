@@ -13,6 +13,9 @@ use hopline_traces::questions::Questions;
 use hopline_wire::pace::Rates;
 use hopline_wire::secret::Secret;
 
+use crate::base_path::BasePath;
+use crate::console;
+
 /// The credentials that a server asks for.
 #[derive(Debug, Clone)]
 pub struct Secrets {
@@ -70,6 +73,8 @@ pub struct Options {
     pub grpc_listen: Option<SocketAddr>,
     /// Where people reach the server, if not where it listens: `https://hopline.example`.
     pub public_url: Option<String>,
+    /// The path below which people reach it, if not that of `public_url`.
+    pub base_path: Option<BasePath>,
     /// Further names that requests may ask for in `Host`.
     pub allowed_hosts: Vec<String>,
     /// Further origins whose pages may call the API, such as `https://app.example:8443`.
@@ -103,6 +108,20 @@ pub struct Options {
 }
 
 impl Options {
+    /// The path below which people reach the server.
+    pub(crate) fn base_path(&self) -> BasePath {
+        let of_url = || {
+            let url: axum::http::Uri = self.public_url.as_deref()?.parse().ok()?;
+            let path = url.path().parse::<BasePath>();
+            let path = path.inspect_err(|expected| {
+                tracing::warn!(expected, "browsers are not sent to the path of public_url");
+            });
+            path.ok()
+        };
+        let base_path = self.base_path.clone();
+        base_path.or_else(of_url).unwrap_or_default()
+    }
+
     /// The defaults, for a server that listens here.
     #[must_use]
     pub fn new(listen: SocketAddr, secrets: Secrets) -> Self {
@@ -110,6 +129,7 @@ impl Options {
             listen,
             grpc_listen: None,
             public_url: None,
+            base_path: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             secrets,
@@ -143,4 +163,6 @@ pub struct Parts {
     pub tracer: Tracer,
     /// The process's metrics.
     pub metrics: Metrics,
+    /// The console's files: [`console::EMBEDDED`], but for tests.
+    pub console: &'static [console::File],
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 pub(crate) enum Coding {
     /// Nothing.
     Identity,
+    Brotli,
     Gzip,
     Zstd,
 }
@@ -16,6 +17,7 @@ impl Coding {
     pub(crate) const fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
+            Self::Brotli => Some("br"),
             Self::Gzip => Some("gzip"),
             Self::Zstd => Some("zstd"),
         }

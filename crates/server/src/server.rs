@@ -20,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
-use crate::access::{Access, LiveDsns};
+use crate::access::{Access, Cookie, LiveDsns};
 use crate::app::App;
+use crate::base_path::BasePath;
 use crate::commands::answers::Answers;
 use crate::commands::{BrokerClient, fail_unanswered};
+use crate::console::Console;
 use crate::hosts::{Hosts, guard};
 use crate::live::{Hub, Snapshots, Threads};
 use crate::metrics::Counters;
@@ -96,15 +98,16 @@ impl Server {
         };
         let grpc = grpc_listener.as_ref().map(TcpListener::local_addr);
         let grpc = grpc.transpose().map_err(not_listening(options.listen))?;
-        let (routes, description) = openapi::routes();
+        let (routes, mut description) = openapi::routes();
+        openapi::served_below(&mut description, &options.base_path());
         let live = Threads::start().map_err(ServerError::Threads)?;
         let app = app(options, parts, address, description, live.handle());
         let app = app.map_err(ServerError::Client)?;
         fail_unanswered(&app).await.map_err(ServerError::State)?;
-        let mut serving = vec![serve(&app, listener, routes)];
+        let mut serving = vec![serve(&app, listener, routes, &app.base_path)];
         tracing::info!(%address, "the server listens");
         if let Some((listener, address)) = grpc_listener.zip(grpc) {
-            serving.push(serve(&app, listener, grpc::routes()));
+            serving.push(serve(&app, listener, grpc::routes(), &BasePath::default()));
             tracing::info!(%address, "the server takes spans over gRPC");
         }
         Ok(Handle {
@@ -131,6 +134,7 @@ fn serve(
     app: &Arc<App>,
     listener: TcpListener,
     routes: Router<Arc<App>>,
+    base_path: &BasePath,
 ) -> JoinHandle<std::io::Result<()>> {
     let router = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -138,6 +142,7 @@ fn serve(
         .layer(from_fn(hear_out))
         .layer(from_fn_with_state(Arc::clone(app), count))
         .with_state(Arc::clone(app));
+    let router = base_path.before(router);
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
@@ -175,11 +180,15 @@ fn app(
         .public_url
         .as_deref()
         .is_some_and(|url| url.starts_with("https://"));
+    let base_path = options.base_path();
+    let cookie = Cookie::new(address.port(), base_path.of_cookie(), secure);
     Ok(Arc::new(App {
         address,
         started_at: Timestamp::now(),
         hosts: Hosts::new(&options, address),
-        access: Access::new(options.secrets.clone(), address.port(), secure),
+        access: Access::new(options.secrets.clone(), cookie),
+        console: Console::new(parts.console, &base_path),
+        base_path,
         store: parts.store,
         processor: parts.processor,
         traces: parts.traces,

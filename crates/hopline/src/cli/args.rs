@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use hopline_server::BasePath;
 use serde::Serialize;
 
 use super::access::{DsnArgs, TokenArgs};
@@ -411,6 +412,11 @@ pub(crate) struct UpFlags {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     broker_listen: Option<SocketAddr>,
+    /// The path below which people reach it, such as /hopline/, where a proxy serves other things beside it; the proxy may
+    /// take it off or leave it [default: the path of the public address, else /]
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_path: Option<BasePath>,
     /// The folder of the runner's projects [default: projects in the data folder]
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -453,6 +459,11 @@ pub(crate) struct ServerListen {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<BaseUrl>,
+    /// The path below which people reach it, such as /hopline/, where a proxy serves other things beside it; the proxy may
+    /// take it off or leave it [default: the path of the public address, else /]
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_path: Option<BasePath>,
     #[command(flatten)]
     #[serde(flatten)]
     hosts: HostFlags,

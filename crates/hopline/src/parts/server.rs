@@ -47,6 +47,7 @@ pub(crate) async fn start(
         processor: processor.handle(),
         traces: Arc::clone(&stores.traces) as _,
         questions: stores.questions()?,
+        console: hopline_server::console::EMBEDDED,
         tracer: telemetry.tracer("hopline-server", &instance),
         metrics: telemetry.metrics().clone(),
     };
@@ -84,6 +85,7 @@ fn options(settings: &Settings, listen: Listen, secrets: &Secrets) -> Options {
     Options {
         grpc_listen: listen.grpc,
         public_url: settings.public_url.as_ref().map(ToString::to_string),
+        base_path: settings.base_path.clone(),
         allowed_hosts: settings.allowed_hosts.clone(),
         allowed_origins: settings.allowed_origins.clone(),
         head: settings.head(),

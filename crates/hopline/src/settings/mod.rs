@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use hopline_server::BasePath;
 use hopline_state::postgres::CONNECTIONS;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::{Head, Sampler};
@@ -54,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) broker: Option<BaseUrl>,
     /// Where people reach the server, if not where it listens.
     pub(crate) public_url: Option<BaseUrl>,
+    /// The path below which people reach the server, if not that of `public_url`.
+    pub(crate) base_path: Option<BasePath>,
     /// Where the server reaches the broker, if not where it listens.
     pub(crate) broker_public_url: Option<BaseUrl>,
     /// Further names that requests to the server and the broker may ask for in `Host`.
@@ -136,6 +139,7 @@ impl Default for Settings {
             server: None,
             broker: None,
             public_url: None,
+            base_path: None,
             broker_public_url: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),

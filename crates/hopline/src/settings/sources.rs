@@ -40,6 +40,7 @@ const KEYS: &[(&str, Form)] = &[
     ("server", Form::Text),
     ("broker", Form::Text),
     ("public_url", Form::Text),
+    ("base_path", Form::Text),
     ("broker_public_url", Form::Text),
     ("allowed_hosts", Form::List),
     ("allowed_origins", Form::List),

@@ -6,15 +6,19 @@ use axum::http::{HeaderMap, HeaderValue, header};
 pub(super) const SIGNED_IN_SECONDS: u64 = 30 * 24 * 3600;
 
 /// The cookie's name and attributes.
-pub(super) struct Cookie {
+pub(crate) struct Cookie {
     name: String,
+    path: String,
     secure: bool,
 }
 
 impl Cookie {
-    pub(super) fn new(port: u16, secure: bool) -> Self {
+    /// `port` names the cookie, since browsers keep cookies of all ports of a host together; `path` is what browsers know
+    /// the server's path as; `secure` is whether they reach it by HTTPS.
+    pub(crate) fn new(port: u16, path: &str, secure: bool) -> Self {
         Self {
             name: format!("hopline_{port}"),
+            path: path.to_owned(),
             secure,
         }
     }
@@ -41,8 +45,8 @@ impl Cookie {
         };
         let secure = if self.secure { "; Secure" } else { "" };
         let cookie = format!(
-            "{}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}",
-            self.name
+            "{}={value}; Path={}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}",
+            self.name, self.path
         );
         HeaderValue::from_str(&cookie).ok()
     }
@@ -54,14 +58,14 @@ mod tests {
 
     #[test]
     fn the_cookie_is_found_among_others_and_kept_from_scripts() {
-        let cookie = Cookie::new(4700, true);
+        let cookie = Cookie::new(4700, "/hopline", true);
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, HeaderValue::from_static("a=b; hopline_1=x"));
         headers.append(header::COOKIE, HeaderValue::from_static("hopline_4700=yes"));
         assert_eq!(cookie.read(&headers), Some("yes"));
         let set = cookie.set("v").unwrap();
         let set = set.to_str().unwrap();
-        for attribute in ["HttpOnly", "SameSite=Strict", "Secure"] {
+        for attribute in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/hopline;"] {
             assert!(set.contains(attribute), "{set}");
         }
         assert!(

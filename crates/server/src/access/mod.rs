@@ -32,6 +32,7 @@ use crate::app::App;
 use crate::errors::{ApiError, ApiResult};
 use crate::hosts::Page;
 use crate::options::Secrets;
+pub(crate) use cookie::Cookie;
 pub(crate) use dsns::LiveDsns;
 use signed::{Purpose, Signer};
 pub(crate) use signin::{
@@ -49,7 +50,7 @@ pub(crate) struct Access {
     signer: Signer,
     codes: signin::Codes,
     throttle: throttle::Throttle,
-    cookie: cookie::Cookie,
+    cookie: Cookie,
 }
 
 /// What a sender of spans may send.
@@ -76,9 +77,8 @@ pub(crate) enum LiveRight {
 }
 
 impl Access {
-    /// `port` names the cookie, since browsers keep cookies of all ports of a host together; `secure` is
-    /// whether people reach the server by HTTPS.
-    pub(crate) fn new(secrets: Secrets, port: u16, secure: bool) -> Self {
+    /// Asks for these secrets, and knows signed-in browsers by this cookie.
+    pub(crate) fn new(secrets: Secrets, cookie: Cookie) -> Self {
         let signer = secrets
             .signing
             .as_ref()
@@ -88,7 +88,7 @@ impl Access {
             signer,
             codes: signin::Codes::default(),
             throttle: throttle::Throttle::default(),
-            cookie: cookie::Cookie::new(port, secure),
+            cookie,
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
@@ -82,31 +82,44 @@ impl Access {
 
 /// The parameters of a sign-in link.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CodeParams {
-    /// The one-time code.
-    code: String,
+    /// The one-time code. Without one, the page is given on which people sign in by the admin secret.
+    code: Option<String>,
 }
 
-/// Signs a browser in by a link that works once.
+/// Signs a browser in by a link that works once; without its code, the console's page for signing in.
 #[utoipa::path(get, path = "/signin", tag = "access", params(CodeParams), security(()),
-    responses((status = 200, description = "A page that leads on to the console; the cookie is set"),
+    responses((status = 200, description = "Without a code: the page"),
+              (status = 303, description = "To the console; the cookie is set. A browser whose link was used before or has expired goes to the page, which says so"),
               (status = 403, description = "The link was used before or has expired", body = crate::openapi::Problem)))]
 pub(crate) async fn sign_in_once(
     State(app): State<Arc<App>>,
     Params(params): Params<CodeParams>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    if !app.access.codes.redeem(&params.code) {
-        return Err(ApiError::forbidden(
-            "link_used",
-            "this link was used before or has expired; sign in with the admin secret, or start `hopline up` again",
-        ));
+    let Some(code) = params.code else {
+        return Ok(app.console.page(&headers));
+    };
+    let base = app.base_path.as_str();
+    if app.access.codes.redeem(&code) {
+        // The page itself needs no cookie, and what it asks for then comes from our own site, wherever the link stood.
+        return Ok(app.access.signed_in(Redirect::to(base).into_response()));
     }
-    // A page, not a redirect: a redirect that another site led to would not carry the cookie.
-    let page = Html(
-        "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=\"0;url=/\">\
-         <title>Hopline</title><p>Signed in. <a href=\"/\">Go on</a>.",
-    );
-    Ok(app.access.signed_in(page.into_response()))
+    if app.console.is_there() && wants_page(&headers) {
+        let page = format!("{base}signin?reason=link_used");
+        return Ok(Redirect::to(&page).into_response());
+    }
+    Err(ApiError::forbidden(
+        "link_used",
+        "this link was used before or has expired; sign in with the admin secret, or start `hopline up` again",
+    ))
+}
+
+/// Whether it is a browser that asks, for someone to look at.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT);
+    accepted.is_some_and(|accepted| accepted.to_str().is_ok_and(|it| it.contains("text/html")))
 }
 
 /// A sign-in by the admin secret.

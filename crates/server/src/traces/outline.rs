@@ -74,7 +74,7 @@ pub(super) fn write(
     }
     let pieces = answer.begin_tagged(total, tag, coding)?;
     let pieces = match coding {
-        Coding::Identity => write_json(pieces, &whole)?,
+        Coding::Identity | Coding::Brotli => write_json(pieces, &whole)?,
         Coding::Gzip => write_json(GzEncoder::new(pieces, GZIP_LEVEL), &whole)?.finish()?,
         Coding::Zstd => write_json(zstd::Encoder::new(pieces, ZSTD_LEVEL)?, &whole)?.finish()?,
     };

@@ -165,7 +165,7 @@ async fn the_link_signs_in_once_and_the_cookie_opens_what_the_secret_opens() {
     let house = house().await;
     let link = house.server.one_time_link();
     let response = house.client.get(&link).send().await.unwrap();
-    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(response.status().as_u16(), 303);
     let cookie = response.headers()["set-cookie"]
         .to_str()
         .unwrap()

@@ -478,6 +478,7 @@ async fn a_port_in_use_is_told() {
         processor: house.processor.as_ref().unwrap().handle(),
         traces: house.traces.clone(),
         questions: None,
+        console: &[],
         tracer: hopline_telemetry::Tracer::new(pipeline, "test", "1"),
         metrics: hopline_telemetry::metrics::Metrics::default(),
     };

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::{Json, Router};
 use hopline_processor::Processor;
+use hopline_server::console::File;
 use hopline_server::{Handle, Options, Parts, Secrets, Server};
 use hopline_state::Store;
 use hopline_state::sqlite::SqliteStore;
@@ -28,6 +29,23 @@ use tokio::sync::Notify;
 pub(crate) const RUNNER: &str = "the-runner-secret";
 pub(crate) const ADMIN: &str = "the-admin-secret";
 pub(crate) const INGEST: &str = "the-ingest-key";
+
+/// A console of two files.
+pub(crate) const CONSOLE: &[File] = &[
+    File {
+        path: "index.html",
+        content:
+            b"<!doctype html><base href=\"/\" /><script src=\"./assets/app-1a2b.js\"></script>",
+        brotli: Some(b"never served: the page is not as it was built"),
+        gzip: None,
+    },
+    File {
+        path: "assets/app-1a2b.js",
+        content: b"console.log(1)",
+        brotli: Some(b"in brotli"),
+        gzip: Some(b"in gzip"),
+    },
+];
 
 /// A server and its parts, in a folder that goes when the test ends.
 pub(crate) struct House {
@@ -48,6 +66,11 @@ pub(crate) async fn house() -> House {
 }
 
 pub(crate) async fn house_with(set: impl FnOnce(&mut Options)) -> House {
+    house_of(set, CONSOLE).await
+}
+
+/// A house whose program has this console built in.
+pub(crate) async fn house_of(set: impl FnOnce(&mut Options), console: &'static [File]) -> House {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("db")).unwrap());
     let (traces, _) = LogStore::open(&folder.path().join("traces"), LogOptions::default()).unwrap();
@@ -69,6 +92,7 @@ pub(crate) async fn house_with(set: impl FnOnce(&mut Options)) -> House {
         processor: processor.handle(),
         traces: Arc::clone(&traces) as Arc<dyn TraceStore>,
         questions: None,
+        console,
         tracer: tracer("hopline-server"),
         metrics,
     };
@@ -103,6 +127,7 @@ impl House {
             processor: self.processor.as_ref().unwrap().handle(),
             traces: Arc::clone(&self.traces) as Arc<dyn TraceStore>,
             questions: None,
+            console: CONSOLE,
             tracer: Tracer::new(self.pipeline.clone(), "hopline-server", "test"),
             metrics: Metrics::default(),
         };
@@ -119,6 +144,7 @@ impl House {
             processor: self.processor.as_ref().unwrap().handle(),
             traces,
             questions: None,
+            console: CONSOLE,
             tracer: Tracer::new(self.pipeline.clone(), "hopline-server", "test"),
             metrics: Metrics::default(),
         };
