@@ -16,8 +16,15 @@ DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
 # nextest's profile: `ci` goes on after a failure, so that one run tells everything.
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
+# The console's own sources: only when one of them has changed is it built again, and the server with it.
+CONSOLE := web/console/dist/index.html
+WEB_SOURCES := $(shell find web/console web/react web/*.json -type f \
+	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -name '*.test.*' 2>/dev/null)
+# Written by npm when it has put the packages of the lock file there.
+WEB_PACKAGES := web/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults soak fuzz bench bench-traces build check fmt lint
+.PHONY: help demo test test-faults soak fuzz bench bench-traces bench-console pictures console build check fmt lint
 
 help: ## Show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,13 +36,26 @@ demo: ## Build Hopline and watch it run and trace a real build
 	cd $(DEMO_PROJECT) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
 		$(RELEASE) run --data $(abspath $(DEMO_DATA)) --file hopline-steps.toml
 
+$(WEB_PACKAGES): web/package-lock.json web/package.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(CONSOLE): $(WEB_SOURCES) $(WEB_PACKAGES)
+	cd web && npm run --silent build
+	touch $@
+
+console: $(CONSOLE) ## Build the console, which the server then has in it
+
 # The build names the same targets as the test run, so that both resolve the same features and nothing is built twice.
 test: ## Install what the tests need, then run every test
 	@scripts/require test
 	@scripts/install-test-deps
+	$(MAKE) console
+	cd web && npm test
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --doc --workspace --locked
 	$(CARGO) nextest run --workspace --locked --profile $(NEXTEST_PROFILE)
+	cd web && npm run test:browser -w @hopline/browser-tests
 
 # Not under nextest, which ends a test that takes minutes. Both databases have so many rounds each.
 test-faults: ROUNDS ?= 100
@@ -68,12 +88,25 @@ bench-traces: ## Measure the trace store: at rest, in, asked and killed, others 
 	@scripts/require build
 	bench/traces
 
-build: ## Build the full program in release
+bench-console: console ## Measure the console in a real browser, on a release build
+	@scripts/require test
+	$(CARGO) build --release --locked -p hopline
+	cd web && HOPLINE_BIN=$(RELEASE) npm run --silent bench -w @hopline/browser-tests
+
+pictures: console ## Make the manual's pictures of the console anew
+	@scripts/require test
+	$(CARGO) build --workspace --locked --bins --tests
+	cd web && npm run pictures -w @hopline/browser-tests
+
+build: ## Build the full program in release, with its console where there is Node
 	@scripts/require build
+	@if scripts/require console; then $(MAKE) console; else echo "without Node the program is built without its console"; fi
 	$(CARGO) build --release --locked -p hopline
 
 check: ## Format, lints, structure, licences and docs, as CI asks for them
 	@scripts/require check
+	$(MAKE) $(WEB_PACKAGES)
+	cd web && npm run --silent check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	scripts/check-structure
@@ -85,6 +118,8 @@ check: ## Format, lints, structure, licences and docs, as CI asks for them
 fmt: ## Format the code
 	@scripts/require fmt
 	$(CARGO) fmt --all
+	$(MAKE) $(WEB_PACKAGES)
+	cd web && npm run --silent fmt
 
 lint: ## Clippy and the rules of structure, without the rest of check
 	@scripts/require lint
