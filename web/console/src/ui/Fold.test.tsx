@@ -41,6 +41,17 @@ test("unfolded, it can be searched, and folded again", () => {
 	expect(screen.getByRole("button", { name: "Show all 500 lines" })).toBeTruthy();
 });
 
+test("a long text with colours is open at once, and whole a moment later", async () => {
+	show(`${"\u001b[32mok\u001b[0m and more of it\n".repeat(40_000)}the end`);
+	fireEvent.click(screen.getByRole("button", { name: /Show all/ }));
+	expect(screen.getByText("Reading the rest…")).toBeTruthy();
+	const search = screen.getByRole("textbox", { name: "Search in the text" });
+	fireEvent.change(search, { target: { value: "the end" } });
+	expect(screen.getByText("Not found")).toBeTruthy();
+	expect(await screen.findByText("1 of 1")).toBeTruthy();
+	expect(screen.queryByText("Reading the rest…")).toBeNull();
+});
+
 test("markup in a text stays text", () => {
 	const { container } = show('<img src="x" onerror="alert(1)">');
 	expect(container.querySelector("img")).toBeNull();

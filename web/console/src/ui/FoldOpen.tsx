@@ -2,7 +2,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { Segments } from "./AnsiText";
-import { hasAnsi, parseAnsi } from "./ansi";
 import { Button, IconButton } from "./Button";
 import { CopyButton } from "./CopyButton";
 import { cx } from "./cx";
@@ -12,6 +11,7 @@ import { ChevronDownIcon, ChevronUpIcon, SearchIcon } from "./icons";
 import { findMatches, MOST_MATCHES, rowsOf } from "./lines";
 import { firstAfter, type Matches, segments } from "./segments";
 import { TextField } from "./TextField";
+import { useTerminalText } from "./useTerminalText";
 
 const ROW_HEIGHT = 18;
 
@@ -23,10 +23,7 @@ export interface FoldOpenProps {
 }
 
 export function FoldOpen({ text: raw, label, className, onFold }: FoldOpenProps) {
-	const { text, runs } = useMemo(
-		() => (hasAnsi(raw) ? parseAnsi(raw) : { text: raw, runs: [] }),
-		[raw],
-	);
+	const { text, runs, isGoingOn } = useTerminalText(raw);
 	const { starts, cut } = useMemo(() => rowsOf(text), [text]);
 	const search = useSearch(text);
 	const scroll = useRef<HTMLDivElement>(null);
@@ -77,6 +74,11 @@ export function FoldOpen({ text: raw, label, className, onFold }: FoldOpenProps)
 						))}
 					</pre>
 				</div>
+				{isGoingOn && (
+					<p className={styles.more} role="status">
+						Reading the rest…
+					</p>
+				)}
 				{cut && (
 					<p className={styles.more}>The text goes on. Copy it to read the rest elsewhere.</p>
 				)}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseAnsi } from "./ansi";
+import { AnsiReader, parseAnsi } from "./ansi";
 
 const ESC = "\u001b";
 
@@ -52,5 +52,25 @@ describe("text for a terminal", () => {
 	test("stays text, whatever it looks like", () => {
 		const markup = "<script>alert(1)</script>";
 		expect(parseAnsi(markup)).toEqual({ text: markup, runs: [] });
+	});
+
+	test("is read as quickly when a progress bar follows megabytes of it", () => {
+		const log = "a line of a log that goes on and on\n".repeat(140_000);
+		const bar = Array.from({ length: 50_000 }, (_, at) => `\r${ESC}[32m${at} of 50000${ESC}[0m`);
+		const begun = performance.now();
+		const { text, runs } = parseAnsi(log + bar.join(""));
+		// The whole text again for each step of the bar takes minutes.
+		expect(performance.now() - begun).toBeLessThan(3_000);
+		expect(text === `${log}49999 of 50000`).toBe(true);
+		expect(runs).toEqual([{ start: log.length, end: text.length, look: "green" }]);
+	});
+
+	test("says the same when it is read in pieces, wherever they are cut", () => {
+		const raw = `a${ESC}[1;31mred\nold${ESC}[0m\rnew ${ESC}]0;title\u0007${ESC}[48;5;2mend`;
+		for (const characters of [1, 2, 3, 7]) {
+			const reader = new AnsiReader(raw);
+			while (reader.read(characters));
+			expect(reader.soFar()).toEqual(parseAnsi(raw));
+		}
 	});
 });

@@ -43,16 +43,35 @@ export function hasAnsi(text: string): boolean {
 }
 
 export function parseAnsi(raw: string): AnsiText {
-	const page = new Page();
-	const sgr: Sgr = { colour: undefined, ground: undefined, marks: new Set() };
-	let at = 0;
-	while (at < raw.length) {
-		const end = endOfPrintable(raw, at);
-		if (end > at) page.write(raw.slice(at, end), lookOf(sgr));
-		if (end === raw.length) break;
-		at = control(raw, end, page, sgr);
+	const reader = new AnsiReader(raw);
+	reader.read();
+	return reader.soFar();
+}
+
+/** Reads a text piece by piece, so that a long one holds up nothing else. */
+export class AnsiReader {
+	private readonly page = new Page();
+	private readonly sgr: Sgr = { colour: undefined, ground: undefined, marks: new Set() };
+	private at = 0;
+
+	constructor(private readonly raw: string) {}
+
+	/** What has been read. */
+	soFar(): AnsiText {
+		return { text: this.page.text, runs: [...this.page.runs] };
 	}
-	return { text: page.text, runs: page.runs };
+
+	/** Reads so many characters on, and then to the end of what is one; all by default. Gives whether there are more. */
+	read(characters = Number.POSITIVE_INFINITY): boolean {
+		const { raw, page, sgr } = this;
+		const until = Math.min(this.at + characters, raw.length);
+		while (this.at < until) {
+			const end = endOfPrintable(raw, this.at);
+			if (end > this.at) page.write(raw.slice(this.at, end), lookOf(sgr));
+			this.at = end < raw.length ? control(raw, end, page, sgr) : end;
+		}
+		return this.at < raw.length;
+	}
 }
 
 function endOfPrintable(raw: string, from: number): number {
@@ -79,27 +98,38 @@ function control(raw: string, at: number, page: Page, sgr: Sgr): number {
 	}
 }
 
-/** The text as it is written, and where its last line began. */
+/**
+ * The text as it is written. The last line is kept apart from those above it, which nothing changes any more: a progress bar
+ * that writes it anew ten thousand times costs its own length each time, and not that of the whole text.
+ */
 class Page {
-	text = "";
-	runs: Run[] = [];
+	readonly runs: Run[] = [];
+	private readonly above: string[] = [];
+	/** Where the last line begins. */
 	private lineStart = 0;
+	private line = "";
 	private returned = false;
+
+	get text(): string {
+		return this.above.join("") + this.line;
+	}
 
 	write(words: string, look: string): void {
 		// What is written after a carriage return takes the place of what stood in the line, as progress bars want it.
 		if (this.returned) this.clearLine();
-		const start = this.text.length;
-		this.text += words;
+		const start = this.lineStart + this.line.length;
+		const end = start + words.length;
+		this.line += words;
 		if (!look) return;
 		const last = this.runs.at(-1);
-		if (last && last.look === look && last.end === start) last.end = this.text.length;
-		else this.runs.push({ start, end: this.text.length, look });
+		if (last && last.look === look && last.end === start) last.end = end;
+		else this.runs.push({ start, end, look });
 	}
 
 	newline(): void {
-		this.text += "\n";
-		this.lineStart = this.text.length;
+		this.above.push(this.line, "\n");
+		this.lineStart += this.line.length + 1;
+		this.line = "";
 		this.returned = false;
 	}
 
@@ -109,13 +139,9 @@ class Page {
 
 	private clearLine(): void {
 		this.returned = false;
-		this.text = this.text.slice(0, this.lineStart);
-		let last = this.runs.at(-1);
-		while (last && last.end > this.lineStart) {
-			last.end = this.lineStart;
-			if (last.end <= last.start) this.runs.pop();
-			last = last.end <= last.start ? this.runs.at(-1) : undefined;
-		}
+		this.line = "";
+		// No run goes on over the end of a line.
+		while ((this.runs.at(-1)?.start ?? -1) >= this.lineStart) this.runs.pop();
 	}
 }
 
@@ -186,7 +212,7 @@ function select(parameters: string, sgr: Sgr): void {
 		else if (mark) sgr.marks.add(mark);
 		else if (UNMARKS[code]) for (const mark of UNMARKS[code]) sgr.marks.delete(mark);
 		else if (code === 38 || code === 48) {
-			const [colour, used] = extended(codes.slice(at + 1));
+			const [colour, used] = extended(codes, at + 1);
 			if (code === 38) sgr.colour = colour;
 			else sgr.ground = colour;
 			at += used;
@@ -206,10 +232,11 @@ function basic(code: number, sgr: Sgr): void {
 	else if (tens === 4 || tens === 10) sgr.ground = COLOURS[unit];
 }
 
-/** The colour after 38 or 48, and how many codes it took. */
-function extended([kind, ...rest]: number[]): [Colour | undefined, number] {
-	if (kind === 5) return [ofPalette(rest[0] ?? 0), 2];
-	if (kind === 2) return [nearest(rest[0] ?? 0, rest[1] ?? 0, rest[2] ?? 0), 4];
+/** The colour after 38 or 48, whose kind stands at `at`, and how many codes it took. */
+function extended(codes: readonly number[], at: number): [Colour | undefined, number] {
+	const code = (after: number) => codes[at + after] ?? 0;
+	if (code(0) === 5) return [ofPalette(code(1)), 2];
+	if (code(0) === 2) return [nearest(code(1), code(2), code(3)), 4];
 	return [undefined, 0];
 }
 
