@@ -2,6 +2,7 @@
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { adviceFor } from "../api/ApiErrorNote";
+import { hasCode } from "../api/client";
 import { AnswerView } from "../charts/AnswerView";
 import type { Bounds } from "../charts/heat";
 import type { Stretch } from "../charts/series";
@@ -11,7 +12,7 @@ import { CannotShow, shownQuery } from "../explore/asking/shown";
 import type { TimeRange } from "../explore/language/clauses";
 import { parse } from "../explore/language/parse";
 import { MistakeNote } from "../explore/MistakeNote";
-import { ErrorNote, Skeleton } from "../ui";
+import { ErrorNote, NotRefreshed, Skeleton } from "../ui";
 import styles from "./dashboards.module.css";
 import type { PanelContent } from "./edits";
 import { questionAt } from "./time";
@@ -38,7 +39,7 @@ export function PanelBody({
 }: PanelBodyProps) {
 	const { title, query, view } = content;
 	const text = questionAt(query, range);
-	const { data, error } = useQuery({
+	const { data, error, dataUpdatedAt } = useQuery({
 		...shownQuery({ language: languageOf(text), text, view }),
 		// Not asked while the page is hidden, but at once when it is seen again.
 		refetchInterval: pace,
@@ -69,16 +70,23 @@ export function PanelBody({
 	const listRegion = (bounds: Bounds | undefined) => {
 		if (question && bounds) onRegion?.(regionQuestion(question, bounds));
 	};
+	// That the server is away is told once, by the shell.
+	const isOld = error !== null && !hasCode(error, "unreachable");
 	return (
-		<AnswerView
-			view={data.view}
-			answer={answer}
-			figures={plan.figures}
-			label={`${title}: rows`}
-			step={plan.step}
-			stretch={plan.stretch}
-			onStretch={onStretch}
-			onRegion={onRegion && question && listRegion}
-		/>
+		<div className={styles.answered}>
+			{isOld && <NotRefreshed since={dataUpdatedAt}>{adviceFor(error)}</NotRefreshed>}
+			<div className={styles.answer}>
+				<AnswerView
+					view={data.view}
+					answer={answer}
+					figures={plan.figures}
+					label={`${title}: rows`}
+					step={plan.step}
+					stretch={plan.stretch}
+					onStretch={onStretch}
+					onRegion={onRegion && question && listRegion}
+				/>
+			</div>
+		</div>
 	);
 }

@@ -1,9 +1,18 @@
 /** The runners: whether they are linked, how they are, and what they run. */
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiErrorNote } from "../api/ApiErrorNote";
+import { ApiErrorNote, adviceFor } from "../api/ApiErrorNote";
+import { hasCode } from "../api/client";
 import { runnersQuery } from "../api/queries";
-import { CopyButton, EmptyState, PageHeader, RunnersIcon, SkeletonRows, Toggle } from "../ui";
+import {
+	CopyButton,
+	EmptyState,
+	NotRefreshed,
+	PageHeader,
+	RunnersIcon,
+	SkeletonRows,
+	Toggle,
+} from "../ui";
 import { RunnerTable } from "./RunnerTable";
 import styles from "./runners.module.css";
 import { arranged } from "./view";
@@ -13,7 +22,10 @@ const POLL_MS = 2_000;
 const COMMAND = "hopline runner";
 
 export function Page() {
-	const { data, error, refetch } = useQuery({ ...runnersQuery(), refetchInterval: POLL_MS });
+	const { data, error, refetch, dataUpdatedAt } = useQuery({
+		...runnersQuery(),
+		refetchInterval: POLL_MS,
+	});
 	const [withPast, setWithPast] = useState(false);
 	const { lasting, past } = arranged(data ?? []);
 	const shown = withPast ? [...lasting, ...past] : lasting;
@@ -29,6 +41,10 @@ export function Page() {
 				)}
 			</PageHeader>
 			<div className={styles.frame}>
+				{/* That the server is away is told by the shell. */}
+				{data && error && !hasCode(error, "unreachable") && (
+					<NotRefreshed since={dataUpdatedAt}>{adviceFor(error)}</NotRefreshed>
+				)}
 				{data ? (
 					shown.length > 0 ? (
 						<RunnerTable runners={shown} />

@@ -13,7 +13,14 @@ export * from "./format";
 export * from "./icons";
 export { Kbd } from "./Kbd";
 export { Menu, type MenuItem, type MenuProps } from "./Menu";
-export { EmptyState, type EmptyStateProps, ErrorNote, type ErrorNoteProps } from "./notes";
+export {
+	EmptyState,
+	type EmptyStateProps,
+	ErrorNote,
+	type ErrorNoteProps,
+	NotRefreshed,
+	type NotRefreshedProps,
+} from "./notes";
 export { PageHeader, type PageHeaderProps, useTitle } from "./PageHeader";
 export { PopupHost } from "./PopupHost";
 export { Select, type SelectItem, type SelectProps } from "./Select";

@@ -1,5 +1,6 @@
 /** What stands where there is nothing to show: since there is nothing yet, or since something went wrong. */
 import type { ReactNode } from "react";
+import { formatTime } from "./format";
 import { AlertIcon } from "./icons";
 import styles from "./notes.module.css";
 
@@ -40,5 +41,24 @@ export function ErrorNote({ title, children, action }: ErrorNoteProps) {
 			</div>
 			{action}
 		</div>
+	);
+}
+
+export interface NotRefreshedProps {
+	/** When what is shown was read, in milliseconds since 1970 by this machine's clock. */
+	since: number;
+	/** Why nothing newer is there. */
+	children: ReactNode;
+}
+
+/** Says of what is shown that it is old, in a line. */
+export function NotRefreshed({ since, children }: NotRefreshedProps) {
+	return (
+		<p className={styles.old} role="status">
+			<AlertIcon size={14} />
+			<span>
+				Not refreshed since {formatTime(since, Date.now())}. {children}
+			</span>
+		</p>
 	);
 }

@@ -1,0 +1,46 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { act, render, screen } from "@testing-library/react";
+import { afterEach, expect, test, vi } from "vitest";
+import { UiProvider } from "../ui";
+import { Page } from "./page";
+
+afterEach(() => {
+	vi.useRealTimers();
+	vi.unstubAllGlobals();
+});
+
+const RUNNER = {
+	...{ id: "one", link: "up", brokerUrl: null, status: null },
+	lastSeenAt: "2026-11-30T15:12:25.671Z",
+};
+
+test("runners that could not be read anew are shown as they were, and said to be old", async () => {
+	vi.useFakeTimers();
+	let isFailing = false;
+	vi.stubGlobal("fetch", async (url: string) => {
+		const body = { error: "no database", code: "database_unavailable" };
+		if (isFailing) return Response.json(body, { status: 503 });
+		const { pathname } = new URL(url);
+		return Response.json(pathname === "/api/runners" ? { runners: [RUNNER] } : { builds: [] });
+	});
+	const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
+	render(
+		<UiProvider>
+			<QueryClientProvider client={client}>
+				<Page />
+			</QueryClientProvider>
+		</UiProvider>,
+	);
+	await act(() => vi.advanceTimersByTimeAsync(100));
+	expect(screen.getByText("1 of 1 linked")).toBeTruthy();
+	expect(screen.queryByText(/Not refreshed/)).toBeNull();
+
+	isFailing = true;
+	await act(() => vi.advanceTimersByTimeAsync(3_000));
+	expect(screen.getByText("1 of 1 linked")).toBeTruthy();
+	expect(screen.getByText(/Not refreshed since .* The database is busy/)).toBeTruthy();
+
+	isFailing = false;
+	await act(() => vi.advanceTimersByTimeAsync(3_000));
+	expect(screen.queryByText(/Not refreshed/)).toBeNull();
+});
