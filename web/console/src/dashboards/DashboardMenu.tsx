@@ -5,8 +5,10 @@ import { useState } from "react";
 import { adviceFor } from "../api/ApiErrorNote";
 import { download } from "../explore/download";
 import {
+	Button,
 	ConfirmDialog,
 	CopyIcon,
+	Dialog,
 	DownloadIcon,
 	ErrorNote,
 	IconButton,
@@ -26,11 +28,12 @@ export function DashboardMenu({ listed }: { listed: Listed }) {
 	const { id, name } = dashboard;
 	const [isAsking, setIsAsking] = useState(false);
 	const navigate = useNavigate();
-	const { mutate, isPending, error, reset } = useSave();
+	const copying = useSave();
+	const removing = useSave();
 
 	const copy = () => {
 		const copied = copyOf(dashboard, `${name} (copy)`);
-		mutate(
+		copying.mutate(
 			{ change: { kind: "put dashboard", dashboard: copied, base: undefined } },
 			{
 				onSuccess: () =>
@@ -39,7 +42,7 @@ export function DashboardMenu({ listed }: { listed: Listed }) {
 		);
 	};
 	const remove = () => {
-		mutate(
+		removing.mutate(
 			{ change: { kind: "remove dashboard", id } },
 			{
 				onSuccess: () => {
@@ -76,7 +79,7 @@ export function DashboardMenu({ listed }: { listed: Listed }) {
 				open={isAsking}
 				onClose={() => {
 					setIsAsking(false);
-					reset();
+					removing.reset();
 				}}
 				title={isReadyMade ? `Put “${name}” back as it came?` : `Remove “${name}”?`}
 				description={
@@ -86,11 +89,21 @@ export function DashboardMenu({ listed }: { listed: Listed }) {
 				}
 				confirm={isReadyMade ? "Put back" : "Remove"}
 				danger
-				busy={isPending}
+				busy={removing.isPending}
 				onConfirm={remove}
 			>
-				{error && <ErrorNote title="That was not saved">{adviceFor(error)}</ErrorNote>}
+				{removing.error && (
+					<ErrorNote title="That was not saved">{adviceFor(removing.error)}</ErrorNote>
+				)}
 			</ConfirmDialog>
+			<Dialog
+				open={copying.isError}
+				onClose={copying.reset}
+				title={`“${name}” was not copied`}
+				footer={<Button onClick={copy}>Try again</Button>}
+			>
+				{copying.error && <p>{adviceFor(copying.error)}</p>}
+			</Dialog>
 		</>
 	);
 }

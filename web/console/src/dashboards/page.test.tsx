@@ -22,9 +22,12 @@ const panel = (id: string, x: number, y: number): Panel => ({
 /** What the server keeps, and the questions that it was asked. */
 let kept: DashboardDocument;
 let asked: string[];
+/** What the server fails to do for now: the path. */
+let failing: string | undefined;
 
 beforeEach(() => {
 	asked = [];
+	failing = undefined;
 	kept = {
 		version: 4,
 		saved: [],
@@ -32,6 +35,10 @@ beforeEach(() => {
 	};
 	vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
 		const { pathname, searchParams } = new URL(url);
+		if (pathname === failing) {
+			const body = { error: "no database", code: "database_unavailable" };
+			return Response.json(body, { status: 503 });
+		}
 		if (pathname !== "/api/dashboards") {
 			asked.push(searchParams.get("q") ?? "");
 			const columns = [{ name: "count(spans)", unit: "plain" }];
@@ -70,9 +77,10 @@ async function visit(path: string) {
 		routeTree: root.addChildren([list, one, explore]),
 		history: createMemoryHistory({ initialEntries: [path] }),
 	});
+	const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
 	const page = (
 		<UiProvider>
-			<QueryClientProvider client={new QueryClient()}>
+			<QueryClientProvider client={client}>
 				{/* The routes are the console's, but for those that no test goes to. */}
 				<RouterProvider router={router as never} />
 			</QueryClientProvider>
@@ -93,6 +101,34 @@ describe("a dashboard", () => {
 		await visit("/dashboards/mine?since=6h");
 		expect(await screen.findAllByText("42")).toHaveLength(2);
 		expect(new Set(asked)).toEqual(new Set(["count(spans) since 6h"]));
+	});
+
+	test("says of figures that could not be refreshed that they are old", async () => {
+		await visit("/dashboards/mine");
+		expect(await screen.findAllByText("42")).toHaveLength(2);
+		expect(screen.queryByText(/Not refreshed/)).toBeNull();
+		failing = "/api/query";
+		fireEvent.click(button("Refresh now"));
+		expect(await screen.findAllByText(/Not refreshed since .* The database is busy/)).toHaveLength(
+			2,
+		);
+		expect(screen.getAllByText("42")).toHaveLength(2);
+		failing = undefined;
+		fireEvent.click(button("Refresh now"));
+		await waitFor(() => expect(screen.queryByText(/Not refreshed/)).toBeNull());
+	});
+
+	test("that could not be copied says so, and can be copied again", async () => {
+		const router = await visit("/dashboards/mine");
+		failing = "/api/dashboards";
+		fireEvent.click(await screen.findByRole("button", { name: "More of “Mine”" }));
+		fireEvent.click(await screen.findByRole("menuitem", { name: "Make a copy" }));
+		const dialog = await screen.findByRole("dialog", { name: "“Mine” was not copied" });
+		expect(within(dialog).getByText(/The database is busy/)).toBeDefined();
+		failing = undefined;
+		fireEvent.click(within(dialog).getByRole("button", { name: "Try again" }));
+		await waitFor(() => expect(kept.dashboards.map(({ name }) => name)).toContain("Mine (copy)"));
+		await waitFor(() => expect(router.state.location.pathname).not.toBe("/dashboards/mine"));
 	});
 
 	test("is arranged by keys and saved", async () => {
