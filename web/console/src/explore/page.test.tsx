@@ -96,6 +96,24 @@ describe("a question", () => {
 		expect(recentQuestions()).toEqual(["count(spans) by op"]);
 	});
 
+	test("is asked once, and what was asked before it not again", async () => {
+		await visit(link("count(spans) by op"));
+		await screen.findByText("db.query");
+		write("count(spans) by name");
+		ask();
+		await waitFor(() => expect(asked).toContain("count(spans) by name"));
+		// The editor asks for the fields there are.
+		const counts = asked.filter((question) => question.startsWith("count"));
+		expect(counts).toEqual(["count(spans) by op", "count(spans) by name"]);
+	});
+
+	test("that has been answered can be asked again", async () => {
+		await visit(link("count(spans) by op"));
+		await screen.findByText("db.query");
+		ask();
+		await waitFor(() => expect(asked).toEqual(["count(spans) by op", "count(spans) by op"]));
+	});
+
 	test("that tells by time is shown over time", async () => {
 		const router = await visit(link("count(spans) per 1m"));
 		expect(screen.getByRole("button", { name: "Time series" }).getAttribute("aria-pressed")).toBe(

@@ -47,14 +47,15 @@ export function useExplore(): Explore {
 	const [draft, setDraft] = useFollowing(text);
 	const [chosen, setChosen] = useFollowing(search.lang);
 	const [left, setLeft] = useState<Record<Language, string>>({ query: "", sql: SQL_EXAMPLE });
-	const [asking, setAsking] = useState(0);
+	const [askings, setAskings] = useState<Record<string, number>>({});
 	// What begins as SQL does is SQL, whatever was chosen.
 	const language = languageOf(draft) === "sql" ? "sql" : (chosen ?? "query");
 	const askedLanguage = search.lang ?? languageOf(text);
 	const view = search.view ?? viewFor(askedLanguage, text);
 
+	const asked: Asked = { language: askedLanguage, text, view };
 	const query = {
-		...shownQuery({ language: askedLanguage, text, view }, asking),
+		...shownQuery(asked, askings[keyOf(asked)]),
 		enabled: text !== "",
 	};
 	const { data, error, isFetching, isPlaceholderData } = useQuery({
@@ -81,11 +82,13 @@ export function useExplore(): Explore {
 			const lang = next === draft ? language : languageOf(q);
 			rememberQuestion(q);
 			setDraft(q);
-			setAsking((asking) => asking + 1);
+			// The question in the address is another one until the router has got there: it must not be asked again.
+			const key = keyOf({ language: lang, text: q, view: view ?? viewFor(lang, q) });
+			setAskings((askings) => ({ ...askings, [key]: (askings[key] ?? 0) + 1 }));
 			navigate({ search: { q, ...(view && { view }), ...(lang !== languageOf(q) && { lang }) } });
 		},
 		cancel: () => client.cancelQueries({ queryKey: query.queryKey }),
-		asked: text === "" ? undefined : { language: askedLanguage, text, view },
+		asked: text === "" ? undefined : asked,
 		shown: data,
 		isOld: isPlaceholderData,
 		isCancelled: text !== "" && !isFetching && !error && (data === undefined || isPlaceholderData),
@@ -94,6 +97,8 @@ export function useExplore(): Explore {
 		mistake: draft === text ? mistakeOf(error, text) : undefined,
 	};
 }
+
+const keyOf = ({ language, text, view }: Asked) => [language, view, text].join(" ");
 
 /** What can be changed until another value comes from outside. */
 function useFollowing<T>(value: T): [T, (value: T) => void] {
