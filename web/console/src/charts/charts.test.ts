@@ -197,6 +197,26 @@ describe("tables", () => {
 		};
 		expect(csvOf(answer, [3, 0, 1, 2])).toBe('"a,b"\r\n5\r\n"say ""hi"""\r\n\r\n"two\nlines"\r\n');
 	});
+
+	test("have no formulas in their CSV, whatever a span is called", () => {
+		const answer: Answer = {
+			columns: [{ name: "=name", unit: "plain" }],
+			rows: [['=HYPERLINK("x")'], ["+1+1"], ["-a"], ["@sum"], ["\t=1"], [-5], ["-5.25"], ["a=b"]],
+			more: false,
+		};
+		expect(csvOf(answer, [...answer.rows.keys()]).split("\r\n")).toEqual([
+			"'=name",
+			`"'=HYPERLINK(""x"")"`,
+			"'+1+1",
+			"'-a",
+			"'@sum",
+			"'\t=1",
+			"-5",
+			"-5.25",
+			"a=b",
+			"",
+		]);
+	});
 });
 
 describe("links", () => {

@@ -38,6 +38,11 @@ export function csvOf(answer: Answer, order: readonly number[]): string {
 }
 
 function cellOf(value: Value): string {
-	const text = value === null ? "" : String(value);
+	const text = typeof value === "string" ? harmless(value) : String(value ?? "");
 	return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
+
+/** What a program that reads CSV takes for a formula, and would run: text that begins so, unless it is a number. */
+const FORMULA = /^(?![+-]?\d+(\.\d+)?(e[+-]?\d+)?$)[=+\-@\t\r]/i;
+
+const harmless = (text: string) => (FORMULA.test(text) ? `'${text}` : text);
