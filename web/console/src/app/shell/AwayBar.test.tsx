@@ -42,3 +42,24 @@ test("while the server is away it says so, and once it is back all is read again
 	expect(screen.queryByText(/The server is away/)).toBeNull();
 	expect(screen.getByText("count 7")).toBeTruthy();
 });
+
+test("while the page is hidden nothing looks for the server, and once it is seen something does at once", async () => {
+	fetched.mockRejectedValue(new TypeError("refused"));
+	render(
+		<QueryClientProvider client={new QueryClient()}>
+			<AwayBar />
+			<Count />
+		</QueryClientProvider>,
+	);
+	await act(() => vi.advanceTimersByTimeAsync(100));
+	const hidden = vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+	const before = fetched.mock.calls.length;
+	await act(() => vi.advanceTimersByTimeAsync(600_000));
+	expect(fetched.mock.calls.length).toBe(before);
+
+	hidden.mockReturnValue(false);
+	fetched.mockImplementation(async () => new Response(JSON.stringify({ count: 7 })));
+	document.dispatchEvent(new Event("visibilitychange"));
+	await act(() => vi.advanceTimersByTimeAsync(10));
+	expect(screen.getByText("count 7")).toBeTruthy();
+});

@@ -38,11 +38,22 @@ function useReturn(isAway: boolean): void {
 	}, [isAway, queryClient]);
 }
 
-/** Asks until there is an answer; the client then notes that the server is there. */
+/** Asks until there is an answer, while the page is seen; the client then notes that the server is there. */
 async function lookForServer(signal: AbortSignal): Promise<void> {
 	for (let wait = FIRST_WAIT_MS; !signal.aborted; wait = Math.min(wait * 1.5, LONGEST_WAIT_MS)) {
 		await new Promise((resolve) => setTimeout(resolve, wait));
+		await pageIsSeen(signal);
 		const answer = signal.aborted || (await request("health", { signal }).catch(() => undefined));
 		if (answer) return;
 	}
+}
+
+/** Waits while the page is hidden: its reader finds out at once when they come back. */
+function pageIsSeen(signal: AbortSignal): Promise<void> {
+	if (!document.hidden) return Promise.resolve();
+	return new Promise((resolve) => {
+		const look = () => !document.hidden && resolve();
+		document.addEventListener("visibilitychange", look, { signal });
+		signal.addEventListener("abort", () => resolve(), { once: true });
+	});
 }
