@@ -58,7 +58,8 @@ export class Liveness {
 	#ask(silence: number, next: number) {
 		clearTimeout(this.#next);
 		this.#next = setTimeout(() => this.#ask(SILENCE, EVERY), next);
-		this.#askedAt = now();
+		// Answers come in order: the next one belongs to the first question without an answer.
+		this.#askedAt ??= now();
 		this.#deadline ??= setTimeout(this.#dead, silence);
 		this.#send(HEARTBEAT);
 	}

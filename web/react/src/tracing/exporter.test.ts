@@ -37,7 +37,7 @@ function span(number: number, more: Partial<FinishedSpan> = {}): FinishedSpan {
 }
 
 function exporter(options: TracingOptions = {}): Exporter {
-	return new Exporter(clock, options, () => "http://hopline.test/under/ws");
+	return new Exporter(clock, options, () => new URL("/under/ws", window.location.href).href);
 }
 
 function attribute(of: Sent["spans"][number] | undefined, key: string): object | undefined {
@@ -71,7 +71,7 @@ test("spans go straight to Hopline where the page has nothing else, a few at a t
 	await vi.advanceTimersByTimeAsync(1_000);
 	expect(sent).toHaveLength(1);
 	const [{ url, init, spans }] = sent as [Sent];
-	expect(url).toBe("http://hopline.test/under/v1/traces");
+	expect(url).toBe(new URL("/under/v1/traces", window.location.href).href);
 	expect(init).toMatchObject({ method: "POST", credentials: "same-origin", keepalive: false });
 	expect(init.headers).toEqual({ "content-type": "application/json" });
 	expect(spans[0]).toMatchObject({
@@ -240,4 +240,15 @@ test("a destination that throws takes nothing down", async () => {
 	to.record([span(1)]);
 	await vi.advanceTimersByTimeAsync(1_000);
 	expect(to.dropped).toBe(1);
+});
+
+test("a page of another origin without a key asks for no intake that would refuse it", async () => {
+	const to = new Exporter(clock, {}, () => "https://hopline.elsewhere/ws");
+	to.record([span(1)]);
+	await vi.advanceTimersByTimeAsync(1_000);
+	expect([sent.length, to.dropped]).toEqual([0, 0]);
+	const keyed = new Exporter(clock, { key: "k" }, () => "https://hopline.elsewhere/ws");
+	keyed.record([span(1)]);
+	await vi.advanceTimersByTimeAsync(1_000);
+	expect(sent[0]?.url).toBe("https://hopline.elsewhere/v1/traces");
 });

@@ -30,6 +30,9 @@ const REFUSED_PAUSE = 60_000;
 const DROPPED = "hopline.spans.dropped";
 const DROPPED_SPANS = "hopline.dropped_spans";
 
+/** For a page that has no place to send spans to: they are let go. */
+const NOWHERE: Destination = { send: async () => "taken" };
+
 /** Of how many traces it is told. */
 const MAX_TRACES_TOLD = 16;
 
@@ -142,8 +145,12 @@ export class Exporter {
 		const isAsked = to === undefined || to === "opentelemetry";
 		const provider = isAsked ? globalTracerProvider() : undefined;
 		if (provider) return new OpenTelemetryDestination(provider);
+		const intake = new URL(url ?? "v1/traces", this.#liveUrl());
+		// Without either, every request would be refused.
+		const hasCookie = intake.origin === window.location.origin;
+		if (key === undefined && !hasCookie) return NOWHERE;
 		return new HoplineDestination({
-			url: String(url ?? new URL("v1/traces", this.#liveUrl())),
+			url: String(intake),
 			key,
 			service: service ?? "hopline-browser",
 		});

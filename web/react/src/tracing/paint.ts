@@ -1,6 +1,11 @@
 /** When what was just drawn is on the screen. */
 import { now } from "../clock.js";
 
+/** Whether nobody looks at the page, so that nothing is painted. */
+export function isHidden(): boolean {
+	return document.visibilityState === "hidden";
+}
+
 /**
  * Calls back after the next paint, with its time; with none if nobody looks at the page, since then nothing is painted.
  * Gives what ends the waiting.
@@ -18,7 +23,6 @@ export function afterPaint(painted: (at: number | undefined) => void): () => voi
 		end();
 		painted(at);
 	};
-	const isHidden = () => document.visibilityState === "hidden";
 	const hide = () => isHidden() && finish(undefined);
 	document.addEventListener("visibilitychange", hide, { signal: listening.signal });
 	// A frame's callbacks come before its paint; the task after them comes after it.

@@ -6,7 +6,7 @@
 import { now } from "../clock.js";
 import type { BatchMessage } from "../protocol.js";
 import { type Carrier, readCarrier } from "./carrier.js";
-import { afterPaint } from "./paint.js";
+import { afterPaint, isHidden } from "./paint.js";
 import { type AttributeValue, type FinishedSpan, newSpanId } from "./span.js";
 
 const RECEIVE_OP = "ui.websocket.receive";
@@ -55,6 +55,12 @@ export class UpdateTracer {
 		const spans = [...(this.#drawn?.spans ?? []), ...this.#applied];
 		this.#applied = [];
 		this.#drawn = { spans, component };
+		if (isHidden() || spans.length > MAX_WAITING) {
+			// No frame comes while nobody looks, and a paint hours later would be none of theirs.
+			this.#endPaint?.();
+			this.#painted(undefined);
+			return;
+		}
 		this.#endPaint ??= afterPaint((at) => this.#painted(at));
 	}
 
