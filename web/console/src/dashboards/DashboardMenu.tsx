@@ -3,13 +3,13 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { adviceFor } from "../api/ApiErrorNote";
-import { download } from "../explore/download";
 import {
 	Button,
 	ConfirmDialog,
 	CopyIcon,
 	Dialog,
 	DownloadIcon,
+	download,
 	ErrorNote,
 	IconButton,
 	Menu,

@@ -2,7 +2,7 @@
 
 import { useNavigate } from "@tanstack/react-router";
 import { useRef, useState } from "react";
-import { between } from "../explore/time/ranges";
+import { between } from "../query/time/ranges";
 import { EmptyState } from "../ui";
 import { inReadingOrder } from "./grid";
 import styles from "./grid.module.css";

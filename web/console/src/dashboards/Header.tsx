@@ -3,7 +3,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { adviceFor } from "../api/ApiErrorNote";
-import { TimeRangePicker } from "../explore/time/TimeRangePicker";
+import { TimeRangePicker } from "../query/time/TimeRangePicker";
 import {
 	Button,
 	EditIcon,

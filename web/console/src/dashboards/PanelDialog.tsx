@@ -2,9 +2,9 @@
 
 import { useId, useState } from "react";
 import { VIEW_NAMES, VIEWS, type View } from "../charts/views";
-import { languageOf } from "../explore/asking/ask";
-import { Editor } from "../explore/editor/Editor";
-import type { TimeRange } from "../explore/language/clauses";
+import { languageOf } from "../query/asking/ask";
+import { Editor } from "../query/editor/Editor";
+import type { TimeRange } from "../query/language/clauses";
 import { Button, Dialog, PlayIcon, Segmented, TextField } from "../ui";
 import styles from "./dashboards.module.css";
 import type { PanelContent } from "./edits";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parse } from "../explore/language/parse";
+import { parse } from "../query/language/parse";
 import { type Change, changed, conflictOf } from "./changes";
 import { type Edit, edited, tidied } from "./edits";
 import { BadFile, readDashboard, written } from "./exchange";

@@ -1,8 +1,8 @@
 /** The time and the pace of a dashboard, as its address says them. */
 
-import { nanosOf } from "../explore/language/amounts";
-import { type TimeRange, withTime } from "../explore/language/clauses";
-import { parse } from "../explore/language/parse";
+import { nanosOf } from "../query/language/amounts";
+import { type TimeRange, withTime } from "../query/language/clauses";
+import { parse } from "../query/language/parse";
 import type { DashboardSearch, Refresh } from "./search";
 
 /** What is shown where the address says nothing. */

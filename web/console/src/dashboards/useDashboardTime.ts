@@ -2,7 +2,7 @@
 
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import type { TimeRange } from "../explore/language/clauses";
+import type { TimeRange } from "../query/language/clauses";
 import type { DashboardSearch, Refresh } from "./search";
 import { inAddress, rangeOf, refreshOf } from "./time";
 

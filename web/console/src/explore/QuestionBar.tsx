@@ -1,13 +1,13 @@
 /** Where a question is written, asked and given up: the field, its language and its time. */
 
 import { useId } from "react";
+import { Editor } from "../query/editor/Editor";
+import { MistakeNote } from "../query/editor/MistakeNote";
+import { type TimeRange, timeOf, withTime } from "../query/language/clauses";
+import { parse } from "../query/language/parse";
+import { TimeRangePicker } from "../query/time/TimeRangePicker";
 import { Button, Kbd, PlayIcon, Segmented, StopIcon } from "../ui";
-import { Editor } from "./editor/Editor";
 import styles from "./explore.module.css";
-import { type TimeRange, timeOf, withTime } from "./language/clauses";
-import { parse } from "./language/parse";
-import { MistakeNote } from "./MistakeNote";
-import { TimeRangePicker } from "./time/TimeRangePicker";
 import type { Explore } from "./useExplore";
 
 const LANGUAGES = [

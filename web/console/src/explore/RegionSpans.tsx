@@ -7,11 +7,11 @@ import { ApiErrorNote } from "../api/ApiErrorNote";
 import { AnswerTable } from "../charts/AnswerTable";
 import type { Bounds } from "../charts/heat";
 import { formatSpan } from "../charts/values";
+import { regionQuestion } from "../query/asking/plan";
+import { shownQuery } from "../query/asking/shown";
+import type { Question } from "../query/language/parse";
 import { buttonClass, EmptyState, formatDuration, SkeletonRows } from "../ui";
-import { regionQuestion } from "./asking/plan";
-import { shownQuery } from "./asking/shown";
 import styles from "./explore.module.css";
-import type { Question } from "./language/parse";
 
 export function RegionSpans({ question, bounds }: { question: Question; bounds: Bounds }) {
 	const text = useMemo(() => regionQuestion(question, bounds), [question, bounds]);

@@ -7,11 +7,17 @@ import { AnswerView } from "../charts/AnswerView";
 import type { Bounds } from "../charts/heat";
 import { csvOf, type Sorting, sortedRows } from "../charts/table";
 import { VIEW_NAMES, VIEWS } from "../charts/views";
+import type { Asked } from "../query/asking/shown";
+import { CannotShow, type Shown } from "../query/asking/shown";
+import { withTime } from "../query/language/clauses";
+import { parse } from "../query/language/parse";
+import { between } from "../query/time/ranges";
 import {
 	Button,
 	CopyButton,
 	cx,
 	DownloadIcon,
+	download,
 	EmptyState,
 	ErrorNote,
 	formatCount,
@@ -20,14 +26,8 @@ import {
 	Segmented,
 	SkeletonRows,
 } from "../ui";
-import type { Asked } from "./asking/shown";
-import { CannotShow, type Shown } from "./asking/shown";
-import { download } from "./download";
 import styles from "./explore.module.css";
-import { withTime } from "./language/clauses";
-import { parse } from "./language/parse";
 import { RegionSpans } from "./RegionSpans";
-import { between } from "./time/ranges";
 import type { Explore } from "./useExplore";
 import { WhatWasAsked } from "./WhatWasAsked";
 

@@ -1,7 +1,7 @@
 /** The question that a view was drawn from, where it is not the one that was written. */
 
+import type { Plan } from "../query/asking/plan";
 import { Button, CopyButton } from "../ui";
-import type { Plan } from "./asking/plan";
 import styles from "./explore.module.css";
 
 export function WhatWasAsked({ plan, onAsk }: { plan: Plan; onAsk(text: string): void }) {

@@ -4,10 +4,10 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import type { View } from "../charts/views";
-import { type Language, languageOf, type Mistake, mistakeOf } from "./asking/ask";
-import { type Asked, type Shown, shownQuery } from "./asking/shown";
+import { type Language, languageOf, type Mistake, mistakeOf } from "../query/asking/ask";
+import { type Asked, type Shown, shownQuery } from "../query/asking/shown";
+import { parse } from "../query/language/parse";
 import { rememberQuestion } from "./history";
-import { parse } from "./language/parse";
 
 /** What SQL begins with where nothing is written yet. */
 const SQL_EXAMPLE = `select op, count(*) as n, avg(duration_ns) as mean_ns

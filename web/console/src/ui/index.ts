@@ -8,6 +8,7 @@ export { writeClipboard } from "./clipboard";
 export { hueOf, tokenColour } from "./colour";
 export { cx } from "./cx";
 export { ConfirmDialog, type ConfirmDialogProps, Dialog, type DialogProps } from "./Dialog";
+export { download } from "./download";
 export { Fold, type FoldProps } from "./Fold";
 export * from "./format";
 export * from "./icons";

@@ -8,10 +8,10 @@ import { edited } from "../../dashboards/edits";
 import { type Dashboard, newId } from "../../dashboards/model";
 import { listed } from "../../dashboards/ready";
 import { documentQuery, useSave } from "../../dashboards/store";
+import type { Asked } from "../../query/asking/shown";
+import { withTime } from "../../query/language/clauses";
+import { parse } from "../../query/language/parse";
 import { Button, buttonClass, Dialog, ErrorNote, Select, TextField } from "../../ui";
-import type { Asked } from "../asking/shown";
-import { withTime } from "../language/clauses";
-import { parse } from "../language/parse";
 import styles from "./keep.module.css";
 
 /** Stands for a dashboard that is to be made; no id is empty. */

@@ -1,8 +1,8 @@
 /** Keeps a question: under a name for all, on a dashboard, or as a link to pass on. */
 
 import { useState } from "react";
+import type { Asked } from "../../query/asking/shown";
 import { Button, CopyButton, PlusIcon } from "../../ui";
-import type { Asked } from "../asking/shown";
 import { AddToDashboardDialog } from "./AddToDashboardDialog";
 import { SaveDialog } from "./SaveDialog";
 

@@ -5,8 +5,8 @@ import { type FormEvent, useId, useState } from "react";
 import { adviceFor } from "../../api/ApiErrorNote";
 import { newId } from "../../dashboards/model";
 import { documentQuery, useSave } from "../../dashboards/store";
+import type { Asked } from "../../query/asking/shown";
 import { Button, Dialog, ErrorNote, TextField } from "../../ui";
-import type { Asked } from "../asking/shown";
 import styles from "./keep.module.css";
 
 export function SaveDialog({ asked, onClose }: { asked: Asked; onClose(): void }) {

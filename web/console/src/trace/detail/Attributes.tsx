@@ -1,7 +1,7 @@
 /** Attributes in groups, with a search when there are many; each leads to the spans that have the same. */
 import { Link } from "@tanstack/react-router";
 import { Fragment, useMemo, useState } from "react";
-import { writtenField, writtenValue } from "../../explore/language/tokens";
+import { writtenField, writtenValue } from "../../query/language/tokens";
 import { CopyButton, ExploreIcon, Fold, SearchIcon, TextField, Tooltip } from "../../ui";
 import { oneLine } from "../model/text";
 import styles from "./detail.module.css";

@@ -2,7 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useId, useMemo } from "react";
 import { ApiErrorNote } from "../../api/ApiErrorNote";
-import { writtenValue } from "../../explore/language/tokens";
+import { writtenValue } from "../../query/language/tokens";
 import {
 	buttonClass,
 	CloseIcon,
@@ -59,14 +59,14 @@ export function SpanPanel({ model, spanId, linkTo, onSelect, onClose }: SpanPane
 			<div className={styles.actionsBar}>
 				<Link
 					to="/explore"
-					search={{ q: `spans where name:${writtenValue(model.nameOf(span))}` }}
+					search={{ q: `spans where name:${writtenValue(whole?.span.name ?? model.nameOf(span))}` }}
 					className={buttonClass({ size: "small" })}
 				>
 					<ExploreIcon size={14} />
 					Show in Explore
 				</Link>
 				<CopyButton
-					text={() => JSON.stringify(whole, null, 2)}
+					text={() => (whole ? JSON.stringify(whole, null, 2) : Promise.reject())}
 					label="Copy as JSON"
 					size="small"
 					showLabel

@@ -1,10 +1,10 @@
 /** What is wrong with a question, and what was probably meant, one press away. */
 
 import type { ReactNode } from "react";
-import { sentence } from "../api/ApiErrorNote";
-import { AlertIcon, Button } from "../ui";
-import type { Mistake } from "./asking/ask";
-import styles from "./explore.module.css";
+import { sentence } from "../../api/ApiErrorNote";
+import { AlertIcon, Button } from "../../ui";
+import type { Mistake } from "../asking/ask";
+import styles from "./editor.module.css";
 
 export type MistakeNoteProps = {
 	id?: string | undefined;
