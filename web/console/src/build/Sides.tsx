@@ -60,9 +60,11 @@ function Sides({ state, seq, traceId, trace }: AllProps) {
 	const onSpanSelect = useCallback(
 		(span: string | null) => {
 			const tool = links?.callOf(span);
-			go({ span: span ?? undefined, ...(tool && { tool, tab: undefined }) });
+			// Where there is room for one side only, the reader stays at the trace.
+			const beside = isWide ? { tab: undefined } : {};
+			go({ span: span ?? undefined, ...(tool && { tool, ...beside }) });
 		},
-		[go, links],
+		[go, links, isWide],
 	);
 	const onCallSelect = useCallback((tool: string) => go({ tool }), [go]);
 	const onShow = useCallback(

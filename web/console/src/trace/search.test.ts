@@ -4,7 +4,7 @@ import { searchOf, validateSearch, viewOf } from "./search";
 
 const view = {
 	query: "INSERT notes",
-	filter: { services: ["hopline-runner", "a,b\\c"], ops: ["db.query"], errors: true },
+	filter: { services: ["hopline-runner", "a,b\\c"], ops: ["", "db.query"], errors: true },
 };
 
 test("what is searched and filtered for stands in the address and comes back from it", () => {

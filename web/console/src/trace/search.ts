@@ -41,13 +41,16 @@ export function searchOf({ query, filter }: WaterfallView): Omit<TraceSearch, "s
 	});
 }
 
+/** How the word is written that is empty: spans without an op are filtered by it. */
+const EMPTY = "\\0";
+
 /** Commas and backslashes within a word are written with a backslash before them. */
 function joinList(words: readonly string[]): string {
-	return words.map((word) => word.replace(/[\\,]/g, "\\$&")).join(",");
+	return words.map((word) => word.replace(/[\\,]/g, "\\$&") || EMPTY).join(",");
 }
 
 function splitList(list: string | undefined): string[] {
 	if (list === undefined) return [];
 	const words = list.match(/(?:\\.|[^\\,])+/g) ?? [];
-	return words.map((word) => word.replace(/\\(.)/g, "$1"));
+	return words.map((word) => (word === EMPTY ? "" : word.replace(/\\(.)/g, "$1")));
 }

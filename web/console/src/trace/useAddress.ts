@@ -41,7 +41,7 @@ export function useAddress() {
 			params: { traceId },
 			search: { span },
 		});
-		return new URL(router.history.createHref(to.href), document.baseURI).href;
+		return new URL(to.publicHref, document.baseURI).href;
 	};
 	return { traceId, span, view: wanted ?? inAddress, onView: setWanted, onSelect, linkTo };
 }

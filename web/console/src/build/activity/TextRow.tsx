@@ -39,9 +39,10 @@ export const TextRow = memo(
 			</div>
 		);
 	},
-	// Of a text that grows only the last piece differs.
+	// Of a text that grows only the last piece differs, and the first, by which all of it is copied.
 	(before, after) =>
 		before.piece === after.piece &&
+		(!after.isFirst || before.text === after.text) &&
 		before.isFirst === after.isFirst &&
 		before.isLast === after.isLast &&
 		before.text.id === after.text.id,

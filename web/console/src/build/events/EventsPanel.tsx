@@ -12,7 +12,7 @@ import { useEverySecond } from "../useEverySecond";
 import { EventDetail } from "./EventDetail";
 import { EventRow } from "./EventRow";
 import styles from "./events.module.css";
-import { logPageQuery, PAGE } from "./log";
+import { lastOf, logPageQuery, PAGE } from "./log";
 
 const ROW_HEIGHT = 28;
 
@@ -45,21 +45,30 @@ export function EventsPanel(props: EventsPanelProps) {
 		rows.getTotalSize(),
 		isActive && selected === undefined,
 	);
+	// As soon as it is there; then not again while the log grows.
+	const [reached, setReached] = useState<number>();
 	useEffect(() => {
-		if (!scroller || selected === undefined || selected > count) return;
+		if (!scroller || selected === undefined || selected === reached || selected > count) return;
 		stay();
 		rows.scrollToIndex(selected - 1, { align: "auto" });
-	}, [scroller, selected, count, rows, stay]);
+		setReached(selected);
+	}, [scroller, selected, reached, count, rows, stay]);
 
 	const shown = rows.getVirtualItems();
 	const pages = pagesOf(shown.at(0)?.index ?? 0, shown.at(-1)?.index ?? 0);
 	const read = useQueries({
 		queries: pages.map((page) => logPageQuery(sessionId, page, count)),
 	});
+	useEffect(() => {
+		read.forEach((page, at) => {
+			const isBehind = page.data && page.data.upTo < lastOf(pages[at] ?? 0, count);
+			if (isBehind && !page.isFetching && !page.error) void page.refetch();
+		});
+	});
 	const failed = read.find((page) => page.error);
 	const lineAt = (index: number) => {
-		const page = read[pages.indexOf(Math.floor(index / PAGE))];
-		return { line: page?.data?.[index % PAGE], isRead: page?.isSuccess ?? false };
+		const page = read[pages.indexOf(Math.floor(index / PAGE))]?.data;
+		return { line: page?.lines[index % PAGE], isRead: page !== undefined && index < page.upTo };
 	};
 	if (count === 0)
 		return <EmptyState title="No event yet">They appear as they are sent.</EmptyState>;

@@ -34,7 +34,7 @@ test("a page is read until it is whole, and what the log does not have is left o
 		({ seq }) => seq !== 105,
 	);
 	const asked = serve(events, 12);
-	const lines = await new QueryClient().fetchQuery(logPageQuery("s", 1, 130));
+	const { lines } = await new QueryClient().fetchQuery(logPageQuery("s", 1, 130));
 	expect(asked).toEqual(["?after=100&limit=30", "?after=113&limit=17", "?after=125&limit=5"]);
 	expect(lines.length).toBe(30);
 	expect(lines[4]).toBeUndefined();
@@ -58,7 +58,7 @@ test("an event is told in a line: the part it carries, or why it was refused", a
 		],
 		100,
 	);
-	const lines = await new QueryClient().fetchQuery(logPageQuery("s", 0, 6));
+	const { lines } = await new QueryClient().fetchQuery(logPageQuery("s", 0, 6));
 	expect(lines.slice(0, 5).map((line) => [line?.type, line?.summary])).toEqual([
 		["text-delta", "two lines"],
 		["tool-input-available", "Bash · c1"],

@@ -31,22 +31,36 @@ export const PAGE = 100;
 /** A line says no more than this. */
 const SUMMARY = 300;
 
+/** What was read of a page. */
+export interface LogPage {
+	/** By their place in it; those that are not in the log are left open. */
+	readonly lines: readonly (LogLine | undefined)[];
+	/** The last number that there was. */
+	readonly upTo: number;
+}
+
+/** The last number of a page, when the log ends with `end`. */
+export const lastOf = (page: number, end: number) => Math.min((page + 1) * PAGE, end);
+
 /**
- * The events with the numbers of a page, by their place in it; those that are not in the log are left open. `upTo` is the
- * last number there is: a page that is not full yet is read again when there is more.
+ * The events with the numbers of a page, as far as the log goes, which ends with `end`. A page that is not full yet keeps its
+ * lines while it is read again.
  */
-export const logPageQuery = (sessionId: string, page: number, upTo: number) => {
-	const last = Math.min((page + 1) * PAGE, upTo);
-	return queryOptions({
-		queryKey: ["build", sessionId, "events", page, last],
-		queryFn: ({ signal }) => readPage(sessionId, page, last, signal),
+export const logPageQuery = (sessionId: string, page: number, end: number) =>
+	queryOptions({
+		queryKey: ["build", sessionId, "events", page],
+		queryFn: ({ signal }) => readPage(sessionId, page, lastOf(page, end), signal),
 		staleTime: Number.POSITIVE_INFINITY,
 		gcTime: 10_000,
 		structuralSharing: false,
 	});
-};
 
-async function readPage(sessionId: string, page: number, last: number, signal: AbortSignal) {
+async function readPage(
+	sessionId: string,
+	page: number,
+	last: number,
+	signal: AbortSignal,
+): Promise<LogPage> {
 	const lines: (LogLine | undefined)[] = [];
 	let after = page * PAGE;
 	// Large events come fewer at a time than were asked for.
@@ -58,7 +72,7 @@ async function readPage(sessionId: string, page: number, last: number, signal: A
 		if (next === null || events.length === 0) break;
 		after = next;
 	}
-	return lines;
+	return { lines, upTo: last };
 }
 
 /** One event with all that it says; none if it is not in the log. */

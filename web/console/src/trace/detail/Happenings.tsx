@@ -1,5 +1,5 @@
 /** What happened in a span: exceptions, attempts, other span events, errors and lines of logs, by time. */
-import { Badge, Fold, formatDuration, type Tone } from "../../ui";
+import { Badge, Fold, formatCount, formatDuration, type Tone } from "../../ui";
 import type { TraceModel } from "../model/model";
 import { isErrorLevel, type OutlineRecord } from "../model/outline";
 import { cutText, oneLine } from "../model/text";
@@ -49,10 +49,14 @@ function SpanEventBody({ event, at }: { event: SpanEvent; at: number }) {
 	);
 }
 
+/** More than these nobody reads here. */
+const MOST_RECORDS = 200;
+
 export function Records({ records }: { records: readonly OutlineRecord[] }) {
+	const shown = records.slice(0, MOST_RECORDS);
 	return (
 		<ol className={styles.happenings}>
-			{records.map(({ id, kind, level, message, at }) => (
+			{shown.map(({ id, kind, level, message, at }) => (
 				<li
 					key={`${kind} ${id}`}
 					className={styles.happening}
@@ -62,6 +66,11 @@ export function Records({ records }: { records: readonly OutlineRecord[] }) {
 					<Message text={message} label="Message" />
 				</li>
 			))}
+			{shown.length < records.length && (
+				<li className={styles.quiet}>
+					These are the first {MOST_RECORDS} of {formatCount(records.length)}.
+				</li>
+			)}
 		</ol>
 	);
 }

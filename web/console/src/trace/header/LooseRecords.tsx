@@ -4,9 +4,6 @@ import { Button, Dialog, formatCount } from "../../ui";
 import { Records } from "../detail/Happenings";
 import type { TraceModel } from "../model/model";
 
-/** More than these nobody reads here. */
-const MOST = 200;
-
 export function LooseRecords({ model }: { model: TraceModel }) {
 	const [open, setOpen] = useState(false);
 	const records = model.recordsOf(-1);
@@ -20,12 +17,9 @@ export function LooseRecords({ model }: { model: TraceModel }) {
 				open={open}
 				onClose={() => setOpen(false)}
 				title="Errors and logs outside of spans"
-				description={
-					records.length > MOST ? `The first ${MOST} of ${formatCount(records.length)}.` : undefined
-				}
 				wide
 			>
-				<Records records={records.slice(0, MOST)} />
+				<Records records={records} />
 			</Dialog>
 		</>
 	);
