@@ -5,12 +5,11 @@
  * walked through without being seen.
  */
 
-import { type KeyboardEvent, type PointerEvent, useEffect, useRef } from "react";
-import { formatCount } from "../ui";
+import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
+import { formatCount, type Size, useSize } from "../ui";
 import { type Palette, usePalette } from "./colours";
 import { countIn, type Heat, ordered, type Region, strengthOf } from "./heat";
 import styles from "./heat.module.css";
-import { useSize } from "./useSize";
 import { keyedRegion } from "./walk";
 
 export type HeatMapProps = {
@@ -29,13 +28,13 @@ export type HeatMapProps = {
 export function HeatMap(props: HeatMapProps) {
 	const { heat, region, onChange, onChoose, onPoint, label, describedBy } = props;
 	const canvas = useRef<HTMLCanvasElement>(null);
-	const frame = useRef<HTMLDivElement>(null);
+	const [frame, setFrame] = useState<HTMLDivElement | null>(null);
 	const begun = useRef<Region>(undefined);
 	const size = useSize(frame);
 	const palette = usePalette();
 
 	useEffect(() => {
-		if (canvas.current && size) paint(canvas.current, heat, palette, size);
+		if (canvas.current && size.width > 0) paint(canvas.current, heat, palette, size);
 	}, [heat, palette, size]);
 
 	const cellAt = (event: PointerEvent): Region => {
@@ -85,7 +84,7 @@ export function HeatMap(props: HeatMapProps) {
 
 	return (
 		<div
-			ref={frame}
+			ref={setFrame}
 			// Arrow keys walk through its cells: a screen reader must leave them to it.
 			role="application"
 			aria-roledescription="heat map"
@@ -130,7 +129,7 @@ function paint(
 	canvas: HTMLCanvasElement,
 	{ columns, rows, counts, most }: Heat,
 	palette: Palette,
-	{ width, height }: { width: number; height: number },
+	{ width, height }: Size,
 ): void {
 	const scale = devicePixelRatio;
 	canvas.width = Math.round(width * scale);

@@ -1,7 +1,7 @@
 /** How long spans took, over time: a heat map with its axes, what the cursor is on, and the same as a table. */
 
-import { useId, useMemo, useRef, useState } from "react";
-import { EmptyState, formatCount, formatDuration, Toggle } from "../ui";
+import { useId, useMemo, useState } from "react";
+import { EmptyState, formatCount, formatDuration, Toggle, useSize } from "../ui";
 import { AnswerTable } from "./AnswerTable";
 import type { Answer } from "./answer";
 import { HeatMap } from "./HeatMap";
@@ -19,7 +19,6 @@ import {
 import styles from "./heat.module.css";
 import type { Stretch } from "./series";
 import { timeMarks } from "./timeAxis";
-import { useSize } from "./useSize";
 import { formatSpan } from "./values";
 import { fullest } from "./walk";
 
@@ -130,12 +129,12 @@ function DurationAxis({ heat }: { heat: Heat }) {
 const MARK = 96;
 
 function TimeAxis({ heat }: { heat: Heat }) {
-	const axis = useRef<HTMLDivElement>(null);
-	const width = useSize(axis)?.width ?? 0;
+	const [axis, setAxis] = useState<HTMLDivElement | null>(null);
+	const { width } = useSize(axis);
 	const to = heat.start + heat.columns * heat.step;
 	const most = Math.max(1, Math.floor(width / MARK));
 	return (
-		<div ref={axis} className={styles.times} aria-hidden="true">
+		<div ref={setAxis} className={styles.times} aria-hidden="true">
 			{timeMarks(heat.start, to, most).map(({ at, label }) => (
 				<span key={at} style={{ left: `${((at - heat.start) / (to - heat.start)) * 100}%` }}>
 					{label}

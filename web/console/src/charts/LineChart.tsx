@@ -5,15 +5,15 @@
  */
 
 import "uplot/dist/uPlot.min.css";
-import { useEffect, useEffectEvent, useRef, useState } from "react";
+import { useEffect, useEffectEvent, useState } from "react";
 import uPlot from "uplot";
+import { useSize } from "../ui";
 import type { Unit } from "./answer";
 import { isDashed, type Palette, usePalette } from "./colours";
 import styles from "./lines.module.css";
 import { type Reading, Readout } from "./Readout";
 import type { Line, Series, Stretch } from "./series";
 import { timeLabels } from "./timeAxis";
-import { useSize } from "./useSize";
 import { formatShort } from "./values";
 
 export type LineChartProps = {
@@ -32,7 +32,7 @@ export type LineChartProps = {
 const FONT_SIZE = 11;
 
 export function LineChart({ series, hidden, lit, stretch, onStretch, label }: LineChartProps) {
-	const frame = useRef<HTMLDivElement>(null);
+	const [frame, setFrame] = useState<HTMLDivElement | null>(null);
 	const [chart, setChart] = useState<uPlot>();
 	const size = useSize(frame);
 	const palette = usePalette();
@@ -40,16 +40,16 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 	const select = useEffectEvent((chosen: Stretch) => onStretch?.(chosen));
 	const { times, lines } = series;
 	const shape = lines.map(({ name, unit, hue }) => `${hue} ${unit} ${name}`).join("\n");
-	const isSized = size !== undefined && size.width > 0 && size.height > 0;
+	const isSized = size.width > 0 && size.height > 0;
 
 	// biome-ignore lint/correctness/useExhaustiveDependencies: of the lines only their shape needs another chart, and of the size that there is one
 	useEffect(() => {
-		if (!frame.current || !isSized) return;
+		if (!frame || !isSized) return;
 		const made = new uPlot(
 			{
 				...optionsOf(lines, palette),
-				width: frame.current.clientWidth,
-				height: frame.current.clientHeight,
+				width: frame.clientWidth,
+				height: frame.clientHeight,
 				hooks: {
 					setCursor: [(chart) => setReading(readingAt(chart))],
 					setSelect: [
@@ -64,14 +64,14 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 				},
 			},
 			dataOf(times, lines),
-			frame.current,
+			frame,
 		);
 		setChart(made);
 		return () => {
 			setChart(undefined);
 			made.destroy();
 		};
-	}, [shape, palette, isSized]);
+	}, [shape, palette, frame, isSized]);
 
 	useEffect(() => {
 		if (!chart) return;
@@ -87,8 +87,8 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 	}, [times, lines, stretch?.from, stretch?.to, chart]);
 
 	useEffect(() => {
-		if (size) chart?.setSize(size);
-	}, [size, chart]);
+		if (isSized) chart?.setSize(size);
+	}, [size, isSized, chart]);
 
 	useEffect(() => {
 		if (!chart) return;
@@ -103,7 +103,7 @@ export function LineChart({ series, hidden, lit, stretch, onStretch, label }: Li
 
 	return (
 		<div className={styles.chart} role="img" aria-label={label}>
-			<div ref={frame} className={styles.frame} />
+			<div ref={setFrame} className={styles.frame} />
 			{reading && <Readout reading={reading} lines={lines} times={times} hidden={hidden} />}
 		</div>
 	);

@@ -56,30 +56,10 @@ export const ChevronRightIcon = (props: IconProps) => (
 		<path d="m6 4 4 4-4 4" />
 	</Icon>
 );
-export const ChevronLeftIcon = (props: IconProps) => (
-	<Icon {...props}>
-		<path d="m10 4-4 4 4 4" />
-	</Icon>
-);
-export const ArrowRightIcon = (props: IconProps) => (
-	<Icon {...props}>
-		<path d="M3 8h10m-4-4 4 4-4 4" />
-	</Icon>
-);
-export const ArrowLeftIcon = (props: IconProps) => (
-	<Icon {...props}>
-		<path d="M13 8H3m4-4L3 8l4 4" />
-	</Icon>
-);
 export const SearchIcon = (props: IconProps) => (
 	<Icon {...props}>
 		<circle cx="7" cy="7" r="4.25" />
 		<path d="m10.5 10.5 3 3" />
-	</Icon>
-);
-export const FilterIcon = (props: IconProps) => (
-	<Icon {...props}>
-		<path d="M2.5 4h11M4.5 8h7m-4.5 4h2" />
 	</Icon>
 );
 export const CopyIcon = (props: IconProps) => (
@@ -98,11 +78,6 @@ export const StopIcon = (props: IconProps) => (
 		<rect x="4" y="4" width="8" height="8" rx="1" />
 	</Icon>
 );
-export const PauseIcon = (props: IconProps) => (
-	<Icon {...props}>
-		<path d="M5.5 4v8m5-8v8" />
-	</Icon>
-);
 export const PlusIcon = (props: IconProps) => (
 	<Icon {...props}>
 		<path d="M8 3v10M3 8h10" />
@@ -116,11 +91,6 @@ export const MinusIcon = (props: IconProps) => (
 export const MoreIcon = (props: IconProps) => (
 	<Icon {...props}>
 		<path d="M3.5 8h.01M8 8h.01m4.49 0h.01" strokeWidth={2.4} />
-	</Icon>
-);
-export const MenuIcon = (props: IconProps) => (
-	<Icon {...props}>
-		<path d="M2.5 4.5h11m-11 3.5h11m-11 3.5h11" />
 	</Icon>
 );
 export const RefreshIcon = (props: IconProps) => (

@@ -5,7 +5,7 @@ export { Badge, type BadgeProps, StatusBadge, type StatusBadgeProps, type Tone }
 export { Button, type ButtonProps, buttonClass, IconButton, type IconButtonProps } from "./Button";
 export { CopyButton, type CopyButtonProps } from "./CopyButton";
 export { writeClipboard } from "./clipboard";
-export { hueOf, tokenColour } from "./colour";
+export { tokenColour } from "./colour";
 export { cx } from "./cx";
 export { ConfirmDialog, type ConfirmDialogProps, Dialog, type DialogProps } from "./Dialog";
 export { download } from "./download";
@@ -31,3 +31,4 @@ export { TextField, type TextFieldProps } from "./TextField";
 export { Segmented, type SegmentedProps, Toggle, type ToggleProps } from "./Toggle";
 export { Tooltip, type TooltipProps } from "./Tooltip";
 export { UiProvider } from "./UiProvider";
+export { type Size, useSize } from "./useSize";

@@ -1,6 +1,7 @@
 /** The whole trace at a glance, with the stretch in view marked: drag beside it to choose another, drag it to pan. */
 import { type PointerEvent, useEffect, useRef, useState } from "react";
 import { formatDuration } from "../../ui/format";
+import { useSize } from "../../ui/useSize";
 import type { Kept } from "../model/filter";
 import type { TraceModel } from "../model/model";
 import type { Stretch } from "../model/times";
@@ -9,7 +10,6 @@ import { paintMinimap } from "./minimap";
 import styles from "./minimap.module.css";
 import { readPalette, useThemeVersion } from "./palette";
 import { timeAt, xOf } from "./scale";
-import { useSize } from "./useSize";
 import type { TimeWindow } from "./useTimeWindow";
 
 export interface MinimapProps {

@@ -5,6 +5,7 @@
  * for if the page wants to have that in its address, is given from outside.
  */
 import { type CSSProperties, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useSize } from "../../ui/useSize";
 import { serviceHues } from "../model/colours";
 import { criticalPath } from "../model/critical";
 import { applyFilter, type Filter, NO_FILTER } from "../model/filter";
@@ -26,7 +27,6 @@ import { useGestures } from "./useGestures";
 import { useKeys } from "./useKeys";
 import { useNow } from "./useNow";
 import { useSelection } from "./useSelection";
-import { useSize } from "./useSize";
 import { useTimeWindow } from "./useTimeWindow";
 import styles from "./waterfall.module.css";
 
