@@ -1,6 +1,7 @@
 /** How long spans took, over time: a heat map with its axes, what the cursor is on, and the same as a table. */
 
 import { useId, useMemo, useState } from "react";
+import { serverNow } from "../api/clock";
 import { EmptyState, formatCount, formatDuration, Toggle, useSize } from "../ui";
 import { AnswerTable } from "./AnswerTable";
 import type { Answer } from "./answer";
@@ -107,7 +108,7 @@ function toldOf(heat: Heat, region: Region): string {
 	const { from, to, shortest, longest } = boundsOf(heat, region);
 	const spans = formatCount(Math.round(countIn(heat, region)));
 	const durations = `${formatDuration(shortest)} – ${formatDuration(longest)}`;
-	return `${spans} spans of ${durations}, ${formatSpan(from, to)}`;
+	return `${spans} spans of ${durations}, ${formatSpan(from, to, serverNow())}`;
 }
 
 function DurationAxis({ heat }: { heat: Heat }) {

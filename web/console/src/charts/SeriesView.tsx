@@ -1,6 +1,7 @@
 /** An answer as lines over time, with a legend to switch them by, and the same as a table for whoever reads rather than looks. */
 
 import { useMemo, useState } from "react";
+import { serverNow } from "../api/clock";
 import { EmptyState, formatCount, Toggle } from "../ui";
 import { AnswerTable } from "./AnswerTable";
 import { type Answer, type Roles, rolesOf } from "./answer";
@@ -39,7 +40,7 @@ export function SeriesView({ answer, roles, step, stretch, onStretch }: SeriesVi
 			</EmptyState>
 		);
 	}
-	const label = `Lines from ${formatSpan(first, last)}. ${summaryOf(series, formatNumber)}`;
+	const label = `Lines from ${formatSpan(first, last, serverNow())}. ${summaryOf(series, formatNumber)}`;
 	return (
 		<div className={styles.figure}>
 			{isTable ? (

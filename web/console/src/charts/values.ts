@@ -55,7 +55,7 @@ const minute = new Intl.DateTimeFormat("en-GB", {
 });
 
 /** From when to when: as exact as it takes to tell them apart, and with the day where it is not today. */
-export function formatSpan(from: number, to: number, now = Date.now()): string {
+export function formatSpan(from: number, to: number, now: number): string {
 	if (to - from < 10_000) return `${clock.format(from)} – ${clock.format(to)}`;
 	const isToday = [from, to].every((at) => isSameDay(at, now));
 	if (isToday) return `${formatTime(from, now)} – ${formatTime(to, now)}`;

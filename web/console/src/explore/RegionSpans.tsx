@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { ApiErrorNote } from "../api/ApiErrorNote";
+import { serverNow } from "../api/clock";
 import { AnswerTable } from "../charts/AnswerTable";
 import type { Bounds } from "../charts/heat";
 import { formatSpan } from "../charts/values";
@@ -22,7 +23,8 @@ export function RegionSpans({ question, bounds }: { question: Question; bounds: 
 		<section className={styles.region} aria-labelledby="region">
 			<div className={styles.toolbar}>
 				<h2 id="region">
-					Spans of {formatDuration(shortest)} – {formatDuration(longest)}, {formatSpan(from, to)}
+					Spans of {formatDuration(shortest)} – {formatDuration(longest)},{" "}
+					{formatSpan(from, to, serverNow())}
 				</h2>
 				<Link
 					className={buttonClass({ size: "small" })}

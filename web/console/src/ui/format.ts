@@ -103,8 +103,8 @@ const exact = new Intl.DateTimeFormat("en-GB", {
 	fractionalSecondDigits: 3,
 });
 
-/** A time in the reader's zone, as short as today allows. */
-export function formatTime(moment: Moment, now: Moment = Date.now()): string {
+/** A time in the reader's zone, as short as today allows; `now` is by the clock that the time was taken from. */
+export function formatTime(moment: Moment, now: Moment): string {
 	const [at, today] = [new Date(moment), new Date(now)];
 	if (Number.isNaN(at.getTime())) return "–";
 	if (at.toDateString() === today.toDateString()) return clock.format(at);
@@ -118,7 +118,7 @@ export function formatTimeExact(moment: Moment): string {
 }
 
 /** How long ago it was. What lies ahead of `now` by a clock's error is "just now". */
-export function formatAgo(moment: Moment, now: Moment = Date.now()): string {
+export function formatAgo(moment: Moment, now: Moment): string {
 	const seconds = (new Date(now).getTime() - new Date(moment).getTime()) / 1000;
 	if (Number.isNaN(seconds)) return "–";
 	if (seconds < 5) return "just now";

@@ -17,6 +17,7 @@ export type TimeRangePickerProps = {
 
 export function TimeRangePicker({ range, onChange, disabled }: TimeRangePickerProps) {
 	const [isOpen, setIsOpen] = useState(false);
+	const name = rangeName(range, serverNow());
 	const items = RANGES.map(({ range: other, name }) => ({
 		label: name,
 		checked: sameRange(range, other),
@@ -32,12 +33,8 @@ export function TimeRangePicker({ range, onChange, disabled }: TimeRangePickerPr
 			<Menu
 				align="start"
 				trigger={
-					<Button
-						icon={<ClockIcon size={14} />}
-						disabled={disabled}
-						aria-label={`Time: ${rangeName(range)}`}
-					>
-						<span className={styles.name}>{rangeName(range)}</span>
+					<Button icon={<ClockIcon size={14} />} disabled={disabled} aria-label={`Time: ${name}`}>
+						<span className={styles.name}>{name}</span>
 						<ChevronDownIcon size={14} />
 					</Button>
 				}

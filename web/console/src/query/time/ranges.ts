@@ -24,8 +24,8 @@ export const RANGES: { range: TimeRange; name: string }[] = [
 	{ range: { kind: "all" }, name: "All time" },
 ];
 
-/** What a range is called. */
-export function rangeName(range: TimeRange): string {
+/** What a range is called at the time `now`. */
+export function rangeName(range: TimeRange, now: number): string {
 	switch (range.kind) {
 		case "all":
 			return "All time";
@@ -35,7 +35,7 @@ export function rangeName(range: TimeRange): string {
 			const from = millisOf(range.from);
 			const to = range.to === undefined ? undefined : millisOf(range.to);
 			if (from === undefined) return `From ${range.from}`;
-			return to === undefined ? `From ${formatTime(from)}` : formatSpan(from, to);
+			return to === undefined ? `From ${formatTime(from, now)}` : formatSpan(from, to, now);
 		}
 	}
 }

@@ -1,6 +1,7 @@
 /** The head of a trace's page: what it is of, how large, how long, what failed, what is missing. */
 import { Link } from "@tanstack/react-router";
 import { apiUrl, request } from "../../api/client";
+import { serverNow } from "../../api/clock";
 import type { BuildRow } from "../../api/types";
 import {
 	Badge,
@@ -93,7 +94,7 @@ function Facts({ model, live }: { model: TraceModel; live: boolean }) {
 				</Badge>
 			)}
 			<LooseRecords model={model} />
-			<span title={formatTimeExact(startMs)}>{formatTime(startMs)}</span>
+			<span title={formatTimeExact(startMs)}>{formatTime(startMs, serverNow())}</span>
 		</>
 	);
 }
