@@ -4,12 +4,11 @@ import { Agent, answer, call } from "./harness/agent.ts";
 import type { Hopline } from "./harness/hopline.ts";
 import { expectSearch, spanRow } from "./harness/look.ts";
 import { type MadeSpan, makeTrace } from "./harness/spans.ts";
-import { test as base, expect } from "./harness/test.ts";
+import { expect, test } from "./harness/test.ts";
 
-const test = base.extend("problems", async ({ problems }) => {
-	// Whether a trace is a build's is asked by its id, and most of these are none's.
+// Whether a trace is a build's is asked by its id, and most of these are none's.
+test.beforeEach(({ problems }) => {
 	problems.allow(/404.*api\/builds\/[0-9a-f]{32}\?state=false/);
-	return problems;
 });
 
 /** A request with two steps, one of which fails, and a run of like spans. */

@@ -8,10 +8,18 @@ const LONGEST_END_MS = 10_000;
 
 const running = new Set<ChildProcess>();
 
-// Should the tests themselves be ended.
-process.on("exit", () => {
+function killAll(): void {
 	for (const child of running) child.kill("SIGKILL");
-});
+}
+
+// Should the tests themselves be ended: by Ctrl-C, by their runner, or because a file of them could not begin.
+process.on("exit", killAll);
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+	process.once(signal, () => {
+		killAll();
+		process.exit(1);
+	});
+}
 
 export class Program {
 	readonly #child: ChildProcess;

@@ -2,7 +2,13 @@
  * What every test is given: a Hopline and a Chromium that the file's tests share, and a page of the test's own that is
  * signed in. A page that runs into an error, or against its Content-Security-Policy, fails its test.
  */
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+	type Browser,
+	type BrowserContext,
+	type BrowserContextOptions,
+	chromium,
+	type Page,
+} from "playwright-core";
 import { test as base, expect } from "vitest";
 import { Hopline } from "./hopline.ts";
 
@@ -37,48 +43,33 @@ export class Problems {
 	}
 }
 
-interface Fixtures {
-	hopline: Hopline;
-	browser: Browser;
-	signedIn: SignedIn;
-	problems: Problems;
-	/** Opens one more page, in a browser of its own: signed in, unless it is said otherwise. */
-	open(options?: BrowserContextOptions): Promise<Page>;
-	page: Page;
-}
-
-export const test = base.extend<Fixtures>({
-	hopline: [
-		// biome-ignore lint/correctness/noEmptyPattern: what a fixture needs is read from this pattern.
-		async ({}, use) => {
-			const hopline = await Hopline.start();
-			await use(hopline);
-			await hopline.stop();
-		},
-		{ scope: "file" },
-	],
-	browser: [
-		// biome-ignore lint/correctness/noEmptyPattern: as above.
-		async ({}, use) => {
-			const browser = await launch();
-			await use(browser);
-			await browser.close();
-		},
-		{ scope: "file" },
-	],
-	signedIn: [
-		async ({ hopline, browser }, use) => use(await signIn(browser, hopline)),
-		{ scope: "file" },
-	],
+export const test = base
+	// biome-ignore lint/correctness/noEmptyPattern: what a fixture needs is read from this pattern.
+	.extend("hopline", { scope: "file" }, async ({}, { onCleanup }) => {
+		const hopline = await Hopline.start();
+		onCleanup(() => hopline.stop());
+		return hopline;
+	})
 	// biome-ignore lint/correctness/noEmptyPattern: as above.
-	problems: async ({}, use) => {
+	.extend("browser", { scope: "file" }, async ({}, { onCleanup }) => {
+		const browser = await launch();
+		onCleanup(() => browser.close());
+		return browser;
+	})
+	.extend("signedIn", { scope: "file" }, ({ hopline, browser }) => signIn(browser, hopline))
+	// biome-ignore lint/correctness/noEmptyPattern: as above.
+	.extend("problems", ({}, { onCleanup }) => {
 		const problems = new Problems();
-		await use(problems);
-		expect(problems.unexpected).toEqual([]);
-	},
-	open: async ({ browser, hopline, signedIn, problems }, use) => {
-		const contexts: Awaited<ReturnType<Browser["newContext"]>>[] = [];
-		await use(async (options = {}) => {
+		onCleanup(() => expect(problems.unexpected).toEqual([]));
+		return problems;
+	})
+	/** Opens one more page, in a browser of its own: signed in, unless it is said otherwise. */
+	.extend("open", ({ browser, hopline, signedIn, problems }, { onCleanup }) => {
+		const contexts: BrowserContext[] = [];
+		onCleanup(async () => {
+			await Promise.all(contexts.map((context) => context.close()));
+		});
+		return async (options: BrowserContextOptions = {}): Promise<Page> => {
 			const context = await browser.newContext({
 				baseURL: hopline.url,
 				storageState: signedIn,
@@ -91,11 +82,9 @@ export const test = base.extend<Fixtures>({
 			const page = await context.newPage();
 			problems.watch(page);
 			return page;
-		});
-		await Promise.all(contexts.map((context) => context.close()));
-	},
-	page: async ({ open }, use) => use(await open()),
-});
+		};
+	})
+	.extend("page", ({ open }) => open());
 
 export { expect };
 
