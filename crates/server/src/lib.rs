@@ -6,6 +6,7 @@
 //! - `ingest` takes events from brokers, and settles them through the processor;
 //! - `projects`, `builds`, `files` and `devserver` turn requests into `commands`, which are sent to
 //!   runners through their brokers;
+//! - `dashboards` keeps what people look at again and again;
 //! - `live` carries committed changes to browsers;
 //! - `traces` takes spans in and gives traces out;
 //! - `status` says how the server is doing;
@@ -25,6 +26,7 @@ mod base_path;
 mod builds;
 mod commands;
 pub mod console;
+mod dashboards;
 mod devserver;
 mod dsns;
 mod errors;

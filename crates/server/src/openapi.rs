@@ -19,8 +19,8 @@ use crate::app::App;
 use crate::base_path::BasePath;
 use crate::errors::{ApiError, ApiResult, Chain};
 use crate::{
-    access, builds, devserver, dsns, files, ingest, live, metrics, projects, runner_tokens,
-    runners, status, traces,
+    access, builds, dashboards, devserver, dsns, files, ingest, live, metrics, projects,
+    runner_tokens, runners, status, traces,
 };
 
 /// What went wrong.
@@ -83,6 +83,10 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(runner_tokens::check_runner_tokens))
         .routes(routes!(dsns::list_dsns, dsns::create_dsn))
         .routes(routes!(dsns::revoke_dsn))
+        .routes(routes!(
+            dashboards::get_dashboards,
+            dashboards::put_dashboards
+        ))
         .routes(routes!(live::live_updates))
         .routes(routes!(access::issue_token))
         .routes(routes!(access::sign_in_once, access::sign_in))

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod commits;
+pub mod dashboards;
 pub mod dsns;
 pub mod fixtures;
 pub mod postgres;
@@ -70,6 +71,10 @@ macro_rules! contract_tests {
             dsns_are_numbered_and_listed_with_the_revoked_ones,
             a_revoked_dsn_stays_revoked_since_it_first_was,
             a_key_is_one_dsns_alone,
+        );
+        $crate::contract_tests!($store, dashboards:
+            dashboards_are_saved_by_whoever_has_read_their_last_version,
+            of_those_who_save_dashboards_at_once_one_does,
         );
     };
     ($store:expr, $module:ident: $($test:ident,)+) => {

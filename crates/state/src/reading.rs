@@ -40,6 +40,17 @@ pub(crate) const GLANCES: &str = "SELECT session.id, project.name, project.slug,
      LEFT JOIN commands AS command ON command.id = session.command_id
      WHERE session.id ";
 
+/// Saves dashboards where there were none, and gives their version: $1 is the document, $2 the time. Gives nothing where there
+/// are some.
+pub(crate) const FIRST_DASHBOARDS: &str =
+    "INSERT INTO dashboards (id, version, document, updated_at) VALUES (1, 1, $1, $2)
+     ON CONFLICT DO NOTHING RETURNING version";
+
+/// The same where there were some, if their version is still $3.
+pub(crate) const NEXT_DASHBOARDS: &str =
+    "UPDATE dashboards SET version = version + 1, document = $1, updated_at = $2
+     WHERE version = $3 RETURNING version";
+
 /// A row whose contents count towards a page.
 pub(crate) trait Contents {
     /// How many bytes its contents have.

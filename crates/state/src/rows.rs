@@ -324,6 +324,17 @@ pub struct Runner {
     pub last_seen_at: Timestamp,
 }
 
+/// The console's dashboards and saved questions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dashboards {
+    /// From 1 on; each that is saved has the next.
+    pub version: u64,
+    /// All of them, as JSON.
+    pub document: String,
+    /// When they were saved.
+    pub updated_at: Timestamp,
+}
+
 /// A DSN that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDsn {

@@ -14,8 +14,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project, Runner,
-    RunnerToken, Session, SessionStatus, Todo, ToolCall,
+    Command, CommandStatus, Dashboards, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project,
+    Runner, RunnerToken, Session, SessionStatus, Todo, ToolCall,
 };
 
 type Result<T> = std::result::Result<T, StateError>;
@@ -321,6 +321,24 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StateError`]; then nothing is changed.
     async fn revoke_dsn(&self, number: u64, at: Timestamp) -> Result<Option<Dsn>>;
+
+    /// The dashboards; none if they were never saved.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be read.
+    async fn dashboards(&self) -> Result<Option<Dashboards>>;
+
+    /// Saves the dashboards in place of those that are there, and gives their version; none if that is not `version` any
+    /// more, which is 0 for none, because somebody else has saved them: then nothing was changed.
+    ///
+    /// # Errors
+    /// [`StateError`] if the database cannot be written.
+    async fn save_dashboards(
+        &self,
+        version: u64,
+        document: String,
+        at: Timestamp,
+    ) -> Result<Option<u64>>;
 
     /// Whether the database can be read just now.
     ///

@@ -150,7 +150,7 @@ fn several_programs_that_start_at_once_find_one_schema() {
     let migrations = connection.query_row("SELECT count(*) FROM schema_migrations", [], |row| {
         row.get(0)
     });
-    assert_eq!(migrations, Ok(3));
+    assert_eq!(migrations, Ok(4));
 }
 
 #[test]

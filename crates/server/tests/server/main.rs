@@ -8,6 +8,7 @@ mod bad_input;
 mod builds;
 mod commands;
 mod console;
+mod dashboards;
 mod dsns;
 mod envelopes;
 mod grpc;

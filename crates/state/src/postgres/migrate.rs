@@ -26,6 +26,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "dsns",
         sql: include_str!("../../migrations/postgres/0003_dsns.sql"),
     },
+    Migration {
+        version: 4,
+        name: "dashboards",
+        sql: include_str!("../../migrations/postgres/0004_dashboards.sql"),
+    },
 ];
 
 /// The lock's number: "hopline" in ASCII. Nobody else in the database is likely to have taken it.

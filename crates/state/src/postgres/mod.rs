@@ -16,6 +16,7 @@
 mod address;
 mod commit;
 mod convert;
+mod dashboards;
 mod doorbell;
 mod doubt;
 mod dsns;
@@ -48,8 +49,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project, Runner,
-    RunnerToken, Session, Todo, ToolCall,
+    Command, CommandStatus, Dashboards, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project,
+    Runner, RunnerToken, Session, Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -370,6 +371,21 @@ impl Store for PostgresStore {
     async fn revoke_dsn(&self, number: u64, at: Timestamp) -> Result<Option<Dsn>> {
         let client = self.client(dsns::UPDATE).await?;
         dsns::revoke(&client, number, at).await
+    }
+
+    async fn dashboards(&self) -> Result<Option<Dashboards>> {
+        let client = self.client(dashboards::SELECT).await?;
+        dashboards::read(&client).await
+    }
+
+    async fn save_dashboards(
+        &self,
+        version: u64,
+        document: String,
+        at: Timestamp,
+    ) -> Result<Option<u64>> {
+        let client = self.client(dashboards::UPDATE).await?;
+        dashboards::save(&client, version, &document, at).await
     }
 
     async fn check(&self) -> Result<()> {

@@ -27,6 +27,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "dsns",
         sql: include_str!("../../migrations/sqlite/0003_dsns.sql"),
     },
+    Migration {
+        version: 4,
+        name: "dashboards",
+        sql: include_str!("../../migrations/sqlite/0004_dashboards.sql"),
+    },
 ];
 
 /// Applies the migrations that are missing.

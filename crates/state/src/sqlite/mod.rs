@@ -15,6 +15,7 @@ mod commit;
 mod convert;
 #[cfg(test)]
 mod cost_tests;
+mod dashboards;
 mod dsns;
 mod migrate;
 mod projects;
@@ -37,8 +38,8 @@ use crate::error::StateError;
 use crate::group::{Committed, Group, ProjectChange, StatementTiming};
 use crate::repair::Repair;
 use crate::rows::{
-    Command, CommandStatus, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project, Runner,
-    RunnerToken, Session, Todo, ToolCall,
+    Command, CommandStatus, Dashboards, Decision, Dsn, Glance, LoggedEvent, NewDsn, Note, Project,
+    Runner, RunnerToken, Session, Todo, ToolCall,
 };
 use crate::store::{
     LastPart, LoadedCommand, Page, QuietBuild, SessionFilter, SessionKey, Store, WholeSession,
@@ -331,6 +332,20 @@ impl Store for SqliteStore {
     async fn revoke_dsn(&self, number: u64, at: Timestamp) -> Result<Option<Dsn>> {
         let write = move |connection: &mut _| dsns::revoke(connection, number, at);
         self.writer.run(dsns::UPDATE, write).await
+    }
+
+    async fn dashboards(&self) -> Result<Option<Dashboards>> {
+        self.readers.run(dashboards::SELECT, dashboards::read).await
+    }
+
+    async fn save_dashboards(
+        &self,
+        version: u64,
+        document: String,
+        at: Timestamp,
+    ) -> Result<Option<u64>> {
+        let write = move |connection: &mut _| dashboards::save(connection, version, &document, at);
+        self.writer.run(dashboards::UPDATE, write).await
     }
 
     async fn check(&self) -> Result<()> {
