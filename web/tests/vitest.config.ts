@@ -3,7 +3,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
 	test: {
-		include: ["*.test.ts"],
+		// The manual's pictures are made only when they are asked for.
+		include: [process.env.HOPLINE_PICTURES ? "pictures.ts" : "*.test.ts"],
 		maxWorkers: 2,
 		testTimeout: 60_000,
 		hookTimeout: 60_000,

@@ -12,11 +12,11 @@ export interface Shown {
 }
 
 /** Runs some builds, so that there is something on each page. */
-export async function shownBy(hopline: Hopline): Promise<Shown> {
-	const [ended, running] = [
-		await realisticBuild(hopline, "lists"),
-		await realisticBuild(hopline, "parser"),
-	];
+export async function shownBy(hopline: Hopline, pace?: number): Promise<Shown> {
+	const [ended, running] = await Promise.all([
+		realisticBuild(hopline, "lists", pace),
+		realisticBuild(hopline, "parser", pace),
+	]);
 	await ended.finish();
 	const failing = await hopline.build("website", {
 		agent: "steps",
@@ -107,14 +107,14 @@ export const PLACES: readonly Place[] = [
 	{
 		name: "explore",
 		async open(page) {
-			await page.goto("explore?q=count(spans) by op since 15m&view=series");
+			await page.goto("explore?q=count(spans) by op since 1m&view=series");
 			await answered(page);
 		},
 	},
 	{
 		name: "explore-heat",
 		async open(page) {
-			await page.goto("explore?q=spans where op:db.query since 15m&view=heat");
+			await page.goto("explore?q=spans where op:db.query since 1m&view=heat");
 			await answered(page);
 		},
 	},
@@ -128,7 +128,7 @@ export const PLACES: readonly Place[] = [
 	{
 		name: "dashboard",
 		async open(page) {
-			await page.goto("dashboards/event-path");
+			await page.goto("dashboards/event-path?since=1m");
 			const panel = page.getByRole("region", { name: "Slowest persistence operations" });
 			await panel.getByRole("row").nth(1).waitFor();
 			const lines = page.getByRole("region", { name: "Throughput: events at each hop" });
