@@ -39,6 +39,19 @@ describe("a trace's model", () => {
 		expect(model.times.self[0]).toBe(100 - 30 - 10);
 	});
 
+	test("work that was done for it and others is not its own time", () => {
+		const model = modelOf(
+			[
+				{ id: "a", start: 0, duration: 100 },
+				{ id: "b", start: 0, duration: 100 },
+				{ id: "c", parent: "a", start: 10, duration: 20 },
+				{ id: "d", parent: "b", start: 20, duration: 20 },
+			],
+			{ linked: [{ spans: [2], under: [1] }] },
+		);
+		expect(Array.from(model.times.self)).toEqual([80, 70, 20, 20]);
+	});
+
 	test("a child that began before its parent takes only what they share", () => {
 		const model = modelOf([
 			{ id: "b", parent: "a", start: 0, duration: 30 },

@@ -79,7 +79,7 @@ export class TraceModel {
 		this.missing = outline.missing ?? {};
 		this.tree = buildTree(spans.parent);
 		this.linked = buildLinked(this.count, outline.linked ?? []);
-		this.times = buildTimes(spans, this.tree);
+		this.times = buildTimes(spans, this.tree, this.linked);
 		this.errors = countErrors(this.status, this.tree);
 		this.errorCount = this.status.reduce((sum, it) => sum + (it === Status.error ? 1 : 0), 0);
 		this.pendingCount = this.flags.reduce((sum, it) => sum + (it & Flag.pending), 0);

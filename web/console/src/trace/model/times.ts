@@ -2,6 +2,7 @@
  * Times of spans that follow from the tree: how far a subtree reaches, what a span did itself, and where a span's children
  * left a gap between them.
  */
+import type { Linked } from "./linked";
 import { Flag, type OutlineSpans } from "./outline";
 import type { Tree } from "./tree";
 
@@ -12,13 +13,13 @@ export interface Times {
 	readonly duration: Float64Array;
 	/** The latest end in the subtree. Events travel on after the span that sent them, so it may lie beyond the span's own. */
 	readonly reach: Float64Array;
-	/** The part of the duration in which none of its children ran. */
+	/** The part of the duration in which neither its children ran nor what did work for it beside others. */
 	readonly self: Float64Array;
 	/** The latest end of all. */
 	readonly total: number;
 }
 
-export function buildTimes(spans: OutlineSpans, tree: Tree): Times {
+export function buildTimes(spans: OutlineSpans, tree: Tree, linked: Linked): Times {
 	const count = spans.id.length;
 	const start = new Float64Array(count);
 	const duration = new Float64Array(count);
@@ -38,22 +39,25 @@ export function buildTimes(spans: OutlineSpans, tree: Tree): Times {
 		if (above >= 0) reach[above] = Math.max(reach[above] as number, end);
 		total = Math.max(total, end);
 	}
-	return { start, duration, reach, total, self: selfTimes(start, duration, tree) };
+	return { start, duration, reach, total, self: selfTimes(start, duration, tree, linked) };
 }
 
 function finite(value: number | undefined): number {
 	return value !== undefined && Number.isFinite(value) ? value : 0;
 }
 
-/** Duration without the union of the children's times, as far as these lie within. */
-function selfTimes(start: Float64Array, duration: Float64Array, tree: Tree): Float64Array {
+/** Duration without the union of the times of what ran for it, as far as these lie within. */
+function selfTimes(
+	start: Float64Array,
+	duration: Float64Array,
+	tree: Tree,
+	linked: Linked,
+): Float64Array {
 	const self = duration.slice();
 	for (let row = 0; row < self.length; row++) {
 		const end = (start[row] as number) + (duration[row] as number);
 		let covered = start[row] as number;
-		const until = tree.childrenFrom[row + 2] as number;
-		for (let at = tree.childrenFrom[row + 1] as number; at < until; at++) {
-			const child = tree.children[at] as number;
+		for (const child of ranFor(row, tree, linked)) {
 			const from = Math.max(covered, start[child] as number);
 			const to = Math.min(end, (start[child] as number) + (duration[child] as number));
 			if (to <= from) continue;
@@ -62,6 +66,17 @@ function selfTimes(start: Float64Array, duration: Float64Array, tree: Tree): Flo
 		}
 	}
 	return self;
+}
+
+/** The children of a span, and what did work for it beside others, by start. */
+function ranFor(row: number, tree: Tree, linked: Linked): Int32Array {
+	const children = tree.children.subarray(tree.childrenFrom[row + 1], tree.childrenFrom[row + 2]);
+	const shared = linked.rows.subarray(linked.from[row], linked.from[row + 1]);
+	if (shared.length === 0) return children;
+	const all = new Int32Array(children.length + shared.length);
+	all.set(children);
+	all.set(shared, children.length);
+	return all.sort();
 }
 
 /** A stretch of time, in nanoseconds after the trace's start. */
