@@ -1,8 +1,9 @@
 /** What all pages share: signing in, themes, the server's paths, its clock; and the runners, which are a page of their own. */
 import { Agent } from "./harness/agent.ts";
+import { signIn } from "./harness/browser.ts";
 import { Hopline } from "./harness/hopline.ts";
 import { headOf, openBuild } from "./harness/look.ts";
-import { expect, signIn, test } from "./harness/test.ts";
+import { expect, test } from "./harness/test.ts";
 
 const NOBODY = { cookies: [], origins: [] };
 

@@ -2,23 +2,13 @@
  * What every test is given: a Hopline and a Chromium that the file's tests share, and a page of the test's own that is
  * signed in. A page that runs into an error, or against its Content-Security-Policy, fails its test.
  */
-import {
-	type Browser,
-	type BrowserContext,
-	type BrowserContextOptions,
-	chromium,
-	type Page,
-} from "playwright-core";
+import type { BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { test as base, expect } from "vitest";
+import { launch, signIn } from "./browser.ts";
 import { Hopline } from "./hopline.ts";
-
-const CHROMIUM = process.env.HOPLINE_CHROMIUM ?? "/usr/bin/chromium";
 
 /** How long a page may take to show what it is expected to. */
 const PATIENCE_MS = 10_000;
-
-/** What a signed-in browser keeps. */
-type SignedIn = NonNullable<Exclude<BrowserContextOptions["storageState"], string>>;
 
 /** Complaints of pages that their tests expect. */
 export class Problems {
@@ -87,24 +77,3 @@ export const test = base
 	.extend("page", ({ open }) => open());
 
 export { expect };
-
-export function launch(): Promise<Browser> {
-	return chromium.launch({
-		executablePath: CHROMIUM,
-		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"],
-	});
-}
-
-/** Follows the one-time link, as a person does. */
-export async function signIn(browser: Browser, hopline: Hopline): Promise<SignedIn> {
-	const context = await browser.newContext({ baseURL: hopline.url });
-	try {
-		const page = await context.newPage();
-		const link = new URL(hopline.signIn);
-		await page.goto(link.pathname + link.search);
-		await page.getByRole("heading", { name: "Builds" }).waitFor();
-		return await context.storageState();
-	} finally {
-		await context.close();
-	}
-}
