@@ -23,7 +23,7 @@ use hopline_traces::questions::{
 use tokio::runtime::Runtime;
 
 use crate::answer::{rows_of, unit_of};
-use crate::language::parse;
+use crate::language::{What, parse};
 use crate::partials::Partials;
 use crate::plan::{PlanError, plan};
 use crate::table::Spans;
@@ -162,7 +162,10 @@ async fn answer(
     let (frame, columns, limit) = match question.language {
         Language::Query => {
             let query = parse(&question.text)?;
-            let kept = partials.of(&query);
+            let kept = match query.what {
+                What::Figures(_) => partials.of(&query),
+                What::Spans => None,
+            };
             let planned = plan(
                 &tables,
                 &query,
@@ -170,8 +173,10 @@ async fn answer(
                 question.now,
                 question.limit,
             );
-            let planned = planned.await?;
+            let planned = planned.await;
+            drop(kept);
             partials.trim();
+            let planned = planned?;
             (planned.frame, Some(planned.columns), planned.limit)
         }
         Language::Sql => {

@@ -20,7 +20,7 @@ use crate::states::Unfit;
 use crate::words::Words;
 
 /// How many questions are remembered.
-const QUESTIONS: usize = 64;
+const QUESTIONS: usize = 256;
 
 /// A file's partial answer may have one row for so many of its spans: with more it is hardly less work than the spans are.
 const SPANS_FOR_A_ROW: u64 = 8;
@@ -39,7 +39,25 @@ pub(crate) struct Partials {
 struct Asked {
     /// Without what it says of time and of how many rows it wants.
     query: Query,
-    kept: Option<Arc<Kept>>,
+    keeping: Keeping,
+}
+
+#[derive(Clone)]
+enum Keeping {
+    /// It may never come again.
+    Nothing,
+    Kept(Arc<Kept>),
+    /// Its partial answers are hardly less than the spans.
+    GivenUp,
+}
+
+impl Keeping {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Kept(kept) => kept.bytes(),
+            Self::Nothing | Self::GivenUp => 0,
+        }
+    }
 }
 
 impl Partials {
@@ -58,34 +76,44 @@ impl Partials {
             ..query.clone()
         };
         let mut asked = self.asked.lock();
-        let kept = match asked.iter().position(|other| other.query == query) {
-            Some(at) => {
-                let kept = asked.remove(at).kept;
-                Some(kept.unwrap_or_else(|| Arc::new(Kept::new(self.most))))
-            }
-            None => None,
+        let keeping = match asked.iter().position(|other| other.query == query) {
+            Some(at) => match asked.remove(at).keeping {
+                Keeping::Nothing => Keeping::Kept(Arc::new(Kept::new(self.most))),
+                keeping => keeping,
+            },
+            None => Keeping::Nothing,
         };
         if asked.len() == QUESTIONS {
             asked.remove(0);
         }
         asked.push(Asked {
             query,
-            kept: kept.clone(),
+            keeping: keeping.clone(),
         });
-        kept.filter(|kept| !kept.state.lock().is_given_up)
+        match keeping {
+            Keeping::Kept(kept) => Some(kept),
+            Keeping::Nothing | Keeping::GivenUp => None,
+        }
     }
 
-    /// Lets go of those that were not asked for longest, until they take no more than they may.
+    /// Lets go of what was given up, and of what was not asked for longest, until all takes no more than it may.
     pub(crate) fn trim(&self) {
         let mut asked = self.asked.lock();
-        let bytes = |asked: &Asked| asked.kept.as_ref().map_or(0, |kept| kept.bytes());
-        let mut all: usize = asked.iter().map(bytes).sum();
+        for asked in asked.iter_mut() {
+            if matches!(&asked.keeping, Keeping::Kept(kept) if kept.is_given_up()) {
+                asked.keeping = Keeping::GivenUp;
+            }
+        }
+        let mut all: usize = asked.iter().map(|asked| asked.keeping.bytes()).sum();
         for asked in asked.iter_mut() {
             if all <= self.most {
                 return;
             }
-            all -= bytes(asked);
-            asked.kept = None;
+            let bytes = asked.keeping.bytes();
+            if bytes > 0 {
+                all -= bytes;
+                asked.keeping = Keeping::Nothing;
+            }
         }
     }
 }
@@ -151,7 +179,7 @@ pub(crate) enum Found {
 impl Kept {
     fn new(most: usize) -> Self {
         Self {
-            words: Words::default(),
+            words: Words::within(most / 4),
             state: Mutex::default(),
             most,
         }
@@ -186,15 +214,18 @@ impl Kept {
     /// # Errors
     /// If that is hardly less than the spans themselves, or more than may be kept of a question.
     pub(crate) fn keep(&self, piece: Piece) -> Result<(), Unfit> {
+        if !piece.is_worth_keeping() {
+            return Err(Unfit::ForParts);
+        }
         let mut state = self.state.lock();
-        if !piece.is_worth_keeping() || state.bytes() + piece.bytes() > self.most {
+        let origin = piece.origin.clone();
+        state.pieces.retain(|_, other| {
+            other.origin.end() < origin.start() || origin.end() < other.origin.start()
+        });
+        if self.words.bytes() + state.bytes() + piece.bytes() > self.most {
             return Err(Unfit::ForParts);
         }
         if !state.is_given_up {
-            let origin = piece.origin.clone();
-            state.pieces.retain(|_, other| {
-                other.origin.end() < origin.start() || origin.end() < other.origin.start()
-            });
             state.pieces.insert(*origin.start(), piece);
         }
         Ok(())
@@ -218,13 +249,82 @@ impl Kept {
         state.is_given_up = true;
     }
 
+    fn is_given_up(&self) -> bool {
+        self.state.lock().is_given_up
+    }
+
     fn bytes(&self) -> usize {
-        self.state.lock().bytes()
+        self.words.bytes() + self.state.lock().bytes()
     }
 }
 
 impl State {
     fn bytes(&self) -> usize {
         self.pieces.values().map(Piece::bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::Int64Array;
+
+    use super::*;
+    use crate::language::parse;
+
+    /// What the file of this number adds, in so many rows of eight bytes.
+    fn piece(number: u64, rows: usize) -> Piece {
+        let column = Arc::new(Int64Array::from(vec![0; rows])) as _;
+        Piece {
+            origin: number..=number,
+            rows: rows as u64 * SPANS_FOR_A_ROW,
+            slot: 1,
+            states: RecordBatch::try_from_iter([("a", column)]).unwrap(),
+        }
+    }
+
+    fn question(name: &str) -> Query {
+        parse(&format!("count(spans) where name:{name} since 5m")).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_of_all_questions_ends_at_its_bound_and_the_last_asked_stay() {
+        let partials = Partials::new(100_000);
+        for name in ["a", "b", "c"] {
+            assert!(partials.of(&question(name)).is_none(), "the first time");
+            let kept = partials.of(&question(name)).unwrap();
+            assert!(kept.keep(piece(1, 5_000)).is_ok());
+            partials.trim();
+        }
+        let asked = partials.asked.lock();
+        let bytes: Vec<_> = asked.iter().map(|asked| asked.keeping.bytes()).collect();
+        assert!(bytes.iter().sum::<usize>() <= 100_000, "{bytes:?}");
+        assert!(bytes[0] == 0 && bytes[1] > 0 && bytes[2] > 0, "{bytes:?}");
+    }
+
+    #[test]
+    fn a_question_that_was_given_up_keeps_nothing_and_is_not_tried_again() {
+        let partials = Partials::new(100_000);
+        partials.of(&question("a"));
+        let kept = partials.of(&question("a")).unwrap();
+        assert!(kept.keep(piece(1, 5_000)).is_ok());
+        assert!(kept.keep(piece(2, 10_000)).is_err(), "more than it may");
+        kept.give_up();
+        partials.trim();
+        assert!(partials.of(&question("a")).is_none());
+        assert_eq!(Arc::strong_count(&kept), 1, "nothing else holds it");
+    }
+
+    #[test]
+    fn a_merged_file_takes_the_place_of_those_that_it_was_merged_from() {
+        let kept = Kept::new(100_000);
+        for number in 1..=3 {
+            assert!(kept.keep(piece(number, 3_000)).is_ok());
+        }
+        let merged = Piece {
+            origin: 1..=3,
+            ..piece(1, 9_000)
+        };
+        assert!(kept.keep(merged).is_ok(), "it is no more than they were");
+        assert_eq!(kept.state.lock().pieces.len(), 1);
     }
 }

@@ -85,6 +85,8 @@ pub(crate) async fn plan(
                 match prepared.aggregation.of_parts(tables, kept).await {
                     Ok(frame) => return prepared.plan_on(frame),
                     Err(Unfit::ForParts) => kept.give_up(),
+                    Err(Unfit::Now) if kept.words.are_too_many() => kept.give_up(),
+                    Err(Unfit::Now) => {}
                     Err(Unfit::Engine(error)) => return Err(error.into()),
                 }
             }

@@ -45,13 +45,15 @@ const BYTES: usize = 8 << 20;
 pub(crate) enum Unfit {
     /// The engine makes them in another way, or the parts take more than they are worth.
     ForParts,
+    /// There is no memory for it at this moment.
+    Now,
     Engine(DataFusionError),
 }
 
 impl From<DataFusionError> for Unfit {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Self::ForParts,
+            DataFusionError::ResourcesExhausted(_) => Self::Now,
             _ => Self::Engine(error),
         }
     }

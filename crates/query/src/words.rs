@@ -86,14 +86,21 @@ fn rows_of(args: ScalarFunctionArgs) -> Result<ArrayRef> {
 }
 
 /// Numbers for the words by which a question groups, the same wherever a word comes from.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Words(Arc<Mutex<Numbered>>);
 
-#[derive(Default)]
+impl Default for Words {
+    fn default() -> Self {
+        Self::within(WORD_BYTES)
+    }
+}
+
 struct Numbered {
     numbers: HashMap<Arc<str>, i32>,
     words: Vec<Arc<str>>,
     bytes: usize,
+    /// How many bytes they may take.
+    most: usize,
 }
 
 impl Numbered {
@@ -104,7 +111,7 @@ impl Numbered {
         let word: Arc<str> = word.into();
         // The word, where it is twice, and its number.
         self.bytes += word.len() + 64;
-        if self.bytes > WORD_BYTES {
+        if self.bytes > self.most {
             let told = "the words by which it groups are too many";
             return Err(DataFusionError::ResourcesExhausted(told.into()));
         }
@@ -116,6 +123,27 @@ impl Numbered {
 }
 
 impl Words {
+    /// Those of at most so many bytes.
+    pub(crate) fn within(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Numbered {
+            numbers: HashMap::new(),
+            words: Vec::new(),
+            bytes: 0,
+            most,
+        })))
+    }
+
+    /// About how many bytes they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+
+    /// Whether there were more than they may be.
+    pub(crate) fn are_too_many(&self) -> bool {
+        let numbered = self.0.lock();
+        numbered.bytes > numbered.most
+    }
+
     /// Numbers in place of a column of words, and by what they become words again; none of other values.
     pub(crate) fn numbers_of(&self, value: &Expr) -> Option<(Expr, ScalarUDF)> {
         if !is_of_words(value) {
