@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use std::{env, fs, io};
 
 /// The page that all others come from, and what must stand in it (`src/console.rs`).
@@ -20,10 +21,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dist = console.join("dist");
     println!("cargo::rerun-if-changed=build.rs");
     let there = dist.join(INDEX).is_file();
-    // What is not there cannot be watched: cargo would take it for changed each time. Its coming shows in the folder above.
-    let watched = if there { &dist } else { &console };
-    if watched.exists() {
-        println!("cargo::rerun-if-changed={}", watched.display());
+    // What is not there cannot be watched: cargo would take it for changed each time. And of the folder above it would
+    // watch every file.
+    if console.is_dir() && !dist.exists() && fs::create_dir(&dist).is_ok() {
+        // What is newer than this run counts as changed since. Where its time cannot be set, this runs once more.
+        let _ = fs::File::open(&dist).and_then(|dist| dist.set_modified(SystemTime::UNIX_EPOCH));
+    }
+    if dist.exists() {
+        println!("cargo::rerun-if-changed={}", dist.display());
     }
     let copied = out.join("console");
     if copied.exists() {
