@@ -247,7 +247,7 @@ pub async fn a_tool_call_is_read_by_its_id_within_its_build(store: &dyn Store) {
         output: Some(format!("\"{}\"", "x".repeat(100_000))),
         ..call("c/1", 1)
     };
-    of(&mut batch).tool_calls = vec![whole.clone(), call("c", 2)];
+    of(&mut batch).tool_calls = vec![whole.clone(), call("c", 2), call("c\u{fffd}", 2)];
     commit(store, batch).await;
     let read = |build: &super::fixtures::Build, id: &'static str| {
         let session = build.session.id;
@@ -256,6 +256,10 @@ pub async fn a_tool_call_is_read_by_its_id_within_its_build(store: &dyn Store) {
     let found = read(&one, "c/1").await.unwrap();
     assert_eq!((found.output, found.first_seq), (whole.output, 1));
     assert!(read(&one, "d").await.is_none() && read(&other, "c").await.is_none());
+    // Rows have U+FFFD in place of U+0000.
+    let found = read(&one, "c\0").await.unwrap();
+    assert_eq!(found.tool_call_id, "c\u{fffd}");
+    assert!(read(&one, "d\0").await.is_none());
 }
 
 pub async fn rows_are_read_in_pages_that_leave_nothing_out(store: &dyn Store) {

@@ -377,6 +377,8 @@ pub(super) async fn tool_call(
     tool_call_id: &str,
 ) -> Result<Option<ToolCall>> {
     let sql = format!("{TOOL_CALL} AND tool_call_id = $2");
+    // As parts are read: no id in a row has U+0000.
+    let tool_call_id = text(tool_call_id);
     let values: [&(dyn ToSql + Sync); 2] = [&session_id, &tool_call_id];
     let page = Page::default();
     let calls = within(client, READ_CALLS, &sql, &values, page, tool_call_of).await?;

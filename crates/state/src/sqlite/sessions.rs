@@ -2,6 +2,7 @@
 
 use hopline_wire::Timestamp;
 use hopline_wire::part::TextKind;
+use hopline_wire::text::storable;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
@@ -384,7 +385,8 @@ pub(super) fn tool_call(
     tool_call_id: &str,
 ) -> rusqlite::Result<Option<ToolCall>> {
     let mut statement = connection.prepare_cached(&format!("{TOOL_CALL} AND tool_call_id = ?"))?;
-    let values = params![Id(session_id), tool_call_id];
+    // As parts are read: no id in a row has U+0000.
+    let values = params![Id(session_id), storable(tool_call_id)];
     statement.query_row(values, tool_call_of).optional()
 }
 
