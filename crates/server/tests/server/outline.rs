@@ -1,5 +1,6 @@
 //! A trace as a console reads it: all spans as columns, and one span whole.
 
+use std::collections::HashSet;
 use std::io::Read as _;
 
 use axum::http::StatusCode;
@@ -77,12 +78,12 @@ async fn an_outline_is_compressed_as_the_client_takes_it_and_has_a_tag_for_each(
     let house = house().await;
     store(&house, 3_000);
     let plain = outline(&house, TRACE, &[]).await;
-    let mut tags = vec![header(&plain, "etag").to_owned()];
+    let mut tags = HashSet::from([header(&plain, "etag").to_owned()]);
     let plain = plain.bytes().await.unwrap();
     for (accepted, coding) in [("gzip, br", "gzip"), ("gzip, zstd", "zstd")] {
         let response = outline(&house, TRACE, &[("accept-encoding", accepted)]).await;
         assert_eq!(header(&response, "content-encoding"), coding);
-        tags.push(header(&response, "etag").to_owned());
+        tags.insert(header(&response, "etag").to_owned());
         let body = response.bytes().await.unwrap();
         assert!(body.len() < plain.len() / 2);
         let mut whole = Vec::new();
@@ -95,7 +96,6 @@ async fn an_outline_is_compressed_as_the_client_takes_it_and_has_a_tag_for_each(
         .unwrap();
         assert!(whole == plain);
     }
-    tags.dedup();
     assert_eq!(tags.len(), 3, "{tags:?}");
 }
 
