@@ -234,6 +234,18 @@ fn parts_that_listen_on_every_address_find_each_other() {
 }
 
 #[test]
+fn a_server_is_not_started_below_a_path_that_would_be_mistaken_for_its_own() {
+    let place = Place::new();
+    let url = "https://hopline.example/api/";
+    let ended = place.run(&["server", "--listen", ANY, "--public-url", url]);
+    let told = ended.expect(2).stderr;
+    assert!(
+        told.contains("expected a path that begins otherwise than /api"),
+        "{told}"
+    );
+}
+
+#[test]
 fn parts_answer_under_the_names_that_they_are_told_and_no_others() {
     let place = Place::new();
     let named = |part: &str, url: &str, server: &[&str]| {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Uri;
 use hopline_state::Store;
 use hopline_telemetry::contract::TracedEvents;
 use hopline_telemetry::metrics::Metrics;
@@ -109,17 +110,18 @@ pub struct Options {
 
 impl Options {
     /// The path below which people reach the server.
-    pub(crate) fn base_path(&self) -> BasePath {
-        let of_url = || {
-            let url: axum::http::Uri = self.public_url.as_deref()?.parse().ok()?;
-            let path = url.path().parse::<BasePath>();
-            let path = path.inspect_err(|expected| {
-                tracing::warn!(expected, "browsers are not sent to the path of public_url");
-            });
-            path.ok()
-        };
-        let base_path = self.base_path.clone();
-        base_path.or_else(of_url).unwrap_or_default()
+    ///
+    /// # Errors
+    /// What was expected in place of the path of `public_url`.
+    pub(crate) fn base_path(&self) -> Result<BasePath, String> {
+        match (&self.base_path, &self.public_url) {
+            (Some(path), _) => Ok(path.clone()),
+            (None, None) => Ok(BasePath::default()),
+            (None, Some(url)) => {
+                let url = url.parse::<Uri>().map_err(|error| error.to_string())?;
+                url.path().parse()
+            }
+        }
     }
 
     /// The defaults, for a server that listens here.
@@ -165,4 +167,42 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The console's files: [`console::EMBEDDED`], but for tests.
     pub console: &'static [console::File],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_path_is_that_of_the_public_url_unless_another_is_given() {
+        let secret = || Secret::new("s");
+        let secrets = Secrets {
+            runner: secret(),
+            admin: secret(),
+            ingest: secret(),
+            signing: None,
+        };
+        let options = Options::new("127.0.0.1:0".parse().unwrap(), secrets);
+        let base_path = |public_url: Option<&str>, base_path: Option<&str>| {
+            let options = Options {
+                public_url: public_url.map(Into::into),
+                base_path: base_path.map(|path| path.parse().unwrap()),
+                ..options.clone()
+            };
+            options.base_path().map(|path| path.to_string())
+        };
+        for (url, given, path) in [
+            (None, None, "/"),
+            (Some("https://a.example"), None, "/"),
+            (Some("https://a.example/x"), None, "/x/"),
+            (Some("https://a.example/x"), Some("/y"), "/y/"),
+            (Some("https://a.example/api"), Some("/"), "/"),
+        ] {
+            assert_eq!(base_path(url, given).as_deref(), Ok(path), "{url:?}");
+        }
+        for url in ["https://a.example/api/x", "https://a.example/a%20b", "a"] {
+            let expected = base_path(Some(url), None).unwrap_err();
+            assert!(expected.starts_with("expected a path"), "{url}: {expected}");
+        }
+    }
 }

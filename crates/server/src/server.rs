@@ -50,6 +50,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    /// What people are to reach the server at has a path that it cannot have, and no other was given.
+    #[error("the path of public_url {url}: {expected}")]
+    PublicUrl {
+        /// The URL.
+        url: String,
+        /// What was expected in its place.
+        expected: String,
+    },
     /// Nobody can listen there.
     #[error("listen at {address}: {source}")]
     Listen {
@@ -88,6 +96,11 @@ impl Server {
     /// # Errors
     /// [`ServerError`]; then nothing is left running.
     pub async fn start(options: Options, parts: Parts) -> Result<Handle, ServerError> {
+        let base_path = options.base_path();
+        let base_path = base_path.map_err(|expected| ServerError::PublicUrl {
+            url: options.public_url.clone().unwrap_or_default(),
+            expected,
+        })?;
         let listener = listen(options.listen).await?;
         let address = listener
             .local_addr()
@@ -99,9 +112,16 @@ impl Server {
         let grpc = grpc_listener.as_ref().map(TcpListener::local_addr);
         let grpc = grpc.transpose().map_err(not_listening(options.listen))?;
         let (routes, mut description) = openapi::routes();
-        openapi::served_below(&mut description, &options.base_path());
+        openapi::served_below(&mut description, &base_path);
         let live = Threads::start().map_err(ServerError::Threads)?;
-        let app = app(options, parts, address, description, live.handle());
+        let app = app(
+            options,
+            base_path,
+            parts,
+            address,
+            description,
+            live.handle(),
+        );
         let app = app.map_err(ServerError::Client)?;
         fail_unanswered(&app).await.map_err(ServerError::State)?;
         let mut serving = vec![serve(&app, listener, routes, &app.base_path)];
@@ -159,6 +179,7 @@ const UNKNOWN_SENDERS: usize = 2;
 
 fn app(
     options: Options,
+    base_path: BasePath,
     parts: Parts,
     address: SocketAddr,
     description: OpenApi,
@@ -180,7 +201,6 @@ fn app(
         .public_url
         .as_deref()
         .is_some_and(|url| url.starts_with("https://"));
-    let base_path = options.base_path();
     let cookie = Cookie::new(address.port(), base_path.of_cookie(), secure);
     Ok(Arc::new(App {
         address,

@@ -13,6 +13,7 @@ use super::kept;
 use super::stores::Stores;
 use super::telemetry::Telemetry;
 use crate::data::Secrets;
+use crate::exit::{self, Failure};
 use crate::settings::{Settings, TraceHead};
 
 /// A server with its processor.
@@ -56,6 +57,9 @@ pub(crate) async fn start(
         Ok(server) => Ok(ServerSide { server, processor }),
         Err(error) => {
             processor.stop().await;
+            if matches!(&error, ServerError::PublicUrl { .. }) {
+                return Err(Failure::new(exit::USAGE, format!("{error}")).into());
+            }
             let taken = matches!(&error, ServerError::Listen { source, .. }
                 if source.kind() == std::io::ErrorKind::AddrInUse);
             Err(super::not_started("server", &error, taken))
