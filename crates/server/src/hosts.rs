@@ -28,6 +28,8 @@ pub(crate) struct Hosts {
     /// Listening on every address of the machine, each may be asked for; an address cannot be rebound.
     any_address: bool,
     origins: HashSet<String>,
+    /// That of the console where people reach the server.
+    public: Option<String>,
 }
 
 impl Hosts {
@@ -41,17 +43,16 @@ impl Hosts {
         names.insert(address.ip().to_string());
         let public = options.public_url.as_deref().and_then(authority);
         names.extend(public.map(|public| host_name(public).to_ascii_lowercase()));
-        let mut origins: HashSet<_> = options
+        let origins = options
             .allowed_origins
             .iter()
             .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
             .collect();
-        let public = options.public_url.as_deref().and_then(origin_of);
-        origins.extend(public);
         Self {
             names,
             any_address: address.ip().is_unspecified(),
             origins,
+            public: options.public_url.as_deref().and_then(origin_of),
         }
     }
 
@@ -78,6 +79,9 @@ impl Hosts {
         if here == Some(with_port(&host.to_ascii_lowercase(), port)) {
             return Page::Own;
         }
+        if self.public.as_ref() == Some(&origin) {
+            return Page::Public;
+        }
         if self.origins.contains(&origin) {
             return Page::Listed;
         }
@@ -92,10 +96,19 @@ pub(crate) enum Page {
     Nobodys,
     /// The console.
     Own,
+    /// The console at `public_url`, asking for another name: a proxy may have put its own in `Host`.
+    Public,
     /// One of those that may call the API.
     Listed,
     /// Any other, which may send spans and nothing else.
     Foreign,
+}
+
+impl Page {
+    /// Whether it is the console.
+    pub(crate) fn is_console(self) -> bool {
+        matches!(self, Self::Own | Self::Public)
+    }
 }
 
 /// The part of a URL between `//` and the path.
@@ -202,7 +215,7 @@ fn admit(hosts: &Hosts, request: &Request, spans: bool) -> ApiResult<Page> {
 fn allowed_origin(page: Page, request: &Request) -> Option<HeaderValue> {
     match page {
         Page::Nobodys | Page::Own => None,
-        Page::Listed => request.headers().get(header::ORIGIN).cloned(),
+        Page::Public | Page::Listed => request.headers().get(header::ORIGIN).cloned(),
         Page::Foreign => Some(HeaderValue::from_static("*")),
     }
 }
@@ -332,7 +345,7 @@ mod tests {
             ("http://[::1]:4700", "[::1]:4700", Page::Own),
             ("http://localhost:3000", "localhost:4700", Page::Foreign),
             ("http://app.example:3000", "localhost:4700", Page::Listed),
-            ("https://hopline.example", "127.0.0.1:4700", Page::Listed),
+            ("https://hopline.example", "127.0.0.1:4700", Page::Public),
             ("https://app.example:3000", "localhost:4700", Page::Foreign),
             ("http://evil.example", "localhost:4700", Page::Foreign),
             ("null", "localhost:4700", Page::Foreign),

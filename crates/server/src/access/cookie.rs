@@ -23,8 +23,8 @@ impl Cookie {
         }
     }
 
-    /// The cookie's value in a request.
-    pub(super) fn read<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+    /// The cookie's values in a request: browsers send one for each path that they have it for.
+    pub(super) fn read<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let cookies = headers.get_all(header::COOKIE);
         let pairs = cookies
             .iter()
@@ -32,12 +32,24 @@ impl Cookie {
             .flat_map(|value| value.split(';'));
         pairs
             .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == self.name)
+            .filter(|(name, _)| *name == self.name)
             .map(|(_, value)| value)
     }
 
-    /// The header that sets the cookie; an empty value ends it.
+    /// The header that sets the cookie.
     pub(super) fn set(&self, value: &str) -> Option<HeaderValue> {
+        self.header(value, &self.path)
+    }
+
+    /// The headers that end the cookie, also one from before the server had a path of its own.
+    pub(super) fn end(&self) -> impl Iterator<Item = HeaderValue> {
+        let own = (self.path != "/").then_some(&*self.path);
+        own.into_iter()
+            .chain(["/"])
+            .filter_map(|path| self.header("", path))
+    }
+
+    fn header(&self, value: &str, path: &str) -> Option<HeaderValue> {
         let age = if value.is_empty() {
             0
         } else {
@@ -45,8 +57,8 @@ impl Cookie {
         };
         let secure = if self.secure { "; Secure" } else { "" };
         let cookie = format!(
-            "{}={value}; Path={}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}",
-            self.name, self.path
+            "{}={value}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}",
+            self.name
         );
         HeaderValue::from_str(&cookie).ok()
     }
@@ -62,19 +74,19 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, HeaderValue::from_static("a=b; hopline_1=x"));
         headers.append(header::COOKIE, HeaderValue::from_static("hopline_4700=yes"));
-        assert_eq!(cookie.read(&headers), Some("yes"));
+        headers.append(header::COOKIE, HeaderValue::from_static("hopline_4700=no"));
+        assert!(cookie.read(&headers).eq(["yes", "no"]));
         let set = cookie.set("v").unwrap();
         let set = set.to_str().unwrap();
         for attribute in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/hopline;"] {
             assert!(set.contains(attribute), "{set}");
         }
-        assert!(
-            cookie
-                .set("")
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .contains("Max-Age=0")
-        );
+        for (path, ended) in [("/hopline", &["/hopline", "/"][..]), ("/", &["/"])] {
+            let cookie = Cookie::new(4700, path, true);
+            let expected = ended.iter().map(|path| {
+                format!("hopline_4700=; Path={path}; Max-Age=0; HttpOnly; SameSite=Strict; Secure")
+            });
+            assert!(cookie.end().eq(expected), "{path}");
+        }
     }
 }

@@ -118,8 +118,8 @@ impl Access {
 
     /// Whether the request bears the console's cookie.
     fn is_signed_in(&self, headers: &HeaderMap) -> bool {
-        let cookie = self.cookie.read(headers);
-        cookie.is_some_and(|value| self.signer.read(Purpose::Cookie, value).is_some())
+        let mut cookies = self.cookie.read(headers);
+        cookies.any(|value| self.signer.read(Purpose::Cookie, value).is_some())
     }
 
     /// Whether the request comes from a broker.
@@ -153,7 +153,7 @@ impl Access {
         let Some(token) = bearer_token(headers) else {
             // A browser sends the cookie along with requests of pages at other ports of this host too, and these may send
             // spans: so here it counts only for a page that says it is the console.
-            if page == Page::Own && self.is_signed_in(headers) {
+            if page.is_console() && self.is_signed_in(headers) {
                 return Ok(SpanRight::Any);
             }
             return Err(ApiError::unauthorized("an ingest key as Bearer"));

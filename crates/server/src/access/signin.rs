@@ -163,8 +163,8 @@ pub(crate) async fn sign_in(
     responses((status = 200, description = "The cookie is gone", body = SignInReply)))]
 pub(crate) async fn sign_out(State(app): State<Arc<App>>) -> Response {
     let mut response = Json(SignInReply { ok: true }).into_response();
-    if let Some(cookie) = app.access.cookie.set("") {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    for cookie in app.access.cookie.end() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
 }

@@ -57,6 +57,7 @@ async fn spans_come_in_by_either_encoding_and_are_found() {
 async fn a_signed_in_page_sends_its_spans_by_its_cookie_and_no_other_page_can() {
     let house = house_with(|options| {
         options.allowed_origins = vec!["http://app.example".into()];
+        options.public_url = Some("https://hopline.example:8443/".into());
     })
     .await;
     let cookie = house.cookie().await;
@@ -65,6 +66,14 @@ async fn a_signed_in_page_sends_its_spans_by_its_cookie_and_no_other_page_can() 
     // A browser sends the cookie to all ports of a host, from wherever on that host.
     for (number, (cookie, origin, key, status)) in (1..).zip([
         (cookie.as_str(), Some(own.as_str()), None, 200),
+        // A proxy has put another name in `Host`.
+        (
+            cookie.as_str(),
+            Some("https://hopline.example:8443"),
+            None,
+            200,
+        ),
+        (cookie.as_str(), Some("https://hopline.example"), None, 401),
         (cookie.as_str(), Some("http://127.0.0.1:1"), None, 401),
         (cookie.as_str(), Some("http://app.example"), None, 401),
         (cookie.as_str(), Some("null"), None, 401),
@@ -87,7 +96,7 @@ async fn a_signed_in_page_sends_its_spans_by_its_cookie_and_no_other_page_can() 
         let (got, body) = answer(request).await;
         assert_eq!(got.as_u16(), status, "{number}: {origin:?} {body}");
     }
-    assert_eq!(house.spans(TRACE).len(), 1);
+    assert_eq!(house.spans(TRACE).len(), 2);
 }
 
 #[tokio::test]
