@@ -173,10 +173,12 @@ fn id_mistake<'d>(id: &'d str, others: &mut HashSet<&'d str>) -> Option<String> 
 }
 
 fn name_mistake(key: &str, name: &str) -> Option<String> {
-    let is_name = !name.trim().is_empty() && !name.contains(char::is_control);
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_name = !name.trim().is_empty() && !name.contains(steers);
     (!is_name || name.chars().count() > MAX_NAME).then(|| {
         format!(
-            "{key} must be a text of at most {MAX_NAME} characters, without control characters and not empty"
+            "{key} must be a text of at most {MAX_NAME} characters, without control characters and those that turn the direction of writing, and not empty"
         )
     })
 }

@@ -57,9 +57,15 @@ fn a_mistake_is_told_with_its_place_and_what_was_expected() {
         ),
         (
             "/dashboards/0/name",
-            json!("a\u{202e}\u{7}"),
+            json!("a\u{202e}"),
             "dashboards[0].name must be",
         ),
+        (
+            "/dashboards/0/name",
+            json!("a\u{7}"),
+            "dashboards[0].name must be",
+        ),
+        ("/saved/0/name", json!("\u{2066}a"), "saved[0].name must be"),
         (
             "/dashboards/0/name",
             json!("x".repeat(201)),
