@@ -1,5 +1,5 @@
 /** A server that dies while a build runs and is watched: afterwards all of it is there, once, in order. */
-import type { Page } from "playwright-core";
+import type { Page, WebSocketRoute } from "playwright-core";
 import { Agent, answer, begin, call, words } from "./harness/agent.ts";
 import type { Hopline } from "./harness/hopline.ts";
 import { activityOf, headOf, openBuild } from "./harness/look.ts";
@@ -38,6 +38,20 @@ async function callsAndWords(agent: Agent, from: number, to: number): Promise<vo
 	}
 }
 
+/** The same, each round of it once the one before is on the page: in many updates rather than few. */
+async function oneByOne(page: Page, agent: Agent, from: number, to: number): Promise<void> {
+	for (let at = from; at < to; at++) {
+		await callsAndWords(agent, at, at + 1);
+		await page.getByText(`[${at}]`).waitFor();
+	}
+}
+
+/** What rounds of calls and words come to, stored or shown. */
+function allOf(rounds: number) {
+	const all = Array.from({ length: rounds }, (_, at) => at);
+	return { calls: all.map((at) => `Tool${at}`), words: all.map((at) => `[${at}]`).join("") };
+}
+
 async function lastSeq(hopline: Hopline, sessionId: string): Promise<number> {
 	return (await hopline.row(sessionId)).lastSeq;
 }
@@ -63,8 +77,7 @@ test("after the server was killed amid a build, nothing is missing or doubled", 
 	});
 	await openBuild(page, sessionId);
 	await agent.say(begin("t"));
-	await callsAndWords(agent, 0, 10);
-	await page.getByText("[9]").waitFor();
+	await oneByOne(page, agent, 0, 10);
 
 	await hopline.kill();
 	await page.getByText("The server is away.", { exact: false }).waitFor();
@@ -73,24 +86,54 @@ test("after the server was killed amid a build, nothing is missing or doubled", 
 	await hopline.startAgain();
 	await page.getByText("[19]").waitFor({ timeout: 30_000 });
 	await page.getByText("The server is away.", { exact: false }).waitFor({ state: "detached" });
-	await callsAndWords(agent, 20, 30);
-	await page.getByText("[29]").waitFor();
+	await oneByOne(page, agent, 20, 30);
+	// Before the end, which comes with all of the state.
+	expect(await shownOn(page)).toEqual(allOf(30));
 	await agent.exit();
 	await headOf(page).getByText("Completed", { exact: true }).waitFor();
 
+	// What is stored, the page that lived through it, and one that comes anew are the same.
 	const stored = storedOf(await hopline.get<State>(`/api/builds/${sessionId}`));
-	const all = Array.from({ length: 30 }, (_, at) => at);
-	expect(stored.calls).toEqual(all.map((at) => `Tool${at}`));
-	expect(stored.words.join("")).toBe(all.map((at) => `[${at}]`).join(""));
-	// The page that lived through it, and one that comes anew, show the same.
-	const expected = { calls: stored.calls, words: stored.words.join("") };
-	expect(await shownOn(page)).toEqual(expected);
+	expect({ ...stored, words: stored.words.join("") }).toEqual(allOf(30));
+	expect(await shownOn(page)).toEqual(allOf(30));
 	await headOf(page)
 		.getByText(String(await lastSeq(hopline, sessionId)), { exact: true })
 		.waitFor();
 	await page.reload();
 	await page.getByText("[29]").waitFor();
-	expect(await shownOn(page)).toEqual(expected);
+	expect(await shownOn(page)).toEqual(allOf(30));
+	await agent.close();
+});
+
+test("a connection that breaks goes on where it was, and doubles nothing", async ({
+	hopline,
+	open,
+}) => {
+	const page = await open({ viewport: TALL });
+	const sockets: WebSocketRoute[] = [];
+	await page.routeWebSocket(/\/ws\?/, (socket) => {
+		socket.connectToServer();
+		sockets.push(socket);
+	});
+	const agent = await Agent.make();
+	const { sessionId } = await hopline.build("breaks-off", {
+		agent: "stream",
+		command: agent.command,
+		runnerId: "local",
+	});
+	await openBuild(page, sessionId);
+	await agent.say(begin("t"));
+	await oneByOne(page, agent, 0, 5);
+
+	await sockets.at(-1)?.close({ code: 1012 });
+	await callsAndWords(agent, 5, 10);
+	await page.getByText("[9]").waitFor();
+	await oneByOne(page, agent, 10, 15);
+	// What it had it did not ask for again.
+	const since = new URL(sockets.at(-1)?.url() ?? "").searchParams.get("since");
+	expect(Number(since)).toBeGreaterThan(0);
+	expect(await shownOn(page)).toEqual(allOf(15));
+	await agent.exit();
 	await agent.close();
 });
 
