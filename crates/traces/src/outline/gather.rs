@@ -22,6 +22,9 @@ const DROPPED_SPANS: &str = "hopline.dropped_spans";
 /// Ids of tool calls that are longer, in bytes, are no ids: no view looks for them.
 const CALL_ID_BYTES: usize = 1024;
 
+/// How many links are followed. Builds of ours have a few for each statement; spans of others could have any number.
+const MOST_LINKS: usize = 1_000_000;
+
 /// What has been read of a trace so far.
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -30,6 +33,7 @@ pub(super) struct Gathered {
     calls: Vec<(Box<str>, SpanId)>,
     /// What spans are linked to within the trace.
     links: Vec<(SpanId, Arc<[SpanId]>)>,
+    link_count: usize,
     /// How many spans tell of others that were dropped, and of how many.
     notices: u64,
     dropped: u64,
@@ -112,8 +116,12 @@ impl Gathered {
         {
             self.calls.push((call.into(), span.span_id));
         }
-        self.links
-            .extend(links_of(span).map(|ids| (span.span_id, ids)));
+        if let Some(ids) = links_of(span)
+            && self.link_count + ids.len() <= MOST_LINKS
+        {
+            self.link_count += ids.len();
+            self.links.push((span.span_id, ids));
+        }
         self.rows.push(Row {
             id: span.span_id,
             parent: span.parent_id,

@@ -175,6 +175,23 @@ fn work_done_for_several_stands_under_each_of_them() {
 }
 
 #[test]
+fn links_beyond_all_reason_are_not_followed() {
+    let spans: Vec<_> = [2, 3, 4]
+        .map(|number| Span {
+            links: Links::SameTrace((0..400_000).map(span_id).collect()),
+            ..span(1, number)
+        })
+        .into_iter()
+        .chain([span(1, 1)])
+        .collect();
+    let got = shown(&spans);
+    assert_eq!(got["spans"]["flags"], json!([0, 4, 4, 4]));
+    let linked = got["linked"].as_array().unwrap();
+    let followed = linked.iter().flat_map(|one| one["spans"].as_array());
+    assert_eq!(followed.flatten().count(), 2);
+}
+
+#[test]
 fn a_clock_that_was_off_is_corrected_and_told() {
     let ahead: i64 = 3_000_000_000;
     let command = Span {
