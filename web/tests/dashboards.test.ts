@@ -113,6 +113,7 @@ test("of two who save at once the second is asked, and nothing is lost unasked",
 	await other.getByRole("button", { name: "Save", exact: true }).click();
 	await conflict.getByRole("button", { name: "Overwrite with mine" }).click();
 	await conflict.waitFor({ state: "detached" });
+	await other.getByRole("button", { name: "Edit", exact: true }).waitFor();
 	expect(await saved(hopline, "Mine")).toEqual(["All spans", "Second"]);
 });
 

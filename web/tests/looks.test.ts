@@ -13,7 +13,7 @@ const ARTEFACTS = join(import.meta.dirname, "artefacts");
 
 const PHONE = { width: 390, height: 844 };
 
-const test = base.extend("shown", { scope: "file" }, ({ hopline }) => shownBy(hopline));
+const test = base.extend("shown", { scope: "file" }, ({ hopline }) => shownBy(hopline, "15m"));
 
 interface Violation {
 	id: string;

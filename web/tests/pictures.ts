@@ -37,7 +37,7 @@ test("the manual's pictures are made", { timeout: 180_000 }, async ({ hopline, o
 		});
 		await setTimeout(1_000);
 	}
-	const shown = await shownBy(hopline, PACE);
+	const shown = await shownBy(hopline, "1m", PACE);
 	for (const { name, colorScheme } of PICTURES) {
 		const page = await open({ colorScheme });
 		await PLACES.find((place) => place.name === name)?.open(page, shown);

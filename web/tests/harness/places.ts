@@ -5,14 +5,15 @@ import type { Build, Hopline } from "./hopline.ts";
 import { openBuild } from "./look.ts";
 import { realisticBuild } from "./realistic.ts";
 
-/** What the pages show: a build that runs, and one that has ended. */
+/** What the pages show: a build that runs, one that has ended, and since when what happened is drawn. */
 export interface Shown {
+	since: string;
 	running: Build;
 	ended: Build;
 }
 
 /** Runs some builds, so that there is something on each page. */
-export async function shownBy(hopline: Hopline, pace?: number): Promise<Shown> {
+export async function shownBy(hopline: Hopline, since: string, pace?: number): Promise<Shown> {
 	const [ended, running] = await Promise.all([
 		realisticBuild(hopline, "lists", pace),
 		realisticBuild(hopline, "parser", pace),
@@ -31,7 +32,7 @@ export async function shownBy(hopline: Hopline, pace?: number): Promise<Shown> {
 			return rows.map(({ final }) => final);
 		})
 		.toEqual([true, true]);
-	return { running, ended };
+	return { running, ended, since };
 }
 
 export interface Place {
@@ -106,15 +107,15 @@ export const PLACES: readonly Place[] = [
 	},
 	{
 		name: "explore",
-		async open(page) {
-			await page.goto("explore?q=count(spans) by op since 1m&view=series");
+		async open(page, { since }) {
+			await page.goto(`explore?q=count(spans) by op since ${since}&view=series`);
 			await answered(page);
 		},
 	},
 	{
 		name: "explore-heat",
-		async open(page) {
-			await page.goto("explore?q=spans where op:db.query since 1m&view=heat");
+		async open(page, { since }) {
+			await page.goto(`explore?q=spans where op:db.query since ${since}&view=heat`);
 			await answered(page);
 		},
 	},
@@ -127,8 +128,8 @@ export const PLACES: readonly Place[] = [
 	},
 	{
 		name: "dashboard",
-		async open(page) {
-			await page.goto("dashboards/event-path?since=1m");
+		async open(page, { since }) {
+			await page.goto(`dashboards/event-path?since=${since}`);
 			const panel = page.getByRole("region", { name: "Slowest persistence operations" });
 			await panel.getByRole("row").nth(1).waitFor();
 			const lines = page.getByRole("region", { name: "Throughput: events at each hop" });
