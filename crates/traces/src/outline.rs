@@ -4,7 +4,8 @@
 //! What a span says beside that is asked for one by one ([`crate::store::TraceStore::span`]). Times of a runner whose clock
 //! was off are told by its broker's, as the path does.
 //!
-//! An outline says the same however its spans are stored, so its hash names its content.
+//! An outline says the same however its spans are stored, so its hash names its content. Only of links and ids of tool calls
+//! beyond the bounds it is left to chance which are told: those of the spans that came first.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -116,6 +117,8 @@ impl Outline {
     /// [`TraceStore::trace`] chooses. None if there is no such trace.
     ///
     /// Takes memory for `limit` rows and one part of a visit; for a trace that has more, for a reading of so many spans.
+    /// Besides, whatever the spans say, for at most a million links (256 of one span; a span with further ones has
+    /// [`flag::LINKS`] all the same) and 16 MiB of ids of tool calls.
     ///
     /// # Errors
     /// If the store cannot be read.

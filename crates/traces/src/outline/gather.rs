@@ -22,8 +22,11 @@ const DROPPED_SPANS: &str = "hopline.dropped_spans";
 /// Ids of tool calls that are longer, in bytes, are no ids: no view looks for them.
 const CALL_ID_BYTES: usize = 1024;
 
+/// How many bytes of ids of tool calls are kept.
+pub(super) const MOST_CALL_BYTES: usize = 16 << 20;
+
 /// How many links are followed. Builds of ours have a few for each statement; spans of others could have any number.
-const MOST_LINKS: usize = 1_000_000;
+pub(super) const MOST_LINKS: usize = 1_000_000;
 
 /// What has been read of a trace so far.
 #[derive(Default)]
@@ -31,6 +34,7 @@ pub(super) struct Gathered {
     rows: Vec<Row>,
     notes: Vec<Note>,
     calls: Vec<(Box<str>, SpanId)>,
+    call_bytes: usize,
     /// What spans are linked to within the trace.
     links: Vec<(SpanId, Arc<[SpanId]>)>,
     link_count: usize,
@@ -113,7 +117,9 @@ impl Gathered {
         };
         if let Some(call) = text(span, TOOL_CALL_ID)
             && call.len() <= CALL_ID_BYTES
+            && self.call_bytes + call.len() <= MOST_CALL_BYTES
         {
+            self.call_bytes += call.len();
             self.calls.push((call.into(), span.span_id));
         }
         if let Some(ids) = links_of(span)

@@ -8,6 +8,9 @@ use hopline_wire::SpanId;
 use hopline_wire::span::{Links, Span};
 use serde::Serialize;
 
+/// How many links of a span are followed: far more than a group commit has builds.
+pub(super) const LINKS_OF_SPAN: usize = 256;
+
 /// Spans that stand under others beside their own parent. The statements of a group have all the same others.
 #[derive(Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) struct Linked {
@@ -17,14 +20,16 @@ pub(super) struct Linked {
     under: Vec<i32>,
 }
 
-/// What a span is linked to in its own trace.
+/// What a span is linked to in its own trace: the first of it.
 pub(super) fn links_of(span: &Span) -> Option<Arc<[SpanId]>> {
     let ids: Arc<[SpanId]> = match &span.links {
         Links::None => return None,
-        Links::SameTrace(ids) => Arc::clone(ids),
+        Links::SameTrace(ids) if ids.len() <= LINKS_OF_SPAN => Arc::clone(ids),
+        Links::SameTrace(ids) => ids[..LINKS_OF_SPAN].into(),
         Links::Any(links) => {
             let own = links.iter().filter(|link| link.trace_id == span.trace_id);
-            own.map(|link| link.span_id).collect()
+            let ids = own.map(|link| link.span_id);
+            ids.take(LINKS_OF_SPAN).collect()
         }
     };
     (!ids.is_empty()).then_some(ids)

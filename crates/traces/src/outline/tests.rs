@@ -13,6 +13,8 @@ use hopline_wire::span::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::gather::{MOST_CALL_BYTES, MOST_LINKS};
+use super::linked::{LINKS_OF_SPAN, links_of};
 use super::*;
 use crate::log::{LogOptions, LogStore};
 use crate::store::Durability;
@@ -174,21 +176,66 @@ fn work_done_for_several_stands_under_each_of_them() {
     assert_eq!(got["linked"], expected);
 }
 
+/// The outline of spans as they come, without a store.
+fn gathered(spans: &[Span]) -> Outline {
+    let mut gathered = Gathered::default();
+    gathered.add(spans);
+    gathered.outline(trace_id(1), spans.len() as u64)
+}
+
 #[test]
 fn links_beyond_all_reason_are_not_followed() {
-    let spans: Vec<_> = [2, 3, 4]
-        .map(|number| Span {
-            links: Links::SameTrace((0..400_000).map(span_id).collect()),
-            ..span(1, number)
-        })
-        .into_iter()
-        .chain([span(1, 1)])
+    let ids: Arc<[_]> = (1..=300).map(span_id).collect();
+    let linking = Span {
+        links: Links::SameTrace(ids),
+        ..span(1, 0)
+    };
+    let followed = MOST_LINKS / LINKS_OF_SPAN;
+    let all: Vec<_> = (1..=300)
+        .map(|number| span(1, number))
+        .chain((1_000..1_010 + followed as u64).map(|number| Span {
+            span_id: span_id(number),
+            start: span(1, number).start,
+            ..linking.clone()
+        }))
         .collect();
-    let got = shown(&spans);
-    assert_eq!(got["spans"]["flags"], json!([0, 4, 4, 4]));
-    let linked = got["linked"].as_array().unwrap();
-    let followed = linked.iter().flat_map(|one| one["spans"].as_array());
-    assert_eq!(followed.flatten().count(), 2);
+    let outline = gathered(&all);
+    let [linked] = &outline.linked[..] else {
+        panic!("{:?}", outline.linked.len());
+    };
+    let shown = serde_json::to_value(linked).unwrap();
+    let first: Vec<_> = (0..256).collect();
+    assert_eq!(shown["under"], json!(first));
+    assert_eq!(shown["spans"].as_array().unwrap().len(), followed);
+    let flags = &outline.spans.flags[300..];
+    assert!(flags.iter().all(|flags| *flags == flag::LINKS));
+
+    let link = |number| Link {
+        trace_id: trace_id(1),
+        span_id: span_id(number),
+        attributes: Vec::new(),
+    };
+    let any = Span {
+        links: Links::Any((1..=300).map(link).collect()),
+        ..linking
+    };
+    assert_eq!(links_of(&any).unwrap().len(), 256);
+}
+
+#[test]
+fn ids_of_tool_calls_beyond_all_reason_are_not_kept() {
+    let kept = MOST_CALL_BYTES / 1_024;
+    let call = |number: u64| Span {
+        attributes: vec![Attribute::new(
+            "gen_ai.tool.call.id",
+            format!("{number:01024}"),
+        )],
+        ..span(1, number)
+    };
+    let spans: Vec<_> = (1..=10 + kept as u64).map(call).collect();
+    let outline = gathered(&spans);
+    assert_eq!(outline.tool_calls.len(), kept);
+    assert_eq!(outline.spans.id.len(), kept + 10);
 }
 
 #[test]
