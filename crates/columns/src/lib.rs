@@ -13,6 +13,7 @@ mod archive;
 mod bucket;
 mod exchange;
 mod file;
+mod group;
 mod merge;
 mod name;
 mod recent;

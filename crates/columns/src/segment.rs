@@ -28,14 +28,14 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::arrow_writer::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData, SortingColumn};
+use parquet::file::metadata::{PageIndexPolicy, SortingColumn};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
 use crate::bucket::Bucket;
 use crate::file::{Reader, Writer};
+use crate::group::{has_records, may_hold, row_bytes, starts};
 use crate::name::Name;
 use crate::schema::{DOUBLE_ATTRIBUTES, INT_ATTRIBUTES, SCHEMA, names};
 use crate::spans::spans_of;
@@ -231,36 +231,6 @@ fn plain_bytes(batch: &RecordBatch) -> usize {
     let columns = batch.columns().iter();
     let plain = columns.filter(|column| !matches!(column.data_type(), DataType::Dictionary(..)));
     plain.map(|column| column.get_array_memory_size()).sum()
-}
-
-/// How many bytes of memory a row of a group takes, on average.
-fn row_bytes(group: &RowGroupMetaData) -> usize {
-    let columns = group.columns().iter();
-    let texts = columns.map(|column| match column.unencoded_byte_array_data_bytes() {
-        Some(bytes) => bytes.max(0),
-        // Of other engines' files it may not be known.
-        None => column.uncompressed_size().max(0),
-    });
-    let rows = group.num_rows().max(1);
-    usize::try_from(texts.sum::<i64>() / rows).unwrap_or(usize::MAX)
-}
-
-/// Whether rows of a group may be records, as far as it says.
-fn has_records(group: &RowGroupMetaData) -> bool {
-    let mut columns = group.columns().iter();
-    let records = columns.find(|column| column.column_path().string() == names::RECORD);
-    let nulls = records.and_then(|column| column.statistics()?.null_count_opt());
-    nulls != Some(group.num_rows().max(0).cast_unsigned())
-}
-
-/// The earliest and the latest start of the spans of a group, as far as it says.
-fn starts(group: &RowGroupMetaData) -> Option<(i64, i64)> {
-    let mut columns = group.columns().iter();
-    let starts = columns.find(|column| column.column_path().string() == names::START)?;
-    match starts.statistics()? {
-        Statistics::Int64(starts) => Some((*starts.min_opt()?, *starts.max_opt()?)),
-        _ => None,
-    }
 }
 
 /// Where a segment's file is.
@@ -574,15 +544,6 @@ impl Iterator for Batches {
             None => error.into(),
         }))
     }
-}
-
-fn may_hold(bounds: &Statistics, wanted: &str) -> bool {
-    let wanted = wanted.as_bytes();
-    let least = bounds.min_bytes_opt().is_none_or(|least| least <= wanted);
-    least
-        && bounds
-            .max_bytes_opt()
-            .is_none_or(|greatest| wanted <= greatest)
 }
 
 /// Some rows of a trace.
