@@ -4,7 +4,7 @@
 //! everything else works, and the front page says how to get the console. They are all that a browser may read without a
 //! credential: what they show, they ask the API for.
 //!
-//! The pages run nothing that is not one of these files: see [`POLICY`].
+//! The pages run nothing that is not one of these files: see `POLICY`.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
