@@ -6,7 +6,7 @@ import { hasCode, send } from "../api/client";
 import type { BuildRow } from "../api/types";
 import { ConfirmDialog } from "../ui";
 
-type Cancellable = Pick<BuildRow, "sessionId" | "agentId" | "projectName">;
+type Cancellable = Pick<BuildRow, "sessionId" | "projectName">;
 
 export interface CancelDialogProps {
 	/** The build that is to be cancelled; none while nothing is asked. */
@@ -28,7 +28,8 @@ export function CancelDialog({ build, onClose }: CancelDialogProps) {
 			}),
 		onSuccess() {
 			close();
-			return queryClient.invalidateQueries({ queryKey: ["builds"] });
+			const stale = [["builds"], ["build"]];
+			return Promise.all(stale.map((queryKey) => queryClient.invalidateQueries({ queryKey })));
 		},
 	});
 

@@ -6,7 +6,7 @@ export interface IconProps {
 	className?: string | undefined;
 }
 
-function Icon({ size = 16, className, children }: IconProps & { children: ReactNode }) {
+export function Icon({ size = 16, className, children }: IconProps & { children: ReactNode }) {
 	return (
 		<svg
 			className={className}

@@ -30,7 +30,7 @@ export function Header({ build, isReconnecting }: HeaderProps) {
 	const isActive = build.status === "active";
 	return (
 		<PageHeader title={name} meta={<Facts build={build} isReconnecting={isReconnecting} />}>
-			{isActive && !build.final && <CancelButton sessionId={build.sessionId} name={name} />}
+			{isActive && !build.final && <CancelButton build={build} />}
 		</PageHeader>
 	);
 }

@@ -1,24 +1,5 @@
 /** The icons that only a waterfall has, drawn like the others. */
-import type { ReactNode } from "react";
-
-function Icon({ children }: { children: ReactNode }) {
-	return (
-		<svg
-			width={16}
-			height={16}
-			viewBox="0 0 16 16"
-			fill="none"
-			stroke="currentColor"
-			strokeWidth={1.5}
-			strokeLinecap="round"
-			strokeLinejoin="round"
-			aria-hidden="true"
-			focusable="false"
-		>
-			{children}
-		</svg>
-	);
-}
+import { Icon } from "../../ui/icons";
 
 export const PathIcon = () => (
 	<Icon>
