@@ -53,6 +53,7 @@ mod read;
 mod reading;
 mod scan;
 mod segment;
+mod stored;
 mod upkeep;
 
 #[cfg(test)]
@@ -281,8 +282,16 @@ impl TraceStore for LogStore {
         Reading::for_each(&self.shared, trace, visit)
     }
 
+    fn for_each_stored(
+        &self,
+        trace: TraceId,
+        visit: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<(), TracesError> {
+        self.shared.for_each_stored(trace, visit)
+    }
+
     fn span(&self, trace: TraceId, span: SpanId) -> Result<Option<Span>, TracesError> {
-        Reading::span(&self.shared, trace, span)
+        self.shared.span(trace, span)
     }
 
     fn for_all(

@@ -116,7 +116,8 @@ impl Outline {
     /// The outline of a trace: of all that it has, if that is at most `limit`, else of those that
     /// [`TraceStore::trace`] chooses. None if there is no such trace.
     ///
-    /// Takes memory for `limit` rows and one part of a visit; for a trace that has more, for a reading of so many spans.
+    /// Takes memory for `limit` rows and one part of what is stored; for a trace that has more, or whose spans were stored as
+    /// others again and again, for a reading of so many spans.
     /// Besides, whatever the spans say, for at most a million links (256 of one span; a span with further ones has
     /// [`flag::LINKS`] all the same) and 16 MiB of ids of tool calls.
     ///
@@ -128,22 +129,22 @@ impl Outline {
         limit: usize,
     ) -> Result<Option<Self>, TracesError> {
         let mut gathered = Gathered::default();
-        let mut total = 0;
-        store.for_each(trace, &mut |part| {
-            total = part.total;
-            if total > limit as u64 {
-                return ControlFlow::Break(());
+        store.for_each_stored(trace, &mut |spans| {
+            gathered.add(spans);
+            match gathered.count() > limit || gathered.is_wasteful() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
-            gathered.add(part.spans);
-            ControlFlow::Continue(())
         })?;
-        if total > limit as u64 {
-            let part = store.trace(trace, limit)?;
-            total = part.total;
-            gathered = Gathered::default();
-            gathered.add(&part.spans);
+        if gathered.count() <= limit && !gathered.is_wasteful() {
+            let total = gathered.count() as u64;
+            return Ok((total > 0).then(|| gathered.outline(trace, total)));
         }
-        Ok((total > 0).then(|| gathered.outline(trace, total)))
+        drop(gathered);
+        let part = store.trace(trace, limit)?;
+        let mut gathered = Gathered::default();
+        gathered.add(&part.spans);
+        Ok((part.total > 0).then(|| gathered.outline(trace, part.total)))
     }
 
     /// How many spans and records the trace has.

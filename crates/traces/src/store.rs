@@ -51,9 +51,23 @@ pub trait TraceStore: Send + Sync {
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> Result<(), TracesError>;
 
+    /// All spans of a trace as they are stored, those that came earlier before those that came later, some hundreds or
+    /// thousands at a time, until `visit` breaks off: one that came more than once is shown more than once. For whoever
+    /// sorts that out, by the rule above, since this reads once what [`Self::for_each`] reads twice.
+    ///
+    /// Takes memory for one such part.
+    ///
+    /// # Errors
+    /// As [`Self::trace`]; what was visited until then stands.
+    fn for_each_stored(
+        &self,
+        trace: TraceId,
+        visit: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<(), TracesError>;
+
     /// One span of a trace, as above; none if it is not there.
     ///
-    /// Takes memory for the part of the trace that it is in, and 16 bytes for each span of the trace.
+    /// Takes memory for one part of the trace.
     ///
     /// # Errors
     /// As [`Self::trace`].

@@ -191,6 +191,14 @@ impl TraceStore for Watched {
         Ok(())
     }
 
+    fn for_each_stored(
+        &self,
+        _: TraceId,
+        _: &mut dyn FnMut(&[Span]) -> ControlFlow<()>,
+    ) -> Result<(), TracesError> {
+        Ok(())
+    }
+
     fn span(&self, _: TraceId, id: SpanId) -> Result<Option<Span>, TracesError> {
         Ok(Some(span(1)).filter(|span| span.span_id == id))
     }

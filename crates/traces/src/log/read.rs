@@ -191,6 +191,14 @@ impl Shared {
 }
 
 impl Place {
+    /// What it consists of if it was taken over from the log.
+    pub(super) fn stretches(&self) -> Option<&[Box<dyn Stretch>]> {
+        match &self.segment {
+            Segment::Older(stretches) => Some(&stretches.all),
+            Segment::Tail(..) | Segment::Sealed(_) => None,
+        }
+    }
+
     /// The segment's number.
     pub(super) fn number(&self) -> u64 {
         self.segment.number()

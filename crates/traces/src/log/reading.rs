@@ -127,30 +127,6 @@ impl<'s> Reading<'s> {
         reading.make(&reading.once.counting, |spans| visit(Part { spans, total }))
     }
 
-    /// One span.
-    pub(super) fn span(
-        shared: &'s Shared,
-        trace: TraceId,
-        span: SpanId,
-    ) -> Result<Option<Span>, TracesError> {
-        let reading = Self::begin(shared, trace, |_| {})?;
-        if reading.once.ids.binary_search(&span).is_err() {
-            return Ok(None);
-        }
-        let mut records = Records::none_of(reading.once.counting.length);
-        reading.facts(&reading.once.counting, false, |record, facts, _| {
-            if facts.span_id == span {
-                records.add(record);
-            }
-        })?;
-        let mut found = None;
-        reading.make(&records, |spans| {
-            found = spans.pop();
-            ControlFlow::Break(())
-        })?;
-        Ok(found)
-    }
-
     /// The figures: those of finished spans from the first pass, unless some were stored again.
     pub(super) fn overview(
         shared: &'s Shared,

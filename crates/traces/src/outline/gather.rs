@@ -28,25 +28,37 @@ pub(super) const MOST_CALL_BYTES: usize = 16 << 20;
 /// How many links are followed. Builds of ours have a few for each statement; spans of others could have any number.
 pub(super) const MOST_LINKS: usize = 1_000_000;
 
+/// How many words may be held in vain before that matters.
+const SPARE_WORDS: usize = 10_000;
+
 /// What has been read of a trace so far.
 #[derive(Default)]
 pub(super) struct Gathered {
-    rows: Vec<Row>,
-    notes: Vec<Note>,
-    calls: Vec<(Box<str>, SpanId)>,
+    /// What counts of each span.
+    all: Vec<Kept>,
+    places: hashbrown::HashMap<SpanId, usize>,
     call_bytes: usize,
-    /// What spans are linked to within the trace.
-    links: Vec<(SpanId, Arc<[SpanId]>)>,
     link_count: usize,
-    /// How many spans tell of others that were dropped, and of how many.
-    notices: u64,
-    dropped: u64,
     names: Words,
     ops: Words,
     services: Words,
     kinds: Words,
     makers: HashMap<MakerId, u32>,
     offsets: Offsets,
+}
+
+struct Kept {
+    /// Whether it counts until something else comes.
+    pending: bool,
+    what: What,
+}
+
+/// What came as a span.
+enum What {
+    Row(Row),
+    Note(Note),
+    /// It tells how many others were dropped.
+    Drops(u64),
 }
 
 /// A span.
@@ -64,6 +76,10 @@ struct Row {
     maker: u32,
     status: u8,
     flags: u8,
+    /// The tool call that it is of.
+    call: Option<Box<str>>,
+    /// What it is linked to within the trace.
+    links: Option<Arc<[SpanId]>>,
 }
 
 /// A record.
@@ -78,23 +94,56 @@ struct Note {
 }
 
 impl Gathered {
-    /// Takes spans in, each of which comes once.
+    /// How many spans and records there are.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether most of what is held is of spans that no longer count: some were stored again and again, each time as another.
+    pub(super) fn is_wasteful(&self) -> bool {
+        let words = [&self.names, &self.ops, &self.services, &self.kinds];
+        let words = words.iter().map(|words| words.count()).sum::<usize>();
+        words + self.makers.len() > 8 * self.all.len() + SPARE_WORDS
+    }
+
+    /// Takes spans in, what came earlier before what came later. Of what comes more than once counts the last that is finished,
+    /// else the last.
     pub(super) fn add(&mut self, spans: &[Span]) {
         // Spans that come together share resources; those of other parts may stand where these stood.
         let mut known: HashMap<*const Resource, (u32, u32)> = HashMap::new();
         for span in spans {
+            self.offsets.note(span);
+            let before = self.places.get(&span.span_id).copied();
+            if span.pending && before.is_some_and(|before| !self.all[before].pending) {
+                continue;
+            }
+            if let Some(before) = before {
+                self.let_go(before);
+            }
             let (service, maker) = *known
                 .entry(Arc::as_ptr(&span.resource))
                 .or_insert_with(|| self.maker(&span.resource));
-            self.offsets.note(span);
-            if span.name == SpanName::from(span::DROPPED) {
-                self.notices += 1;
-                self.dropped = self.dropped.saturating_add(dropped_spans(span));
-            } else if let Some(kind) = text(span, sentry::kept::RECORD) {
-                self.add_record(span, kind, maker);
-            } else {
-                self.add_row(span, service, maker);
+            let kept = Kept {
+                pending: span.pending,
+                what: self.read(span, service, maker),
+            };
+            match before {
+                Some(before) => self.all[before] = kept,
+                None => {
+                    self.places.insert(span.span_id, self.all.len());
+                    self.all.push(kept);
+                }
             }
+        }
+    }
+
+    fn read(&mut self, span: &Span, service: u32, maker: u32) -> What {
+        if span.name == SpanName::from(span::DROPPED) {
+            What::Drops(dropped_spans(span))
+        } else if let Some(kind) = text(span, sentry::kept::RECORD) {
+            What::Note(note(span, kind, maker))
+        } else {
+            What::Row(self.row(span, service, maker))
         }
     }
 
@@ -104,31 +153,18 @@ impl Gathered {
         (self.services.number(&resource.service()), *maker)
     }
 
-    fn add_row(&mut self, span: &Span, service: u32, maker: u32) {
+    fn row(&mut self, span: &Span, service: u32, maker: u32) -> Row {
         let name = match span.name.stem {
             "" => Cow::Borrowed(&*span.name.rest),
             _ => Cow::Owned(span.name.to_string()),
         };
         let told = |told: bool, flag: u8| if told { flag } else { 0 };
-        let links = match &span.links {
+        let has_links = match &span.links {
             Links::None => false,
             Links::SameTrace(ids) => !ids.is_empty(),
             Links::Any(links) => !links.is_empty(),
         };
-        if let Some(call) = text(span, TOOL_CALL_ID)
-            && call.len() <= CALL_ID_BYTES
-            && self.call_bytes + call.len() <= MOST_CALL_BYTES
-        {
-            self.call_bytes += call.len();
-            self.calls.push((call.into(), span.span_id));
-        }
-        if let Some(ids) = links_of(span)
-            && self.link_count + ids.len() <= MOST_LINKS
-        {
-            self.link_count += ids.len();
-            self.links.push((span.span_id, ids));
-        }
-        self.rows.push(Row {
+        Row {
             id: span.span_id,
             parent: span.parent_id,
             start: span.start,
@@ -149,29 +185,49 @@ impl Gathered {
                 SpanStatus::Error(_) => 2,
             },
             flags: told(span.pending, flag::PENDING)
-                | told(links, flag::LINKS)
+                | told(has_links, flag::LINKS)
                 | told(!span.events.is_empty(), flag::EVENTS),
-        });
+            call: self.call(span),
+            links: self.links(span),
+        }
     }
 
-    fn add_record(&mut self, span: &Span, kind: &str, maker: u32) {
-        let name = span.name.to_string();
-        self.notes.push(Note {
-            id: span.span_id,
-            parent: span.parent_id,
-            at: span.start,
-            maker,
-            kind: cut(kind).into(),
-            level: cut(text(span, "level").unwrap_or_default()).into(),
-            message: cut(&name).into(),
-        });
+    fn call(&mut self, span: &Span) -> Option<Box<str>> {
+        let call = text(span, TOOL_CALL_ID).filter(|call| call.len() <= CALL_ID_BYTES)?;
+        let bytes = self.call_bytes + call.len();
+        (bytes <= MOST_CALL_BYTES).then(|| {
+            self.call_bytes = bytes;
+            call.into()
+        })
+    }
+
+    fn links(&mut self, span: &Span) -> Option<Arc<[SpanId]>> {
+        let ids = links_of(span).filter(|ids| self.link_count + ids.len() <= MOST_LINKS)?;
+        self.link_count += ids.len();
+        Some(ids)
+    }
+
+    /// Makes room for what takes the place of this.
+    fn let_go(&mut self, at: usize) {
+        if let What::Row(row) = &self.all[at].what {
+            self.call_bytes -= row.call.as_ref().map_or(0, |call| call.len());
+            self.link_count -= row.links.as_ref().map_or(0, |links| links.len());
+        }
     }
 
     /// The outline of what was gathered of a trace that has `total` spans and records.
     pub(super) fn outline(mut self, trace_id: TraceId, total: u64) -> Outline {
-        self.correct();
-        let missing = self.missing(total);
-        let (mut rows, mut notes) = (self.rows, self.notes);
+        let left_out = total.saturating_sub(self.all.len() as u64);
+        let offsets = self.offsets_by_maker();
+        let (mut rows, mut notes) = (Vec::with_capacity(self.all.len()), Vec::new());
+        let mut dropped: u64 = 0;
+        for kept in self.all {
+            match kept.what {
+                What::Row(row) => rows.push(row.corrected(&offsets)),
+                What::Note(note) => notes.push(note.corrected(&offsets)),
+                What::Drops(count) => dropped = dropped.saturating_add(count),
+            }
+        }
         rows.sort_unstable_by_key(|row| (row.start, row.id));
         notes.sort_unstable_by_key(|note| (note.at, note.id));
         let starts = rows.first().map(|row| row.start);
@@ -180,12 +236,6 @@ impl Gathered {
         let by_id: hashbrown::HashMap<SpanId, i32> =
             rows.iter().map(|row| row.id).zip(0..).collect();
         let row_of = |id: SpanId| by_id.get(&id).copied();
-        let parent_of = |row: i32| rows[usize::try_from(row).ok()?].parent.and_then(row_of);
-        let links = self.links.into_iter().filter_map(|(id, ids)| {
-            let row = row_of(id)?;
-            Some((row, parent_of(row), ids))
-        });
-        let linked = linked(links, row_of);
         Outline {
             trace_id,
             start_nanos: start.as_nanos(),
@@ -195,43 +245,53 @@ impl Gathered {
             services: (self.services).settle(rows.iter_mut().map(|row| &mut row.service)),
             kinds: self.kinds.settle(rows.iter_mut().map(|row| &mut row.kind)),
             spans: columns(&rows, start, row_of),
-            tool_calls: rows_of_calls(self.calls, row_of),
-            linked,
+            tool_calls: rows_of_calls(&rows),
+            linked: linked(links_of_rows(&rows, row_of), row_of),
             records: records(notes, start, row_of),
-            missing,
+            missing: (dropped + left_out > 0).then_some(Missing { dropped, left_out }),
         }
     }
 
-    fn missing(&self, total: u64) -> Option<Missing> {
-        let held = (self.rows.len() + self.notes.len()) as u64 + self.notices;
-        let missing = Missing {
-            dropped: self.dropped,
-            left_out: total.saturating_sub(held),
-        };
-        (missing.dropped + missing.left_out > 0).then_some(missing)
-    }
-
-    /// Tells all times by the brokers' clocks.
-    fn correct(&mut self) {
+    /// How far the clocks of those makers were ahead that are corrected.
+    fn offsets_by_maker(&mut self) -> HashMap<u32, i64> {
         let offsets = std::mem::take(&mut self.offsets).known();
         let makers = self.makers.drain();
-        let by_maker: HashMap<u32, i64> = makers
+        makers
             .filter_map(|(maker, number)| Some((number, *offsets.get(&maker)?)))
-            .collect();
-        if by_maker.is_empty() {
-            return;
+            .collect()
+    }
+}
+
+impl Row {
+    /// The same by the broker's clock.
+    fn corrected(mut self, offsets: &HashMap<u32, i64>) -> Self {
+        if let Some(offset) = offsets.get(&self.maker) {
+            self.start = corrected(self.start, *offset);
+            self.flags |= flag::CORRECTED;
         }
-        for row in &mut self.rows {
-            if let Some(offset) = by_maker.get(&row.maker) {
-                row.start = corrected(row.start, *offset);
-                row.flags |= flag::CORRECTED;
-            }
+        self
+    }
+}
+
+impl Note {
+    fn corrected(mut self, offsets: &HashMap<u32, i64>) -> Self {
+        if let Some(offset) = offsets.get(&self.maker) {
+            self.at = corrected(self.at, *offset);
         }
-        for note in &mut self.notes {
-            if let Some(offset) = by_maker.get(&note.maker) {
-                note.at = corrected(note.at, *offset);
-            }
-        }
+        self
+    }
+}
+
+fn note(span: &Span, kind: &str, maker: u32) -> Note {
+    let name = span.name.to_string();
+    Note {
+        id: span.span_id,
+        parent: span.parent_id,
+        at: span.start,
+        maker,
+        kind: cut(kind).into(),
+        level: cut(text(span, "level").unwrap_or_default()).into(),
+        message: cut(&name).into(),
     }
 }
 
@@ -260,16 +320,25 @@ fn column<T>(rows: &[Row], value: impl Fn(&Row) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
-fn rows_of_calls(
-    calls: Vec<(Box<str>, SpanId)>,
-    row_of: impl Fn(SpanId) -> Option<i32>,
-) -> BTreeMap<Box<str>, Vec<i32>> {
-    let mut rows: BTreeMap<_, Vec<i32>> = BTreeMap::new();
-    for (call, span) in calls {
-        rows.entry(call).or_default().extend(row_of(span));
+fn rows_of_calls(rows: &[Row]) -> BTreeMap<Box<str>, Vec<i32>> {
+    let mut calls: BTreeMap<Box<str>, Vec<i32>> = BTreeMap::new();
+    for (row, number) in rows.iter().zip(0..) {
+        if let Some(call) = &row.call {
+            calls.entry(call.clone()).or_default().push(number);
+        }
     }
-    rows.values_mut().for_each(|rows| rows.sort_unstable());
-    rows
+    calls
+}
+
+/// Each row that has links, with its parent's and what it is linked to.
+fn links_of_rows(
+    rows: &[Row],
+    row_of: impl Fn(SpanId) -> Option<i32>,
+) -> impl Iterator<Item = (i32, Option<i32>, &[SpanId])> {
+    rows.iter().zip(0..).filter_map(move |(row, number)| {
+        let links = row.links.as_deref()?;
+        Some((number, row.parent.and_then(&row_of), links))
+    })
 }
 
 fn records(

@@ -36,8 +36,8 @@ pub(super) fn links_of(span: &Span) -> Option<Arc<[SpanId]>> {
 }
 
 /// Where linked spans stand; each is given by its row, its parent's, and what it is linked to.
-pub(super) fn linked(
-    links: impl IntoIterator<Item = (i32, Option<i32>, Arc<[SpanId]>)>,
+pub(super) fn linked<'r>(
+    links: impl IntoIterator<Item = (i32, Option<i32>, &'r [SpanId])>,
     row_of: impl Fn(SpanId) -> Option<i32>,
 ) -> Vec<Linked> {
     let mut groups: BTreeMap<Vec<i32>, Vec<i32>> = BTreeMap::new();

@@ -320,6 +320,28 @@ fn a_trace_of_more_spans_than_asked_for_keeps_what_holds_it_together() {
 }
 
 #[test]
+fn a_span_that_is_stored_as_another_each_time_takes_no_more_room_than_one() {
+    let again = |number: u64| Span {
+        name: format!("name {number}").into(),
+        pending: number < 30_000,
+        ..span(1, 1)
+    };
+    let all: Vec<_> = (1..=30_000).map(again).collect();
+    let mut gathered = Gathered::default();
+    let parts = all.chunks(1_000);
+    let taken = parts.take_while(|part| {
+        gathered.add(part);
+        !gathered.is_wasteful()
+    });
+    assert!(taken.count() < 12);
+    let got = shown(&all);
+    assert_eq!(
+        (&got["total"], &got["names"]),
+        (&json!(1), &json!(["name 30000"]))
+    );
+}
+
+#[test]
 fn long_words_are_cut_whoever_says_them() {
     let long = || "é".repeat(100_000);
     let spans = [Span {
@@ -372,6 +394,22 @@ proptest! {
         let one_by_one = outline_of(&one_by_one, 100_000).unwrap();
         prop_assert_eq!(&at_once, &one_by_one);
         prop_assert_eq!(hash(&at_once), hash(&one_by_one));
+        // As they began, as they were told wrongly at first, as they are, and once more as they began.
+        let pending = |span: &Span| Span {
+            pending: true,
+            name: "before".into(),
+            attributes: vec![Attribute::new("gen_ai.tool.call.id", "before")],
+            links: Links::SameTrace([span_id(1), span_id(2)].into()),
+            ..span.clone()
+        };
+        let finished: Vec<_> = spans.iter().filter(|span| !span.pending).collect();
+        let begun: Vec<_> = finished.iter().map(|span| pending(span)).collect();
+        let wrong = finished.iter().map(|span| Span {
+            pending: false,
+            ..pending(span)
+        });
+        let appends = [begun.clone(), wrong.collect(), spans.clone(), begun];
+        prop_assert_eq!(&outline_of(&appends, 100_000).unwrap(), &at_once);
 
         let mut changed = spans;
         changed[0].status = match changed[0].status {

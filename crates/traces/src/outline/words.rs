@@ -19,6 +19,11 @@ impl Words {
         *self.0.entry_ref(&*cut(word)).or_insert(next)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The words, numbered anew in the order in which `rows` have them, which get the new numbers. So what is stored in
     /// another order has the same words.
     pub(super) fn settle<'r>(self, rows: impl Iterator<Item = &'r mut u32>) -> Vec<Box<str>> {
