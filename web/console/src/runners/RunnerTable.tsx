@@ -45,23 +45,33 @@ export function RunnerTable({ runners }: { runners: readonly Runner[] }) {
 			</thead>
 			<tbody>
 				{runners.map((runner) => (
-					<RunnerRow key={runner.id} runner={runner} builds={builds.get(runner.id) ?? []} />
+					<RunnerRow
+						key={runner.id}
+						runner={runner}
+						builds={builds && (builds.get(runner.id) ?? [])}
+					/>
 				))}
 			</tbody>
 		</table>
 	);
 }
 
-function useRunningBuilds(): Map<string, BuildRow[]> {
+/** By runner; undefined until the server has said. */
+function useRunningBuilds(): Map<string, BuildRow[]> | undefined {
 	const { data } = useQuery({
 		queryKey: ["builds", "running"],
 		queryFn: ({ signal }) => get<BuildList>("api/builds?status=active&limit=500", { signal }),
 		refetchInterval: POLL_MS,
 	});
-	return byRunner(data?.builds ?? []);
+	return data && byRunner(data.builds);
 }
 
-function RunnerRow({ runner, builds }: { runner: Runner; builds: BuildRow[] }) {
+interface RunnerRowProps {
+	runner: Runner;
+	builds: BuildRow[] | undefined;
+}
+
+function RunnerRow({ runner, builds }: RunnerRowProps) {
 	const status = runner.status ?? {};
 	const isLinked = runner.link === "up";
 	// What one that is gone had to say about itself holds no more.
@@ -81,7 +91,7 @@ function RunnerRow({ runner, builds }: { runner: Runner; builds: BuildRow[] }) {
 				<LinkState runner={runner} />
 			</td>
 			<td className={styles.runs} data-label="Runs">
-				{isLinked ? <Runs status={status} builds={builds} /> : "–"}
+				{isLinked && builds ? <Runs status={status} builds={builds} /> : "–"}
 			</td>
 			<td className={styles.number} data-label="Load">
 				{now.load?.toFixed(2) ?? "–"}

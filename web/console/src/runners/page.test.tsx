@@ -44,3 +44,27 @@ test("runners that could not be read anew are shown as they were, and said to be
 	await act(() => vi.advanceTimersByTimeAsync(3_000));
 	expect(screen.queryByText(/Not refreshed/)).toBeNull();
 });
+
+test("what a runner runs is not told as nothing while that is not known", async () => {
+	let isKnown = false;
+	vi.stubGlobal("fetch", async (url: string) => {
+		const { pathname } = new URL(url);
+		if (pathname === "/api/runners") return Response.json({ runners: [RUNNER] });
+		const body = { error: "no database", code: "database_unavailable" };
+		return isKnown ? Response.json({ builds: [] }) : Response.json(body, { status: 503 });
+	});
+	const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
+	render(
+		<UiProvider>
+			<QueryClientProvider client={client}>
+				<Page />
+			</QueryClientProvider>
+		</UiProvider>,
+	);
+	expect(await screen.findByText("1 of 1 linked")).toBeTruthy();
+	expect(screen.queryByText("Nothing")).toBeNull();
+
+	isKnown = true;
+	await act(() => client.refetchQueries());
+	expect(await screen.findByText("Nothing")).toBeTruthy();
+});
