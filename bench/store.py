@@ -20,6 +20,7 @@ import time
 import tomllib
 import urllib.parse
 import urllib.request
+from datetime import datetime, timezone
 from pathlib import Path
 
 # How often memory and progress are looked at, in seconds.
@@ -30,6 +31,8 @@ PATIENCE = 300
 IN_FILES = 400
 # How long a peer may take for what is under way when its time is over, in seconds.
 ANSWERED = 60
+# What an answer says of a span, in DuckDB's words.
+SPAN = 'epoch_ns("start"), duration_ns, name, op, service, status, trace_id, span_id'
 # The seed's dashboard questions, and the same in SQL for DuckDB.
 QUESTIONS = [
     (
@@ -42,12 +45,12 @@ QUESTIONS = [
     ),
     (
         'spans where op:"db.persist.event" order by duration desc limit 10',
-        'select epoch_ns("start"), duration_ns, name, op, service, status, trace_id, span_id from spans '
+        f"select {SPAN} from spans "
         "where op = 'db.persist.event' and record is null order by duration_ns desc, span_id limit 10",
     ),
     (
         'spans where name:"broker.forwardEvent.*" and status:"error"',
-        'select epoch_ns("start"), duration_ns, name, op, service, status, trace_id, span_id from spans '
+        f"select {SPAN} from spans "
         "where name like 'broker.forwardEvent.%' and status = 'error' and record is null "
         'order by "start" desc, span_id limit 100',
     ),
@@ -62,6 +65,8 @@ QUESTIONS = [
         "and (parent_id is null or kind in ('server', 'consumer') or attributes['sentry.is_segment'] = 'true')",
     ),
 ]
+# Those that ask for spans, and what these are ordered by.
+ORDERS = {QUESTIONS[2][0]: "duration", QUESTIONS[3][0]: "start"}
 
 
 def free_port():
@@ -273,6 +278,24 @@ def same(ours, theirs):
     return True
 
 
+def nanoseconds(time):
+    """An answer's time, such as 2026-01-31T09:00:00.123456789Z, since 1970."""
+    seconds, _, fraction = time.removesuffix("Z").partition(".")
+    whole = datetime.fromisoformat(seconds).replace(tzinfo=timezone.utc).timestamp()
+    return int(whole) * 1_000_000_000 + int(fraction.ljust(9, "0"))
+
+
+def same_spans(duckdb, order, ours, theirs):
+    """Whether two lists of spans are in order of the same values. Of spans that are alike in that either may have chosen
+    others, so each of ours is looked for by all that it says."""
+    by = {"start": 0, "duration": 1}[order]
+    ours = [[nanoseconds(row[0]), *row[1:]] for row in ours]
+    if [row[by] for row in ours] != [row[by] for row in theirs]:
+        return False
+    found = f"select {SPAN} from spans where trace_id = ? and span_id = ? and record is null"
+    return all(list(duckdb.execute(found, row[-2:]).fetchone() or []) == row for row in ours)
+
+
 def questions(setting, figures):
     """The seed's questions, to Hopline over HTTP and to DuckDB on the same files."""
     import duckdb
@@ -303,7 +326,9 @@ def questions(setting, figures):
         figures.add(f"ratio, `{question}`", "", own / other, "≤ 1.5")
         again, kept = timed(lambda question=question: hopline.ask(question))
         figures.add(f"again, `{question}`", "ms", kept)
-        if not same(ours, [list(row) for row in others]) or not same(ours, again):
+        order = ORDERS.get(question)
+        alike = lambda answer: same_spans(theirs, order, answer, others) if order else same(answer, others)
+        if not alike(ours) or not alike(again):
             sys.exit(f"{question}: the answers differ: {ours[:3]} {others[:3]}")
     figures.add("memory of `hopline up` after that, at most", "MiB", resident(hopline.process.pid, "VmHWM"))
     hopline.stop()

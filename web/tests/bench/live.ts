@@ -86,8 +86,8 @@ function quantiles(values: readonly number[]) {
 	return { p50: at(0.5), p95: at(0.95) };
 }
 
-/** The JavaScript heap of a page that has seen a long build, in bytes. */
-export async function manyEvents(hopline: Hopline, fresh: Fresh): Promise<number> {
+/** The JavaScript heap of a page that has followed a long build, and when it has followed as much again, in bytes. */
+export async function manyEvents(hopline: Hopline, fresh: Fresh) {
 	const context = await fresh();
 	const agent = await Agent.make();
 	try {
@@ -97,19 +97,28 @@ export async function manyEvents(hopline: Hopline, fresh: Fresh): Promise<number
 			command: agent.command,
 		});
 		await openBuild(page, sessionId);
-		await agent.say(begin("t"));
-		for (let at = 0; at < ROUNDS; at++) {
-			await agent.say(...call(`c${at}`, "Bash", { command: `make part-${at}` }));
-			await agent.say(answer(`c${at}`, `part ${at} is made`));
-			await agent.say(words("t", "one "), words("t", "two "), words("t", `three ${at}. `));
-		}
-		await agent.exit();
-		await headOf(page).getByText("Completed", { exact: true }).waitFor({ timeout: 120_000 });
 		const session = await context.newCDPSession(page);
 		await session.send("HeapProfiler.enable");
-		await session.send("HeapProfiler.collectGarbage");
-		const { usedSize } = await session.send("Runtime.getHeapUsage");
-		return usedSize;
+		const heap = async () => {
+			await session.send("HeapProfiler.collectGarbage");
+			return (await session.send("Runtime.getHeapUsage")).usedSize;
+		};
+		await agent.say(begin("t"));
+		const rounds = async (from: number) => {
+			for (let at = from; at < from + ROUNDS; at++) {
+				await agent.say(...call(`c${at}`, "Bash", { command: `make part-${at}` }));
+				await agent.say(answer(`c${at}`, `part ${at} is made`));
+				await agent.say(words("t", "one "), words("t", "two "), words("t", `three ${at}. `));
+			}
+			await page.getByText(`three ${from + ROUNDS - 1}.`).waitFor({ timeout: 120_000 });
+		};
+		await rounds(0);
+		const early = await heap();
+		await rounds(ROUNDS);
+		const late = await heap();
+		await agent.exit();
+		await headOf(page).getByText("Completed", { exact: true }).waitFor();
+		return { early, late };
 	} finally {
 		await agent.close();
 		await context.close();

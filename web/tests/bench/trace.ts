@@ -1,5 +1,6 @@
 /** Large traces: how soon one is there after a click, and how smoothly it scrolls and zooms. */
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import type { BrowserContext, Page } from "playwright-core";
 import type { Hopline } from "../harness/hopline.ts";
 
@@ -52,6 +53,19 @@ async function allStored(hopline: Hopline, traceId: string, count: number): Prom
 		if (total >= count) return;
 	}
 	throw new Error(`not all ${count} spans were stored within a minute`);
+}
+
+/** Waits until a server that was started anew has brought all spans from its log into files. */
+export async function inFiles(hopline: Hopline): Promise<void> {
+	await hopline.kill();
+	await hopline.startAgain();
+	for (const deadline = Date.now() + 400_000; Date.now() < deadline; await pause(1_000)) {
+		const metrics = await (await hopline.fetch("/metrics")).text();
+		const figure = (name: string) =>
+			new RegExp(`^hopline_traces_${name} (\\d+)`, "m").exec(metrics)?.[1];
+		if (figure("spans") && figure("spans") === figure("settled_spans")) return;
+	}
+	throw new Error("the spans were not in files within 400 s");
 }
 
 type Fresh = () => Promise<BrowserContext>;
