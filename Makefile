@@ -16,10 +16,11 @@ DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
 # nextest's profile: `ci` goes on after a failure, so that one run tells everything.
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
-# The console's own sources: only when one of them has changed is it built again, and the server with it.
+# The console's own sources: only when one of them has changed is it built again, and the server with it. Folders tell of
+# those that are gone.
 CONSOLE := web/console/dist/index.html
-WEB_SOURCES := $(shell find web/console web/react web/*.json -type f \
-	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -name '*.test.*' 2>/dev/null)
+WEB_SOURCES := $(shell find web/console web/react web/*.json \( -path '*/src*' -type d -o -type f -not -name '*.test.*' \) \
+	-not -path '*/node_modules*' -not -path '*/dist*' 2>/dev/null)
 # Written by npm when it has put the packages of the lock file there.
 WEB_PACKAGES := web/node_modules/.package-lock.json
 
