@@ -35,16 +35,29 @@ export function find(items: readonly Item[], words: string): readonly Found[] {
 	for (const item of items) {
 		if (found.length >= MOST_FOUND) break;
 		if (item.kind === "todo") continue;
-		const text = item.kind === "text" ? item.piece : textOf(item.call);
-		const { lines, more } = linesWith(hasAnsi(text) ? parseAnsi(text).text : text, pattern);
+		const text = item.kind === "text" ? shown(item.piece) : textOf(item.call);
+		const { lines, more } = linesWith(text, pattern);
 		if (lines.length > 0) found.push({ item, lines, more });
 	}
 	return found;
 }
 
+/** Calls are put into words once, and not with each letter that is typed. */
+const texts = new WeakMap<ToolCall, string>();
+
 /** All that a call says, as it is shown. */
 function textOf(call: ToolCall): string {
-	return [call.name, plain(call.input), plain(call.output)].join("\n");
+	let text = texts.get(call);
+	if (text === undefined) {
+		text = shown([call.name, plain(call.input), plain(call.output)].join("\n"));
+		texts.set(call, text);
+	}
+	return text;
+}
+
+/** A text without what colours it. */
+function shown(text: string): string {
+	return hasAnsi(text) ? parseAnsi(text).text : text;
 }
 
 /** A value as text: texts in it as they are, one after the other, and nothing escaped. */
