@@ -5,6 +5,7 @@ Each measurement has a fresh data folder and its own `hopline up`. Peers are mea
 """
 
 import argparse
+import atexit
 import itertools
 import json
 import os
@@ -100,6 +101,8 @@ class Hopline:
         args = [setting.hopline, "up", "--json", "--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0", "--data", data]
         environment = os.environ | {"HOPLINE_LOG": "error"}
         self.process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True, env=environment)
+        # Whatever ends the measurements is not to leave it behind.
+        atexit.register(self.process.kill)
         self.url = json.loads(self.process.stdout.readline())["server"]
         secrets = tomllib.loads((Path(data) / "secrets").read_text())
         self.admin, self.ingest = secrets["admin_secret"], secrets["ingest_key"]
