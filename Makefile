@@ -7,8 +7,9 @@ export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
 CARGO ?= cargo
 RELEASE := $(CARGO_TARGET_DIR)/release/hopline
+DEMO := $(CARGO_TARGET_DIR)/demo/hopline
 
-# The demo leaves out the features that are on by default and take long to compile. Name here what it needs of them.
+# The demo is compiled quickly, not to the utmost, and without the features that are on by default and take long. Name here what it needs of them.
 DEMO_FEATURES ?=
 DEMO_PROJECT ?= examples/wordcount
 DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
@@ -32,10 +33,10 @@ help: ## Show the verbs
 
 demo: ## Build Hopline and watch it run and trace a real build
 	@scripts/require build
-	$(CARGO) build --release --locked -p hopline --no-default-features $(addprefix --features ,$(DEMO_FEATURES))
+	$(CARGO) build --profile demo --locked -p hopline --no-default-features $(addprefix --features ,$(DEMO_FEATURES))
 # The build in the example is its own make, not a part of this one: it must not see this one's flags and job slots.
 	cd $(DEMO_PROJECT) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
-		$(RELEASE) run --data $(abspath $(DEMO_DATA)) --file hopline-steps.toml
+		$(DEMO) run --data $(abspath $(DEMO_DATA)) --file hopline-steps.toml
 
 $(WEB_PACKAGES): web/package-lock.json web/package.json
 	cd web && npm ci --no-audit --no-fund --loglevel=error

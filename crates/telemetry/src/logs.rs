@@ -4,8 +4,11 @@
 //! `tracing` span around the work would cost every event that says nothing.
 
 use hopline_wire::TraceId;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How many traces one record names.
 const MAX_TRACES_NAMED: usize = 16;
@@ -41,7 +44,7 @@ pub enum LogFormat {
 pub struct LogOptions {
     /// How records are written.
     pub format: LogFormat,
-    /// Which records, in `tracing`'s directives, such as `info` or `hopline_broker=debug,warn`.
+    /// Which records: levels, alone or of a module, such as `info` or `hopline_broker=debug,warn`.
     pub filter: String,
     /// Whether human records are coloured.
     pub colour: bool,
@@ -51,9 +54,7 @@ pub struct LogOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter cannot be read.
-    #[error(
-        "read the log filter: expected directives such as info or hopline_broker=debug,warn: {0}"
-    )]
+    #[error("read the log filter: expected levels such as info or hopline_broker=debug,warn: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// The process logs already.
     #[error("set up logging: it is set up already")]
@@ -66,22 +67,19 @@ pub enum LogError {
 /// # Errors
 /// [`LogError`] if the filter is malformed or logging is set up already.
 pub fn install(options: &LogOptions) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&options.filter)?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let which: Targets = options.filter.parse()?;
+    let records = fmt::layer()
         .with_writer(std::io::stderr)
         // A failed write would be told of by `eprintln!`, to the same stream: that panics, in whatever was logging.
         .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE);
+    let registry = tracing_subscriber::registry().with(which);
     let installed = match options.format {
-        LogFormat::Human => builder
-            .with_ansi(options.colour)
-            .with_target(false)
+        LogFormat::Human => registry
+            .with(records.with_ansi(options.colour).with_target(false))
             .try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
+        LogFormat::Json => registry
+            .with(records.json().flatten_event(true).with_current_span(true))
             .try_init(),
     };
     installed.map_err(|_| LogError::Twice)

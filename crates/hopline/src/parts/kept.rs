@@ -11,6 +11,7 @@ pub(crate) fn logs(settings: &Settings) -> Option<Duration> {
 }
 
 /// How long spans are kept; for ever if none.
+#[cfg(feature = "query")]
 pub(crate) fn spans(settings: &Settings) -> Option<Duration> {
     period(settings, "span_retention", |settings| {
         settings.span_retention
@@ -18,6 +19,7 @@ pub(crate) fn spans(settings: &Settings) -> Option<Duration> {
 }
 
 /// How many bytes spans may occupy.
+#[cfg(feature = "query")]
 pub(crate) fn span_bytes(settings: &Settings) -> u64 {
     let (asked, usual) = (settings.span_bytes, Settings::default().span_bytes);
     if asked < usual && is_a_strangers(settings, "span_bytes") {
@@ -27,6 +29,7 @@ pub(crate) fn span_bytes(settings: &Settings) -> u64 {
 }
 
 /// The bucket that spans move to, if any.
+#[cfg(feature = "query")]
 pub(crate) fn bucket(settings: &Settings) -> Option<&str> {
     let bucket = settings.span_bucket.as_deref()?;
     (!is_a_strangers(settings, "span_bucket")).then_some(bucket)
