@@ -2,7 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { memo } from "react";
 import { ApiErrorNote } from "../api/ApiErrorNote";
-import { type TraceState, Waterfall } from "../trace";
+import { Missing, type TraceState, Waterfall } from "../trace";
 import { buttonClass, EmptyState, ExternalIcon, SkeletonRows, TraceIcon } from "../ui";
 import styles from "./build.module.css";
 
@@ -23,6 +23,7 @@ export const TraceSide = memo(function TraceSide(props: TraceSideProps) {
 		<section className={styles.trace} aria-label="Trace">
 			<header className={styles.traceHead}>
 				<h2>Trace</h2>
+				{trace.model && <Missing model={trace.model} />}
 				<Link
 					className={buttonClass({ variant: "ghost", size: "small" })}
 					to="/traces/$traceId"

@@ -20,6 +20,7 @@ import { oneLine } from "../model/text";
 import { useNow } from "../view/useNow";
 import styles from "./header.module.css";
 import { LooseRecords } from "./LooseRecords";
+import { Missing } from "./Missing";
 
 export interface TraceHeaderProps {
 	traceId: string;
@@ -68,7 +69,6 @@ function titleOf(traceId: string, model: TraceModel | null, build: BuildRow | nu
 function Facts({ model, live }: { model: TraceModel; live: boolean }) {
 	const now = useNow(model);
 	const startMs = Number(model.startNanos / 1_000_000n);
-	const { dropped = 0, leftOut = 0 } = model.missing;
 	return (
 		<>
 			<span>
@@ -83,16 +83,7 @@ function Facts({ model, live }: { model: TraceModel; live: boolean }) {
 					{formatCount(model.errorCount)} {model.errorCount === 1 ? "error" : "errors"}
 				</Badge>
 			)}
-			{dropped > 0 && (
-				<Badge tone="warn" title="Those who made them say that they had to drop them.">
-					{formatCount(dropped)} {dropped === 1 ? "span" : "spans"} dropped
-				</Badge>
-			)}
-			{leftOut > 0 && (
-				<Badge tone="warn" title="The trace is larger than what is shown of one.">
-					{formatCount(leftOut)} more not shown
-				</Badge>
-			)}
+			<Missing model={model} />
 			<LooseRecords model={model} />
 			<span title={formatTimeExact(startMs)}>{formatTime(startMs, serverNow())}</span>
 		</>

@@ -47,7 +47,7 @@ export function Head(props: HeadProps) {
 }
 
 /** More services than these are told by the filter. */
-const MOST = 8;
+const MOST = 6;
 
 function Legend({ model, hues }: { model: TraceModel; hues: Uint8Array }) {
 	return (
