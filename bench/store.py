@@ -30,6 +30,8 @@ LOOK = 0.2
 PATIENCE = 300
 # After how long at the latest spans that came last are in files too, in seconds.
 IN_FILES = 400
+# How many traces are looked up by their ids.
+LOOKED_UP = 200
 # How long a peer may take for what is under way when its time is over, in seconds.
 ANSWERED = 60
 # What an answer says of a span, in DuckDB's words.
@@ -338,6 +340,30 @@ def questions(setting, figures):
     shutil.rmtree(data)
 
 
+def by_id(setting, figures):
+    """A trace of a thousand spans by its id, as a page reads it and whole, among fifty million spans."""
+    data = folder(setting)
+    hopline = Hopline(setting, data)
+    args = ["--trace", setting.small_trace, "--key", hopline.ingest, "--spans", setting.stored, "--connections", 2]
+    watched(send(setting, f"{hopline.url}/v1/traces", *args), hopline.process.pid)
+    spans, _ = hopline.settled()
+    figures.add("spans stored in files", "spans", spans)
+    traces = hopline.ask('spans where name:"runner.build" order by duration limit 10000')
+    traces = [row[6] for row in random.Random(1).sample(traces, LOOKED_UP)]
+    for form, asked in [("as a tree", ""), ("as an outline", "?format=outline")]:
+        taken = []
+        for trace in traces:
+            begun = time.perf_counter()
+            body, _ = hopline.get(f"/api/traces/{trace}{asked}")
+            taken.append((time.perf_counter() - begun) * 1_000)
+        taken.sort()
+        figures.add(f"a trace of {json.loads(body)['total']:,} spans by its id, {form}, p50", "ms", taken[len(taken) // 2])
+        figures.add(f"the same {form}, p99", "ms", taken[int(len(taken) * 0.99)], "≤ 25")
+    figures.add("memory of `hopline up` after that", "MiB", resident(hopline.process.pid))
+    hopline.stop()
+    shutil.rmtree(data)
+
+
 def asked_under_intake(setting, figures):
     """A question over the last five minutes while 50,000 spans a second come in."""
     data = folder(setting)
@@ -370,11 +396,13 @@ def asked_under_intake(setting, figures):
 
 
 def main():
-    kinds = ["otlp", "rotel", "sentry", "spotlight", "phoenix", "questions", "under-intake", "kills"]
+    kinds = ["otlp", "rotel", "sentry", "spotlight", "phoenix", "questions", "by-id", "under-intake", "kills"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hopline", required=True, help="the program")
     parser.add_argument("--sender", required=True, help="hopline-spans")
     parser.add_argument("--trace", help="a build's trace as OTLP in JSON, for the questions")
+    parser.add_argument("--small-trace", help="a trace of some 1,000 spans, as that, to be found by its id")
+    parser.add_argument("--stored", type=int, default=50_000_000, help="among how many spans it is found")
     parser.add_argument("--peers", type=Path, help="the folder that bench/install-peers has filled")
     parser.add_argument("--folder", help="where data folders are made")
     parser.add_argument("--only", default=",".join(kinds), help="some of " + ", ".join(kinds))
@@ -416,6 +444,8 @@ def main():
                     peer(setting, figures, "Phoenix", command, url, "otlp", environment)
                 case "questions":
                     questions(setting, figures)
+                case "by-id":
+                    by_id(setting, figures)
                 case "under-intake":
                     asked_under_intake(setting, figures)
                 case "kills" if run == 0:
