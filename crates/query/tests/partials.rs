@@ -2,96 +2,47 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod stored;
 
-use hopline_columns::{Columns, Segments, SettleOptions, Settler};
-use hopline_files::Disk;
+use std::io::{Seek as _, SeekFrom, Write as _};
+
 use hopline_query::{Engine, EngineOptions};
 use hopline_traces::questions::{Answer, Language, Question, QuestionError, Questions};
 use hopline_traces::testing::span;
-use hopline_traces::{Durability, LogOptions, LogStore, Older, TraceStore};
 use hopline_wire::Timestamp;
 use hopline_wire::span::{Span, SpanStatus};
 use serde_json::Value as Json;
 
-const NOW: u64 = 1_769_852_100_250_000_000;
+use stored::Stored;
 
-/// How many segments are merged at once.
-const MERGED_AT_ONCE: usize = 8;
+const NOW: u64 = 1_769_852_100_250_000_000;
 
 const SECOND: u64 = 1_000_000_000;
 
 struct House {
+    stored: Stored,
     /// Keeps what files add.
     keeping: Engine,
     /// Keeps nothing.
     forgetful: Engine,
-    log: Arc<LogStore>,
-    segments: Arc<Segments>,
-    folder: tempfile::TempDir,
 }
 
 impl House {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let spans = folder.path().join("spans");
-        let segments = Arc::new(Segments::open(Arc::new(Disk), spans).unwrap());
-        let (log, _) = LogStore::open(folder.path(), LogOptions::default()).unwrap();
-        let log = Arc::new(log);
-        log.set_older(Arc::clone(&segments) as Arc<dyn Older>);
-        let engine = |kept| {
-            let columns = Columns::new(Arc::clone(&log), Arc::clone(&segments));
-            let options = EngineOptions {
-                kept,
-                ..EngineOptions::default()
-            };
-            Engine::start(columns, options).unwrap()
-        };
+        let stored = Stored::new();
         Self {
-            keeping: engine(EngineOptions::default().kept),
-            forgetful: engine(0),
-            log,
-            segments,
-            folder,
+            keeping: stored.engine(EngineOptions::default()),
+            forgetful: stored.engine(keeping(0)),
+            stored,
         }
     }
+}
 
-    fn append(&self, spans: &[Span]) {
-        self.log.append(spans, Durability::Durable).unwrap();
-    }
-
-    /// Waits until all that is in the log is in segments, and these are merged if they are as many as are merged at once.
-    fn settle(&self) {
-        let options = SettleOptions {
-            interval: Duration::from_millis(1),
-            seal_after: Duration::ZERO,
-            ..SettleOptions::default()
-        };
-        let settler = Settler::start(Arc::clone(&self.log), Arc::clone(&self.segments), options);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.log.segments().is_empty() || self.files().len() >= MERGED_AT_ONCE {
-            assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        drop(settler);
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                match path.is_dir() {
-                    true => walk(&path, found),
-                    false => found.push(path),
-                }
-            }
-        }
-        let mut found = Vec::new();
-        walk(&self.folder.path().join("spans"), &mut found);
-        found
+/// Options of an engine that keeps so many bytes.
+fn keeping(kept: usize) -> EngineOptions {
+    EngineOptions {
+        kept,
+        ..EngineOptions::default()
     }
 }
 
@@ -186,16 +137,16 @@ fn a_question_that_comes_again_has_the_answer_that_it_would_have_at_once() {
             _ => spans(number, 300, now, 40 + round * 10),
         };
         number += made.len() as u64;
-        house.append(&made);
+        house.stored.append(&made);
         if round % 5 == 3 {
             // The same again, which counts once when both are merged.
-            house.append(&made[..100]);
+            house.stored.append(&made[..100]);
         }
         // In the log alone every fourth time.
         if round % 4 != 2 {
-            house.settle();
+            house.stored.settle();
         }
-        most_files = most_files.max(house.files().len());
+        most_files = most_files.max(house.stored.files().len());
         for question in questions() {
             let expected = rows(&house.forgetful, &question, now);
             let first = rows(&house.keeping, &question, now);
@@ -208,20 +159,23 @@ fn a_question_that_comes_again_has_the_answer_that_it_would_have_at_once() {
             );
         }
     }
-    assert!(most_files > house.files().len(), "nothing was merged");
+    assert!(
+        most_files > house.stored.files().len(),
+        "nothing was merged"
+    );
 }
 
 #[test]
 fn what_a_file_adds_to_a_question_that_comes_again_is_not_read_again() {
     let house = House::new();
-    house.append(&spans(0, 5_000, NOW, 200));
-    house.settle();
+    house.stored.append(&spans(0, 5_000, NOW, 200));
+    house.stored.settle();
     let question = "count(spans), avg(duration) by name since 2m";
     let first = rows(&house.keeping, question, NOW);
     let again = rows(&house.keeping, question, NOW);
     assert_same(&first, &again, question);
     // From now on nothing can be read of what the columns have in them.
-    for path in house.files() {
+    for path in house.stored.files() {
         let length = std::fs::metadata(&path).unwrap().len();
         let mut file = std::fs::File::options().write(true).open(&path).unwrap();
         file.seek(SeekFrom::Start(64)).unwrap();
@@ -232,7 +186,7 @@ fn what_a_file_adds_to_a_question_that_comes_again_is_not_read_again() {
     // A second later one more slot is passed over, and what came meanwhile is there.
     let mut late = spans(5_000, 1, NOW + SECOND, 1);
     late[0].name = "late".to_owned().into();
-    house.append(&late);
+    house.stored.append(&late);
     let later = rows(&house.keeping, question, NOW + SECOND);
     assert_eq!(later.len(), first.len() + 1);
     let other = ask(&house.keeping, "count(spans), max(duration) by name", NOW);
@@ -242,14 +196,9 @@ fn what_a_file_adds_to_a_question_that_comes_again_is_not_read_again() {
 #[test]
 fn partial_answers_take_no_more_memory_than_they_may_and_answers_stay_right() {
     let house = House::new();
-    house.append(&spans(0, 40_000, NOW, 200));
-    house.settle();
-    let columns = Columns::new(Arc::clone(&house.log), Arc::clone(&house.segments));
-    let options = EngineOptions {
-        kept: 64 << 10,
-        ..EngineOptions::default()
-    };
-    let engine = Engine::start(columns, options).unwrap();
+    house.stored.append(&spans(0, 40_000, NOW, 200));
+    house.stored.settle();
+    let engine = house.stored.engine(keeping(64 << 10));
     for question in [
         "count(spans) by name since 2m",
         "count(spans) by op, name since 2m",

@@ -2,48 +2,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
-use std::sync::Arc;
+mod stored;
+
 use std::time::{Duration, Instant};
 
-use hopline_columns::{Columns, Segments, SettleOptions, Settler};
-use hopline_files::Disk;
 use hopline_query::{Engine, EngineOptions};
 use hopline_traces::questions::{Answer, Language, Question, QuestionError, Questions, Unit};
 use hopline_traces::testing::{span, span_id};
-use hopline_traces::{Durability, LogOptions, LogStore, Older, TraceStore};
 use hopline_wire::Timestamp;
 use hopline_wire::span::{Attribute, EventKeys, Span, SpanKind, SpanStatus, Value};
 use serde_json::{Value as Json, json};
 
+use stored::Stored;
+
 const NOW: u64 = 1_769_852_100_000_000_000;
 
 struct House {
+    stored: Stored,
     engine: Engine,
-    log: Arc<LogStore>,
-    segments: Arc<Segments>,
-    folder: tempfile::TempDir,
 }
 
 fn house_with(options: EngineOptions) -> House {
-    // Not every path is made of plain letters.
-    let folder = tempfile::Builder::new()
-        .prefix("ä ~#%[x]")
-        .tempdir()
-        .unwrap();
-    let spans = folder.path().join("spans");
-    let segments = Arc::new(Segments::open(Arc::new(Disk), spans).unwrap());
-    let (log, _) = LogStore::open(folder.path(), LogOptions::default()).unwrap();
-    let log = Arc::new(log);
-    log.set_older(Arc::clone(&segments) as Arc<dyn Older>);
-    let columns = Columns::new(Arc::clone(&log), Arc::clone(&segments));
-    let engine = Engine::start(columns, options).unwrap();
-    House {
-        engine,
-        log,
-        segments,
-        folder,
-    }
+    let stored = Stored::new();
+    let engine = stored.engine(options);
+    House { stored, engine }
 }
 
 fn house() -> House {
@@ -51,26 +33,6 @@ fn house() -> House {
 }
 
 impl House {
-    fn append(&self, spans: &[Span]) {
-        self.log.append(spans, Durability::Durable).unwrap();
-    }
-
-    /// Waits until all that is in the log is in segments.
-    fn settle(&self) {
-        let options = SettleOptions {
-            interval: Duration::from_millis(1),
-            seal_after: Duration::ZERO,
-            ..SettleOptions::default()
-        };
-        let settler = Settler::start(Arc::clone(&self.log), Arc::clone(&self.segments), options);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.log.segments().is_empty() {
-            assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        drop(settler);
-    }
-
     fn try_ask(&self, language: Language, text: &str) -> Result<Answer, QuestionError> {
         let (now, text) = (Timestamp::from_nanos(NOW), text.to_owned());
         self.engine.ask(&Question {
@@ -166,14 +128,14 @@ fn some_spans() -> Vec<Span> {
 /// Asks the same of the log, of both, and of segments.
 fn in_every_place(spans: &[Span], ask: impl Fn(&House)) {
     let house = house();
-    house.append(spans);
+    house.stored.append(spans);
     ask(&house);
-    house.settle();
+    house.stored.settle();
     ask(&house);
     let house = self::house();
-    house.append(&spans[..spans.len() / 2]);
-    house.settle();
-    house.append(&spans[spans.len() / 2..]);
+    house.stored.append(&spans[..spans.len() / 2]);
+    house.stored.settle();
+    house.stored.append(&spans[spans.len() / 2..]);
     ask(&house);
 }
 
@@ -354,7 +316,7 @@ fn unfinished_spans_and_records_that_are_none_are_not_counted() {
         .attributes
         .push(Attribute::new("hopline.record", "log"));
     let house = house();
-    house.append(&spans);
+    house.stored.append(&spans);
     assert_eq!(house.rows("count()"), [[json!(6)]]);
     assert_eq!(house.rows("count() where hopline.record:log"), [[json!(1)]]);
     assert_eq!(house.rows("count() by record")[0], [json!(null), json!(6)]);
@@ -363,7 +325,7 @@ fn unfinished_spans_and_records_that_are_none_are_not_counted() {
 #[test]
 fn mistakes_that_only_the_columns_show_are_told() {
     let house = house();
-    house.append(&some_spans());
+    house.stored.append(&some_spans());
     for (text, place, message) in [
         ("avg(name)", "name", "is no number"),
         ("spans where duration>x", "duration", "a duration"),
@@ -405,7 +367,8 @@ fn sql_reads_the_spans_and_nothing_else() {
         let rows =
             house.sql("select attributes['odd key'] from spans where attributes['retries'] = '12'");
         assert_eq!(rows, [[json!("x*y")]]);
-        let outside = house.folder.path().join("outside.csv");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let outside = elsewhere.path().join("outside.csv");
         std::fs::write(&outside, "a,b\n1,2\n").unwrap();
         let path = outside.display();
         for text in [
@@ -454,7 +417,7 @@ fn a_question_that_takes_too_long_or_too_much_is_ended() {
         memory: 8 << 20,
         ..EngineOptions::default()
     });
-    house.append(&some_spans());
+    house.stored.append(&some_spans());
     // As many pairs as no machine counts in the time, of two sides that are equal in one bit.
     let long = "select count(*) from generate_series(1, 300000) a(x) join generate_series(1, 300000) b(y) on x % 2 = y % 2 where (x * y) % 7 = 3";
     let begun = Instant::now();
@@ -487,7 +450,7 @@ fn a_question_that_takes_too_long_or_too_much_is_ended() {
 #[test]
 fn long_questions_are_answered() {
     let house = house();
-    house.append(&some_spans());
+    house.stored.append(&some_spans());
     for many in [
         format!("count() where op:[{}a]", "a,".repeat(1_000)),
         format!("count() where {}", "op:a ".repeat(500)),
@@ -500,23 +463,14 @@ fn long_questions_are_answered() {
 #[test]
 fn other_engines_find_the_files_by_their_names() {
     let house = house();
-    house.append(&some_spans());
-    house.settle();
-    fn files(folder: &Path, out: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => files(&path, out),
-                false => out.push(path.display().to_string()),
-            }
-        }
-    }
-    let mut found = Vec::new();
-    files(&house.folder.path().join("spans"), &mut found);
+    house.stored.append(&some_spans());
+    house.stored.settle();
+    let found = house.stored.files();
     assert_eq!(found.len(), 1);
+    let name = found[0].display().to_string();
     assert!(
-        found[0].contains("/spans/date=") && found[0].contains("/hour="),
-        "{found:?}"
+        name.contains("/spans/date=") && name.contains("/hour="),
+        "{name}"
     );
 }
 
@@ -530,11 +484,11 @@ fn the_first_of_many_spans_are_those_that_sorting_all_of_them_gives() {
             numbers.map(|number| hop(number, "op", "name", 9_000 - number, number * 7 % 13));
         spans.collect::<Vec<_>>()
     };
-    house.append(&many(0));
-    house.settle();
-    house.append(&many(400));
-    house.settle();
-    house.append(&many(800));
+    house.stored.append(&many(0));
+    house.stored.settle();
+    house.stored.append(&many(400));
+    house.stored.settle();
+    house.stored.append(&many(800));
     for (asked, order) in [
         ("duration desc", "duration_ns desc"),
         ("duration", "duration_ns"),
