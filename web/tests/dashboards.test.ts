@@ -37,16 +37,16 @@ test("those that answer the first questions are there without being made", async
 		await page.getByRole("link", { name }).waitFor();
 	}
 	await page.getByRole("link", { name: "Path of events" }).click();
-	const panel = page.getByRole("region", { name: "Events committed" });
+	const panel = page.getByRole("region", { name: "Events committed", exact: true });
 	await expect.poll(() => panel.textContent()).toMatch(/[1-9]/);
 	await page
-		.getByRole("region", { name: "Slowest persistence operations" })
+		.getByRole("region", { name: "Slowest persistence operations", exact: true })
 		.getByRole("row")
 		.filter({ hasText: "persistEvent" })
 		.first()
 		.waitFor();
 	await page
-		.getByRole("region", { name: "Throughput: events at each hop" })
+		.getByRole("region", { name: "Throughput: events at each hop", exact: true })
 		.locator("canvas")
 		.first()
 		.waitFor();
@@ -63,7 +63,7 @@ test("a panel that was added is there after a reload", async ({ hopline, page })
 	await page.getByRole("button", { name: "Edit", exact: true }).waitFor();
 	expect(await saved(hopline, "Mine")).toEqual(["All spans"]);
 	await page.reload();
-	await page.getByRole("region", { name: "All spans" }).waitFor();
+	await page.getByRole("region", { name: "All spans", exact: true }).waitFor();
 });
 
 test("a panel is moved by keys, and what was not saved is not lost by accident", async ({
@@ -72,7 +72,7 @@ test("a panel is moved by keys, and what was not saved is not lost by accident",
 	await page.goto("dashboards");
 	await page.getByRole("link", { name: "Mine" }).click();
 	await page.getByRole("button", { name: "Edit", exact: true }).click();
-	const panel = page.getByRole("region", { name: "All spans" });
+	const panel = page.getByRole("region", { name: "All spans", exact: true });
 	const left = async () => (await panel.boundingBox())?.x ?? 0;
 	const before = await left();
 	await page.getByRole("button", { name: "Move “All spans”" }).press("ArrowRight");
@@ -108,7 +108,7 @@ test("of two who save at once the second is asked, and nothing is lost unasked",
 	await conflict.getByRole("button", { name: "Go on editing" }).click();
 	await conflict.waitFor({ state: "detached" });
 	expect(await saved(hopline, "Mine")).toEqual(["All spans", "First"]);
-	await other.getByRole("region", { name: "Second" }).waitFor();
+	await other.getByRole("region", { name: "Second", exact: true }).waitFor();
 
 	await other.getByRole("button", { name: "Save", exact: true }).click();
 	await conflict.getByRole("button", { name: "Overwrite with mine" }).click();
@@ -123,6 +123,6 @@ test("a question from Explore becomes a panel", async ({ hopline, page }) => {
 	await page.getByRole("textbox", { name: "Title of the panel" }).fill("By op");
 	await page.getByRole("button", { name: "Add", exact: true }).click();
 	await page.getByRole("link", { name: "Open the dashboard" }).click();
-	await page.getByRole("region", { name: "By op" }).waitFor();
+	await page.getByRole("region", { name: "By op", exact: true }).waitFor();
 	expect(await saved(hopline, "Mine")).toContain("By op");
 });

@@ -130,9 +130,15 @@ export const PLACES: readonly Place[] = [
 		name: "dashboard",
 		async open(page, { since }) {
 			await page.goto(`dashboards/event-path?since=${since}`);
-			const panel = page.getByRole("region", { name: "Slowest persistence operations" });
+			const panel = page.getByRole("region", {
+				name: "Slowest persistence operations",
+				exact: true,
+			});
 			await panel.getByRole("row").nth(1).waitFor();
-			const lines = page.getByRole("region", { name: "Throughput: events at each hop" });
+			const lines = page.getByRole("region", {
+				name: "Throughput: events at each hop",
+				exact: true,
+			});
 			await lines.locator("canvas").first().waitFor();
 		},
 	},
