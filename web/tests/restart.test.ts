@@ -81,6 +81,8 @@ test("after the server was killed amid a build, nothing is missing or doubled", 
 
 	await hopline.kill();
 	await page.getByText("The server is away.", { exact: false }).waitFor();
+	// That takes its room from the page, which fills the window as before.
+	expect(await page.evaluate(() => document.documentElement.scrollHeight - innerHeight)).toBe(0);
 	// What the agent does meanwhile, its runner keeps.
 	await callsAndWords(agent, 10, 20);
 	await hopline.startAgain();

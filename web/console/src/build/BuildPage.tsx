@@ -18,7 +18,7 @@ export function BuildPage({ id, row }: BuildPageProps) {
 	const { state, seq, isReconnecting, error, reconnect } = live;
 	const { traceId, outcomes } = build;
 	return (
-		<div className={styles.page}>
+		<div className={styles.page} data-fills>
 			<Header build={build} isReconnecting={isReconnecting} />
 			{state && <Notices state={state} outcomes={outcomes} error={error} onReconnect={reconnect} />}
 			{!state &&

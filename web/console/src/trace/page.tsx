@@ -16,7 +16,7 @@ export function Page() {
 	const live = build?.status === "active";
 	const { model, isLoading, isUnknown, error, reload } = useTrace(traceId, { live });
 	return (
-		<div className={styles.page}>
+		<div className={styles.page} data-fills>
 			<TraceHeader traceId={traceId} model={model} build={build ?? null} live={live} />
 			{isLoading && <WaterfallLoading />}
 			{error && (
