@@ -9,7 +9,8 @@ CARGO ?= cargo
 RELEASE := $(CARGO_TARGET_DIR)/release/hopline
 DEMO := $(CARGO_TARGET_DIR)/demo/hopline
 
-# The demo is compiled quickly, not to the utmost, and without the features that are on by default and take long. Name here what it needs of them.
+# The demo is compiled quickly, not to the utmost, and without the features that are on by default and take long. Name
+# here what it needs of them.
 DEMO_FEATURES ?=
 DEMO_PROJECT ?= examples/wordcount
 DEMO_DATA ?= $(CARGO_TARGET_DIR)/demo-data
@@ -21,7 +22,7 @@ NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 # those that are gone.
 CONSOLE := web/console/dist/index.html
 WEB_SOURCES := $(shell find web/console web/react web/*.json \( -path '*/src*' -type d -o -type f -not -name '*.test.*' \) \
-	-not -path '*/node_modules*' -not -path '*/dist*' 2>/dev/null)
+	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Written by npm when it has put the packages of the lock file there.
 WEB_PACKAGES := web/node_modules/.package-lock.json
 
