@@ -14,15 +14,11 @@ const RUNNER = {
 	lastSeenAt: "2026-11-30T15:12:25.671Z",
 };
 
-test("runners that could not be read anew are shown as they were, and said to be old", async () => {
-	vi.useFakeTimers();
-	let isFailing = false;
-	vi.stubGlobal("fetch", async (url: string) => {
-		const body = { error: "no database", code: "database_unavailable" };
-		if (isFailing) return Response.json(body, { status: 503 });
-		const { pathname } = new URL(url);
-		return Response.json(pathname === "/api/runners" ? { runners: [RUNNER] } : { builds: [] });
-	});
+const noDatabase = () =>
+	Response.json({ error: "no database", code: "database_unavailable" }, { status: 503 });
+
+/** The page, which asks nothing again by itself. */
+function show(): QueryClient {
 	const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
 	render(
 		<UiProvider>
@@ -31,6 +27,18 @@ test("runners that could not be read anew are shown as they were, and said to be
 			</QueryClientProvider>
 		</UiProvider>,
 	);
+	return client;
+}
+
+test("runners that could not be read anew are shown as they were, and said to be old", async () => {
+	vi.useFakeTimers();
+	let isFailing = false;
+	vi.stubGlobal("fetch", async (url: string) => {
+		if (isFailing) return noDatabase();
+		const { pathname } = new URL(url);
+		return Response.json(pathname === "/api/runners" ? { runners: [RUNNER] } : { builds: [] });
+	});
+	show();
 	await act(() => vi.advanceTimersByTimeAsync(100));
 	expect(screen.getByText("1 of 1 linked")).toBeTruthy();
 	expect(screen.queryByText(/Not refreshed/)).toBeNull();
@@ -50,17 +58,9 @@ test("what a runner runs is not told as nothing while that is not known", async 
 	vi.stubGlobal("fetch", async (url: string) => {
 		const { pathname } = new URL(url);
 		if (pathname === "/api/runners") return Response.json({ runners: [RUNNER] });
-		const body = { error: "no database", code: "database_unavailable" };
-		return isKnown ? Response.json({ builds: [] }) : Response.json(body, { status: 503 });
+		return isKnown ? Response.json({ builds: [] }) : noDatabase();
 	});
-	const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
-	render(
-		<UiProvider>
-			<QueryClientProvider client={client}>
-				<Page />
-			</QueryClientProvider>
-		</UiProvider>,
-	);
+	const client = show();
 	expect(await screen.findByText("1 of 1 linked")).toBeTruthy();
 	expect(screen.queryByText("Nothing")).toBeNull();
 
