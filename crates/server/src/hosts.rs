@@ -279,22 +279,14 @@ fn finish(headers: &mut HeaderMap, allowed: Option<HeaderValue>) {
 mod tests {
     use super::*;
     use crate::options::Secrets;
-    use hopline_wire::secret::Secret;
 
     fn hosts(listen: &str) -> Hosts {
-        let secret = || Secret::new("s");
-        let secrets = Secrets {
-            runner: secret(),
-            admin: secret(),
-            ingest: secret(),
-            signing: None,
-        };
         let listen = listen.parse().unwrap();
         let options = Options {
             public_url: Some("https://Hopline.example/".into()),
             allowed_hosts: vec!["box.lan".into()],
             allowed_origins: vec!["http://app.example:3000".into()],
-            ..Options::new(listen, secrets)
+            ..Options::new(listen, Secrets::any())
         };
         Hosts::new(&options, listen)
     }

@@ -31,6 +31,20 @@ pub struct Secrets {
     pub signing: Option<Secret>,
 }
 
+#[cfg(test)]
+impl Secrets {
+    /// Some, for tests in which nobody shows any.
+    pub(crate) fn any() -> Self {
+        let secret = || Secret::new("s");
+        Self {
+            runner: secret(),
+            admin: secret(),
+            ingest: secret(),
+            signing: None,
+        }
+    }
+}
+
 /// Whose trace a command's request belongs to, unless the request says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TraceMode {
@@ -175,14 +189,7 @@ mod tests {
 
     #[test]
     fn the_base_path_is_that_of_the_public_url_unless_another_is_given() {
-        let secret = || Secret::new("s");
-        let secrets = Secrets {
-            runner: secret(),
-            admin: secret(),
-            ingest: secret(),
-            signing: None,
-        };
-        let options = Options::new("127.0.0.1:0".parse().unwrap(), secrets);
+        let options = Options::new("127.0.0.1:0".parse().unwrap(), Secrets::any());
         let base_path = |public_url: Option<&str>, base_path: Option<&str>| {
             let options = Options {
                 public_url: public_url.map(Into::into),
